@@ -1,0 +1,61 @@
+/**
+ * Time and chance, handed in so that a seed replays a run (test/support/manual-clock.ts).
+ *
+ * Nothing outside infra/ reads a clock, sets a timer or draws a random number by itself.
+ */
+import { randomFillSync } from "node:crypto";
+import type { TimeMs } from "../protocol/ids.js";
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** The wall clock: may jump in both directions. */
+  now(): TimeMs;
+  /** Milliseconds since some start, with fractions; never goes back. For measuring. */
+  elapsedMs(): number;
+  /** Calls `task` once, after `ms` at the earliest. Does not keep the process alive. */
+  after(ms: number, task: () => void): Timer;
+  /** Calls `task` in a later turn of the event loop, after input that is waiting has been read. */
+  soon(task: () => void): void;
+}
+
+export interface Chance {
+  /** `count` random bytes, unpredictable in production. */
+  bytes(count: number): Uint8Array;
+  /** 0 ≤ x < 1. For jitter. */
+  fraction(): number;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now() as TimeMs,
+  elapsedMs: () => performance.now(),
+  after(ms, task) {
+    const timer = setTimeout(task, ms);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+  soon: (task) => void setImmediate(task),
+};
+
+export const systemChance: Chance = {
+  bytes: (count) => randomFillSync(new Uint8Array(count)),
+  fraction: () => Math.random(),
+};
+
+/** Resolves after `ms`; rejects with the signal's reason if that fires first. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason as Error);
+    const abort = (): void => {
+      timer.cancel();
+      reject(signal?.reason as Error);
+    };
+    const timer = clock.after(ms, () => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    });
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -1,0 +1,23 @@
+/**
+ * Assertions that stay on in production.
+ *
+ * An assertion says what must hold whatever a client, a disk or a network does; if one fails, the
+ * program is wrong and its memory cannot be trusted. So it throws InvariantError, which no actor
+ * catches: it leaves the actor's run(), and the actor is started again from the store. What a
+ * client may cause is a KvError (errors.ts) instead.
+ */
+
+/** A bug of ours. Never caught on the way out of an actor's run(). */
+export class InvariantError extends Error {
+  override readonly name = "InvariantError";
+}
+
+/** Throws InvariantError with `reason` (why it holds, with the numbers in it) unless `condition`. */
+export function assert(condition: unknown, reason: string): asserts condition {
+  if (!condition) throw new InvariantError(reason);
+}
+
+/** For the default of an exhaustive switch: does not compile while a case is missing. */
+export function unreachable(value: never): never {
+  throw new InvariantError(`no case for ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,103 @@
+/**
+ * Every limit has a name, here. docs/operations.md lists them; `kv.info` tells them to clients.
+ *
+ * Those that decide what an entry does (marked *logged*) are part of the log's genesis, so that
+ * all replicas agree for good; what stands here is the value a new log gets.
+ */
+
+/** Places on the ring. Fixed when a store is created: the mapping in nats.conf has it too. */
+export const POSITION_COUNT = 1_024;
+
+/** Keys: UTF-8 bytes. */
+export const KEY_BYTES_MAX = 1_024;
+/** Subject mappings exist for keys of 1 … this many tokens; longer ones pass the coordinator. */
+export const KEY_TOKENS_MAPPED_MAX = 8;
+
+/** Values, as set and as a patch leaves them. *Logged.* */
+export const VALUE_BYTES_MAX = 256 * 1_024;
+
+/** Index: nesting of attributes. *Logged.* */
+export const DEPTH_MAX = 8;
+/** Index: entries of one value. *Logged.* */
+export const INDEX_ENTRIES_MAX = 256;
+/** Index: UTF-8 bytes of a path. *Logged.* */
+export const PATH_BYTES_MAX = 512;
+/** Index: bytes of a text or bytes value that stand in its index entry; the rest is re-checked. */
+export const INDEX_TEXT_BYTES_MAX = 256;
+
+/** Nesting that any decoder of ours goes into before it calls the input malformed. */
+export const DECODE_DEPTH_MAX = 100;
+
+/** Time to live: shortest. */
+export const TTL_MIN_MS = 1_000;
+/** Time to live: longest, 100 years; beyond it say `never`. */
+export const TTL_MAX_MS = 100 * 365 * 24 * 3_600_000;
+
+/** Request ids: bytes. */
+export const REQUEST_ID_BYTES_MAX = 128;
+/** How long a repeated request id gets the first outcome, in log time. Rule L4. */
+export const REQUEST_WINDOW_MS = 60_000;
+/** How far ahead of log time a UUIDv7 may be. Rule L4. */
+export const REQUEST_AHEAD_MAX_MS = 10_000;
+/** Outcome records a shard remembers. *Logged.* Rule L4. */
+export const OUTCOMES_MAX = 4_194_304;
+
+/** Operations in one `kv.batch`. */
+export const BATCH_OPERATIONS_MAX = 1_000;
+/** Bytes of an atomic batch: keys and values together. */
+export const ATOMIC_BYTES_MAX = 512 * 1_024;
+
+/** Operations in one log entry. */
+export const ENTRY_OPERATIONS_MAX = 4_096;
+/** Bytes after which an entry takes no further operation. */
+export const ENTRY_BYTES_TARGET = 512 * 1_024;
+/** Bytes of one entry: the target and one more operation or atomic batch of the largest size. */
+export const ENTRY_BYTES_MAX = 1_024 * 1_024 - 4_096;
+
+/** Bytes of any message: NATS's default `max_payload`. */
+export const PAYLOAD_BYTES_MAX = 1_024 * 1_024;
+/** Bytes of any reply we build; leaves room for headers. */
+export const REPLY_BYTES_MAX = PAYLOAD_BYTES_MAX - 16 * 1_024;
+
+/** Requests a replica's mailbox holds before it answers `overloaded`. */
+export const MAILBOX_REQUESTS_MAX = 65_536;
+/** Bytes of requests a replica's mailbox holds before it answers `overloaded`. */
+export const MAILBOX_BYTES_MAX = 64 * 1_024 * 1_024;
+/** Requests a coordinator works on at once before it answers `overloaded`. */
+export const COORDINATOR_REQUESTS_MAX = 16_384;
+
+/** Rows of a page of find or keys: default and largest. */
+export const PAGE_ROWS_DEFAULT = 100;
+export const PAGE_ROWS_MAX = 1_000;
+/** Rows a query may look at without `"scan": true`, a shard. */
+export const SCAN_ROWS_MAX = 1_000_000;
+/** Conditions in one filter, values of `$in` counted. */
+export const FILTER_CONDITIONS_MAX = 1_000;
+/** Views open at once in a replica, and how long one may stay open. */
+export const VIEWS_MAX = 64;
+export const VIEW_MS_MAX = 10_000;
+
+/** How often a request may be forwarded between replicas and coordinators. Rule M4. */
+export const HOPS_MAX = 2;
+
+/** Records an applied entry deletes because they are due. Rule L6. */
+export const EXPIRE_PER_ENTRY_MAX = 256;
+/** A replica with due records and a quiet log proposes a tick after this. Rule L6. */
+export const TICK_QUIET_MS = 250;
+
+/** Log: bytes, where the server has room. Rule L8. */
+export const LOG_BYTES_MAX = 8 * 1_024 ** 3;
+/** Log: bytes a pull may have outstanding. Rule L7. */
+export const PULL_BYTES_MAX = 8 * 1_024 * 1_024;
+/** Events: bytes kept. */
+export const EVENTS_BYTES_MAX = 1_024 ** 3;
+
+/** Lag (entries behind a fresh probe) above which a replica stops serving, and below which it starts. */
+export const LAG_SERVING_MAX = 256;
+export const LAG_SERVING_AGAIN = 16;
+
+/** How long a session read waits for its revision, and any request for a serving replica. */
+export const SESSION_WAIT_MS = 2_000;
+/** How long a coordinator or client waits for one attempt, and in all. */
+export const ATTEMPT_TIMEOUT_MS = 2_000;
+export const REQUEST_TIMEOUT_MS = 10_000;
