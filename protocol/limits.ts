@@ -7,6 +7,12 @@
 
 /** Places on the ring. Fixed when a store is created: the mapping in nats.conf has it too. */
 export const POSITION_COUNT = 1_024;
+/** Places on the ring: the most a store can be created with. */
+export const POSITION_COUNT_MAX = 65_536;
+/** Weight of a node or shard: whole numbers from 0 (nothing) to this. */
+export const WEIGHT_MAX = 10_000;
+/** Names of stores and nodes: characters. */
+export const NAME_CHARS_MAX = 32;
 
 /** Keys: UTF-8 bytes. */
 export const KEY_BYTES_MAX = 1_024;
@@ -73,6 +79,13 @@ export const PAGE_ROWS_MAX = 1_000;
 export const SCAN_ROWS_MAX = 1_000_000;
 /** Conditions in one filter, values of `$in` counted. */
 export const FILTER_CONDITIONS_MAX = 1_000;
+/** How long a replica looks for a page's rows before it sends what it has, and counts at all. */
+export const PAGE_MS_MAX = 1_000;
+export const COUNT_MS_MAX = 8_000;
+/** Queries a replica works on at once; further ones wait in its mailbox. */
+export const QUERIES_MAX = 32;
+/** Records a query reads at once: bounds its memory, at 256 KiB a value. */
+export const QUERY_RECORDS_MAX = 128;
 /** Views open at once in a replica, and how long one may stay open. */
 export const VIEWS_MAX = 64;
 export const VIEW_MS_MAX = 10_000;
@@ -91,6 +104,8 @@ export const LOG_BYTES_MAX = 8 * 1_024 ** 3;
 export const PULL_BYTES_MAX = 8 * 1_024 * 1_024;
 /** Events: bytes kept. */
 export const EVENTS_BYTES_MAX = 1_024 ** 3;
+/** Entries the relay may be behind before their outcomes are forgotten, and events reset. */
+export const RELAY_BEHIND_MAX = 1_000_000;
 
 /** Lag (entries behind a fresh probe) above which a replica stops serving, and below which it starts. */
 export const LAG_SERVING_MAX = 256;

@@ -1,0 +1,71 @@
+# Everything one does with Ringdex. Each target gets what it needs: npm packages, the build, and a
+# nats-server (found on PATH, else built with Go, else downloaded; see infra/nats-binary.ts).
+#
+# Settings are variables, as in `make run RINGDEX_PORT=5000`; `make help` lists the targets, and
+# `node dist/infra/cli/ringdex.js up --help` the settings.
+
+BIN     := node_modules/.bin
+RINGDEX := node dist/infra/cli/ringdex.js
+SOURCES := $(shell find protocol actors infra test -name '*.ts')
+TESTS   ?= dist/test/**/*.test.js
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run cluster stop status test bench lint format build clean nats-server FORCE
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile
+
+demo: build nats-server ## load 138,000 cities, ask for them, kill a node, check everything
+	@node dist/test/demo/demo.js
+
+run: build ## a cluster in the foreground; Ctrl-C stops it
+	@$(RINGDEX) up
+
+cluster: build ## a cluster in the background
+	@$(RINGDEX) up --background
+
+stop: build ## stop the cluster in the background
+	@$(RINGDEX) down
+
+status: build ## its nodes, shards and replicas
+	@$(RINGDEX) status
+
+test: build nats-server ## build, lint, format check and all tests; TESTS=... for some of them
+	@$(BIN)/oxlint --type-aware
+	@$(BIN)/prettier --check --log-level warn .
+	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js '$(TESTS)'
+
+bench: build nats-server ## operations a second, beside NATS KV on the same server
+	@node dist/test/bench/bench.js
+
+lint: build ## what a compiler misses
+	@$(BIN)/oxlint --type-aware
+
+format: node_modules/.installed ## write all files in one format
+	@$(BIN)/prettier --write --log-level warn .
+
+build: dist/.built ## compile to dist/
+
+nats-server: build
+	@$(RINGDEX) nats-server > /dev/null
+
+clean: ## remove what was built; data and packages stay
+	rm -rf dist .build .cache
+
+# The locked versions, with their checksums. Not `npm ci`: that also wants the linter's and the
+# compiler's packages for all other platforms, which not every registry mirror has.
+node_modules/.installed: package.json package-lock.json
+	npm install --no-save --no-audit --no-fund
+	@touch $@
+
+dist/.built: node_modules/.installed tsconfig.json .cache/sources $(SOURCES)
+	@$(BIN)/tsc -p tsconfig.json
+	@chmod +x dist/infra/cli/ringdex.js
+	@touch $@
+
+# The names of all sources. When one is gone, what was compiled from it must go too, or its tests
+# would go on running.
+.cache/sources: FORCE
+	@mkdir -p .cache
+	@printf '%s\n' $(sort $(SOURCES)) > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else rm -rf dist; mv $@.new $@; fi

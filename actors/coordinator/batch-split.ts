@@ -1,0 +1,206 @@
+/**
+ * Batch split: a batch over many shards becomes one message a shard, and one reply again.
+ *
+ * Operations keep their order within a shard, and one key is always in one shard, so operations on
+ * one key take effect in order. What a shard could not take because a position moved, or could not
+ * answer, is asked again until REQUEST_TIMEOUT_MS; so a batch without a request id is given one
+ * (rule L4), which stands for each operation by its index in the whole batch.
+ */
+import { v7 as uuid7 } from "uuid";
+import type { Bus } from "../../infra/bus.js";
+import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Position, ShardId } from "../../protocol/ids.js";
+import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import {
+  batchReply,
+  parsePackedBatchReply,
+  type BatchResult,
+  type Reply,
+  type Result,
+} from "../../protocol/reply.js";
+import {
+  encodePackedBatch,
+  parseBatchRequest,
+  type BatchRequest,
+  type RefusedRequest,
+  type Request,
+  type RequestHeaders,
+} from "../../protocol/request.js";
+import { RingLookup, type RingTable } from "../../protocol/ring.js";
+import type { Names } from "../../protocol/subjects.js";
+
+const AGAIN_FIRST_MS = 20;
+const AGAIN_MAX_MS = 500;
+/** Payload bytes of one message to a shard; an operation of the largest size fits with the rest. */
+const PART_BYTES_MAX = 512 * 1_024;
+
+/** Operations of one shard, and where each stands in the batch. */
+export interface Part {
+  readonly shard: ShardId;
+  readonly indexes: readonly number[];
+  readonly requests: readonly Request[];
+}
+
+/** In the order of first appearance; refused requests are in no part. */
+export function splitByShard(
+  requests: readonly (Request | RefusedRequest)[],
+  indexes: readonly number[],
+  lookup: Pick<RingLookup, "shardOf">,
+): Part[] {
+  const open = new Map<ShardId, { indexes: number[]; requests: Request[]; bytes: number }>();
+  const parts: Part[] = [];
+  for (const index of indexes) {
+    const request = requests[index];
+    if (request === undefined || request.kind === "refused") continue;
+    const { shard } = lookup.shardOf(positionOf(request));
+    const bytes = bytesOf(request);
+    let part = open.get(shard);
+    if (part === undefined || part.bytes + bytes > PART_BYTES_MAX) {
+      part = { indexes: [], requests: [], bytes: 0 };
+      open.set(shard, part);
+      parts.push({ shard, indexes: part.indexes, requests: part.requests });
+    }
+    part.indexes.push(index);
+    part.requests.push(request);
+    part.bytes += bytes;
+  }
+  return parts;
+}
+
+function positionOf(request: Request): Position {
+  return request.kind === "get" ? request.position : request.operation.position;
+}
+
+function bytesOf(request: Request): number {
+  const head = 256;
+  if (request.kind === "get") return head + request.key.length * 3;
+  const { operation } = request;
+  const value = "value" in operation ? operation.value.length : 0;
+  return head + operation.key.length * 3 + value;
+}
+
+export class BatchRunner {
+  constructor(
+    private readonly names: Names,
+    private readonly bus: Bus,
+    private readonly ring: () => RingTable,
+    private readonly positionCount: number,
+    private readonly clock: Clock,
+    private readonly chance: Chance,
+  ) {}
+
+  /** Throws KvError if the batch as a whole is malformed. */
+  async run(payload: Uint8Array, headers: RequestHeaders | undefined): Promise<Reply> {
+    const batch = this.#repeatable(parseBatchRequest(payload, headers, this.positionCount));
+    return batchReply(await this.#untilAnswered(batch), batch);
+  }
+
+  #repeatable(batch: BatchRequest): BatchRequest {
+    const id = uuid7({ random: this.chance.bytes(16), msecs: this.clock.now() });
+    const requests = batch.requests.map((request, index) => {
+      if (request.kind !== "write" || request.operation.request !== undefined) return request;
+      return { ...request, operation: { ...request.operation, request: { id, index } } };
+    });
+    return { ...batch, requests };
+  }
+
+  async #untilAnswered(batch: BatchRequest): Promise<BatchResult> {
+    const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
+    const results = batch.requests.map((request): Result | undefined =>
+      request.kind === "refused" ? request : undefined,
+    );
+    const doubtful = new Set<number>();
+    let waitMs = AGAIN_FIRST_MS;
+    for (;;) {
+      const open = [...results.keys()].filter((index) => isOpen(results[index]));
+      const parts = this.#parts(batch, open);
+      const refusal = await this.#askParts(batch, parts, results, doubtful);
+      if (refusal !== undefined && !isPassing(refusal)) return refusal;
+      const isDone = refusal === undefined && results.every((result) => !isOpen(result));
+      if (isDone || this.clock.elapsedMs() + waitMs > end) {
+        if (refusal !== undefined) return refusal;
+        return results.map((result, index) => finalResult(result, doubtful.has(index)));
+      }
+      await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
+      waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
+    }
+  }
+
+  /** Parts of one shard are sent one after another: later ones may depend on earlier ones. */
+  async #askParts(
+    batch: BatchRequest,
+    parts: readonly Part[],
+    results: (Result | undefined)[],
+    doubtful: Set<number>,
+  ): Promise<KvError | undefined> {
+    const byShard = new Map<ShardId, Part[]>();
+    for (const part of parts) {
+      byShard.set(part.shard, [...(byShard.get(part.shard) ?? []), part]);
+    }
+    let refusal: KvError | undefined;
+    const askShard = async (shardParts: readonly Part[]): Promise<void> => {
+      for (const part of shardParts) {
+        const answer = await this.#ask(batch, part);
+        if (answer instanceof KvError && batch.atomic) refusal = answer;
+        for (const [place, index] of part.indexes.entries()) {
+          const result: Result =
+            answer instanceof KvError
+              ? { kind: "refused", error: answer }
+              : (answer[place] as Result);
+          results[index] = result;
+          if (result.kind === "refused" && result.error.kind === "in-doubt") doubtful.add(index);
+        }
+        // What follows for the same shard must not overtake what has to be sent again.
+        if (part.indexes.some((index) => isOpen(results[index]))) return;
+      }
+    };
+    await Promise.all([...byShard.values()].map(askShard));
+    return refusal;
+  }
+
+  #parts(batch: BatchRequest, open: readonly number[]): Part[] {
+    const ring = this.ring();
+    const lookup = new RingLookup(ring);
+    if (!batch.atomic) return splitByShard(batch.requests, open, lookup);
+    const requests = batch.requests.filter((request) => request.kind !== "refused");
+    const [first] = requests;
+    if (first === undefined) return [];
+    const { shard } = lookup.shardOf(positionOf(first));
+    return [{ shard, indexes: [...requests.keys()], requests }];
+  }
+
+  async #ask(batch: BatchRequest, part: Part): Promise<BatchResult> {
+    const { atomic, level, hops } = batch;
+    const payload = encodePackedBatch({ requests: part.requests, atomic, level, hops });
+    const keys = part.requests.map((request) =>
+      request.kind === "get" ? request.key : request.operation.key,
+    );
+    try {
+      const subject = this.names.shard(part.shard, "batch");
+      const reply = await this.bus.request(subject, payload, { timeoutMs: ATTEMPT_TIMEOUT_MS });
+      return parsePackedBatchReply(reply.data, keys);
+    } catch (error) {
+      if (error instanceof KvError) return error;
+      throw error;
+    }
+  }
+}
+
+function isPassing(error: KvError): boolean {
+  return error.retryable && (error.kind === "unavailable" || error.kind === "in-doubt");
+}
+
+/** Not answered yet, or answered by something that passes. */
+function isOpen(result: Result | undefined): boolean {
+  return result === undefined || (result.kind === "refused" && isPassing(result.error));
+}
+
+function finalResult(result: Result | undefined, isDoubtful: boolean): Result {
+  if (result !== undefined && result.kind !== "refused") return result;
+  const error =
+    result?.error ?? new KvError("unavailable", "it was not its turn in time; send it again");
+  if (!isDoubtful || !isPassing(error)) return { kind: "refused", error };
+  const text = `an attempt had no answer, and then: ${error.message}`;
+  return { kind: "refused", error: new KvError("in-doubt", text) };
+}

@@ -1,0 +1,162 @@
+/**
+ * Coordinator: fans requests out to many shards and aggregates the replies.
+ *
+ * Mailbox     kv.<verb> of every verb, and kv.<verb>.> of the single-key verbs, in one queue group
+ *             over all nodes; the latter sees only what the server's mapping did not take
+ * State       how many requests are under way
+ * Decides in  coverage.ts, merge.ts (queries), batch-split.ts (batches), protocol/request.ts (form)
+ * Lifecycle   run until closed; then what was taken is answered first
+ * On a bug    the request is answered `internal`, with the incident it was logged as
+ */
+import type { Bus, Message, Subscription } from "../../infra/bus.js";
+import type { Clock } from "../../infra/clock.js";
+import { sleep } from "../../infra/clock.js";
+import type { Logger } from "../../infra/logger.js";
+import { KvError } from "../../protocol/errors.js";
+import { COORDINATOR_REQUESTS_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import { errorReply, subjectReply, type Reply } from "../../protocol/reply.js";
+import { readHeaders } from "../../protocol/request-headers.js";
+import { parseKeylessRequest, parseSubjectRequest, type Request } from "../../protocol/request.js";
+import {
+  isSingleKeyVerb,
+  multiKeyVerbs,
+  singleKeyVerbs,
+  type MultiKeyVerb,
+  type Names,
+  type SingleKeyVerb,
+} from "../../protocol/subjects.js";
+import { asKvError } from "../incident.js";
+import type { ServiceCounters } from "../service.js";
+import type { BatchRunner } from "./batch-split.js";
+import type { Finder } from "./find.js";
+import type { Router } from "./router.js";
+import type { StatusCollector } from "./status.js";
+
+export interface CoordinatorParts {
+  readonly names: Names;
+  readonly bus: Bus;
+  readonly positionCount: number;
+  readonly router: Router;
+  readonly finder: Finder;
+  readonly batches: BatchRunner;
+  readonly status: StatusCollector;
+  readonly counters: ServiceCounters;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class Coordinator {
+  #subscriptions: Subscription[] = [];
+  #underWay = 0;
+
+  constructor(private readonly parts: CoordinatorParts) {}
+
+  start(): void {
+    const { names, bus } = this.parts;
+    const queue = names.coordinatorsQueue;
+    const handle = (message: Message): void => this.#take(message);
+    for (const verb of singleKeyVerbs) {
+      this.#subscriptions.push(bus.subscribe(names.verbWildcard(verb), queue, handle));
+    }
+    for (const verb of [...singleKeyVerbs, ...multiKeyVerbs]) {
+      this.#subscriptions.push(bus.subscribe(names.verb(verb), queue, handle));
+    }
+  }
+
+  /** Takes nothing new, answers what was taken. */
+  async close(): Promise<void> {
+    const { clock } = this.parts;
+    await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.drain()));
+    const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
+    while (this.#underWay > 0 && clock.elapsedMs() < end) await sleep(clock, 5);
+  }
+
+  #take(message: Message): void {
+    const { names, bus, counters, clock, logger } = this.parts;
+    const address = names.parseVerbSubject(message.subject);
+    const verb = address?.verb ?? "unknown";
+    const startedAt = clock.elapsedMs();
+    const answer = (reply: Reply, error?: KvError): void => {
+      counters.count(verb, clock.elapsedMs() - startedAt, error);
+      if (message.reply === undefined) return;
+      bus.publish(message.reply, reply.body, { headers: reply.headers });
+    };
+    const refuse = (cause: unknown): void => {
+      const error = asKvError(cause, logger);
+      answer(errorReply(error, verb), error);
+    };
+    if (address === undefined) {
+      return refuse(new KvError("unsupported", `nothing answers on ${message.subject}`));
+    }
+    if (this.#underWay >= COORDINATOR_REQUESTS_MAX) {
+      const text = `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`;
+      const details = { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX };
+      return refuse(new KvError("overloaded", text, details));
+    }
+    this.#underWay += 1;
+    this.#answer(address.verb, address.key, message)
+      .then((reply) => answer(reply), refuse)
+      .finally(() => {
+        this.#underWay -= 1;
+      })
+      .catch((error: unknown) => logger.error("a reply could not be sent", { error }));
+  }
+
+  #answer(
+    verb: SingleKeyVerb | MultiKeyVerb,
+    key: string | undefined,
+    message: Message,
+  ): Promise<Reply> {
+    return isSingleKeyVerb(verb)
+      ? this.#answerOne(verb, key, message)
+      : this.#answerMany(verb, message);
+  }
+
+  async #answerOne(
+    verb: SingleKeyVerb,
+    key: string | undefined,
+    { data, headers }: Message,
+  ): Promise<Reply> {
+    const { positionCount, router } = this.parts;
+    const request: Request =
+      key === undefined
+        ? parseKeylessRequest(verb, data, headers, positionCount)
+        : parseSubjectRequest(verb, key, data, headers, positionCount);
+    const result = await router.route(request);
+    const accept = request.kind === "get" ? request.accept : undefined;
+    const returnPrevious = request.kind === "write" && request.operation.returnPrevious;
+    return subjectReply(verb, result, { accept, returnPrevious });
+  }
+
+  async #answerMany(verb: MultiKeyVerb, { data, headers }: Message): Promise<Reply> {
+    const { finder, batches, status } = this.parts;
+    // A session has seen positions one by one; over many keys only the log's end will do.
+    const level = readHeaders(headers).level === "stale" ? "stale" : "linearizable";
+    switch (verb) {
+      case "find":
+        return jsonReply(await finder.find(data, level));
+      case "count":
+        return jsonReply(await finder.count(data, level));
+      case "keys":
+        return jsonReply(await finder.keys(data, level));
+      case "batch":
+        return batches.run(data, headers);
+      case "ring":
+        return jsonReply(status.ring());
+      case "status":
+        return jsonReply(await status.status());
+      case "info":
+        return jsonReply(status.info());
+      case "distinct":
+      case "aggregate":
+      case "explain":
+        throw new KvError("unsupported", `${verb} is not built yet`, { verb });
+    }
+  }
+}
+
+const encoder = new TextEncoder();
+
+function jsonReply(body: string): Reply {
+  return { headers: [], body: encoder.encode(body) };
+}

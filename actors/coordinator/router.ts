@@ -1,0 +1,117 @@
+/**
+ * Router: brings one request to a replica that owns its position, and its result back.
+ *
+ * Used for whatever did not reach an owner by its subject: keys that fit no subject, keys with a
+ * tag, clients of a nats-server without the mapping, positions that have moved. It asks again after
+ * `unavailable`, `overloaded` and a time-out, and because it may ask again, a write without a request
+ * id is given one (rule L4).
+ *
+ * Limit: COORDINATOR_REQUESTS_MAX requests at once; beyond it `overloaded`.
+ */
+import { v7 as uuid7 } from "uuid";
+import type { Bus } from "../../infra/bus.js";
+import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Position } from "../../protocol/ids.js";
+import {
+  ATTEMPT_TIMEOUT_MS,
+  COORDINATOR_REQUESTS_MAX,
+  HOPS_MAX,
+  REQUEST_TIMEOUT_MS,
+} from "../../protocol/limits.js";
+import { parsePackedReply, type Result } from "../../protocol/reply.js";
+import { encodePackedRequest, type Request } from "../../protocol/request.js";
+import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+
+const AGAIN_FIRST_MS = 20;
+const AGAIN_MAX_MS = 500;
+
+export class Router {
+  #underWay = 0;
+
+  constructor(
+    private readonly names: Names,
+    private readonly bus: Bus,
+    private readonly clock: Clock,
+    private readonly chance: Chance,
+  ) {}
+
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** Never rejects for what a client or the network did: such results are `refused`. */
+  async route(request: Request): Promise<Result> {
+    if (request.hops > HOPS_MAX) {
+      const text = `the request was forwarded ${request.hops} times; the ring is changing`;
+      return { kind: "refused", error: new KvError("unavailable", text) };
+    }
+    if (this.#underWay >= COORDINATOR_REQUESTS_MAX) {
+      const text = `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`;
+      const details = { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX };
+      return { kind: "refused", error: new KvError("overloaded", text, details) };
+    }
+    this.#underWay += 1;
+    try {
+      return await this.#untilAnswered(this.#repeatable(request));
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  #repeatable(request: Request): Request {
+    if (request.kind === "get" || request.operation.request !== undefined) return request;
+    const id = uuid7({ random: this.chance.bytes(16), msecs: this.clock.now() });
+    return { ...request, operation: { ...request.operation, request: { id, index: 0 } } };
+  }
+
+  async #untilAnswered(request: Request): Promise<Result> {
+    const { key, position, verb } = addressOf(request);
+    const subject = this.names.ring(position, verb);
+    const payload = encodePackedRequest(request);
+    const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
+    let waitMs = AGAIN_FIRST_MS;
+    let mayBeWritten = false;
+    for (;;) {
+      const result = await this.#ask(subject, payload, key);
+      if (result.kind !== "refused") return result;
+      const { error } = result;
+      mayBeWritten ||= error.written === "unknown";
+      const isPassing = error.kind === "unavailable" || error.kind === "in-doubt";
+      if (!isPassing || !error.retryable) return result;
+      if (this.clock.elapsedMs() + waitMs > end) {
+        return mayBeWritten && request.kind === "write" ? inDoubt(error) : result;
+      }
+      await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
+      waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
+    }
+  }
+
+  async #ask(subject: string, payload: Uint8Array, key: string): Promise<Result> {
+    try {
+      const reply = await this.bus.request(subject, payload, { timeoutMs: ATTEMPT_TIMEOUT_MS });
+      return parsePackedReply(reply.data, key);
+    } catch (error) {
+      if (error instanceof KvError) return { kind: "refused", error };
+      throw error;
+    }
+  }
+}
+
+function addressOf(request: Request): {
+  key: string;
+  position: Position;
+  verb: SingleKeyVerb;
+} {
+  if (request.kind === "get") return { key: request.key, position: request.position, verb: "get" };
+  const { key, position, verb } = request.operation;
+  if (verb === "check") throw new KvError("unsupported", "check stands in batches only");
+  return { key, position, verb };
+}
+
+/** An earlier attempt may have been done although the last one was not. */
+function inDoubt(error: KvError): Result {
+  if (error.kind === "in-doubt") return { kind: "refused", error };
+  const text = `an attempt had no answer, and then: ${error.message}`;
+  return { kind: "refused", error: new KvError("in-doubt", text) };
+}

@@ -1,0 +1,108 @@
+/**
+ * Status: what the cluster is and how it is doing, gathered from the ring table and the nodes.
+ *
+ * Cost: one message to each node; a node that does not answer within STATUS_TIMEOUT_MS is `down`.
+ */
+import type { Bus } from "../../infra/bus.js";
+import { KvError } from "../../protocol/errors.js";
+import { BEHAVIOUR_VERSION } from "../../protocol/entry.js";
+import type { NodeName } from "../../protocol/ids.js";
+import * as limits from "../../protocol/limits.js";
+import { encodeRing, type RingTable } from "../../protocol/ring.js";
+import type { NodeReport, StatusReport } from "../../protocol/status.js";
+import type { Names } from "../../protocol/subjects.js";
+
+const STATUS_TIMEOUT_MS = 1_000;
+/** A log fuller than this share is warned of. */
+const LOG_FILL_WARNING = 0.7;
+
+const operators = ["$eq", "$in", "$exists", "$gt", "$gte", "$lt", "$lte", "$prefix", "$and"];
+
+const nothing = new Uint8Array(0);
+const decoder = new TextDecoder();
+
+export class StatusCollector {
+  constructor(
+    private readonly names: Names,
+    private readonly bus: Bus,
+    private readonly ringNow: () => RingTable,
+    private readonly version: string,
+  ) {}
+
+  /** Reply body of `kv.ring`. */
+  ring(): string {
+    return JSON.stringify({
+      type: "io.ringdex.v1.ring_response",
+      ...encodeRing(this.ringNow()),
+    });
+  }
+
+  /** Reply body of `kv.info`. */
+  info(): string {
+    const named = Object.entries(limits).map(([name, value]) => [name.toLowerCase(), value]);
+    return JSON.stringify({
+      type: "io.ringdex.v1.info_response",
+      version: this.version,
+      behaviour_version: BEHAVIOUR_VERSION,
+      store: this.names.store,
+      position_count: this.ringNow().positionCount,
+      operators,
+      limits: Object.fromEntries(named) as Record<string, number>,
+    });
+  }
+
+  /** Reply body of `kv.status`. */
+  async status(): Promise<string> {
+    const { epoch, nodes, store } = this.ringNow();
+    const reports = await Promise.all(nodes.map(({ node }) => this.#ask(node)));
+    const answered = reports.filter((report) => report !== undefined);
+    const replicas = answered.flatMap((report) => report.replicas);
+    const status: StatusReport = {
+      type: "io.ringdex.v1.status_response",
+      store,
+      epoch,
+      durability: answered[0]?.durability ?? { sync_interval: "unknown", log_replicas: 0 },
+      nodes: nodes.map(({ node }, index) => {
+        const report = reports[index];
+        if (report === undefined) return { node, pid: null, state: "down", version: null };
+        return { node, pid: report.pid, state: "up", version: report.version };
+      }),
+      replicas: replicas.toSorted((left, right) => {
+        return left.shard.localeCompare(right.shard) || left.node.localeCompare(right.node);
+      }),
+      warnings: [...new Set([...answered.flatMap((report) => report.warnings)])],
+    };
+    return JSON.stringify({ ...status, warnings: [...status.warnings, ...warningsOf(status)] });
+  }
+
+  async #ask(node: NodeName): Promise<NodeReport | undefined> {
+    const subject = this.names.node(node, "status");
+    try {
+      const reply = await this.bus.request(subject, nothing, { timeoutMs: STATUS_TIMEOUT_MS });
+      return JSON.parse(decoder.decode(reply.data)) as NodeReport;
+    } catch (error) {
+      // Down, or too busy to say: both are shown as down.
+      if (error instanceof KvError || error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function warningsOf({ nodes, replicas }: StatusReport): string[] {
+  const warnings: string[] = [];
+  for (const { node, state } of nodes) {
+    if (state === "down") warnings.push(`node ${node} does not answer`);
+  }
+  for (const { shard, node, state, reason } of replicas) {
+    if (state === "stopped") warnings.push(`${shard} on ${node} is stopped: ${reason ?? ""}`);
+  }
+  const fills = new Map(
+    replicas.map(({ shard, log_bytes, log_bytes_max }) => [shard, log_bytes / log_bytes_max]),
+  );
+  for (const [shard, fill] of fills) {
+    if (fill < LOG_FILL_WARNING) continue;
+    const percent = Math.floor(fill * 100);
+    warnings.push(`the log of ${shard} is ${percent} % full; when it is full, writes are refused`);
+  }
+  return warnings;
+}

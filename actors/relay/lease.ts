@@ -1,0 +1,50 @@
+/**
+ * Lease: when a relay that stands by may take over.
+ *
+ * The active relay says that it is alive; who has heard nothing for long takes over. Two that are
+ * active at once do no harm, because the stream refuses all but the one that began last, so this
+ * needs no agreement: it only keeps relays from taking the work out of each other's hands. Those
+ * lower in the shard's order of nodes wait longer, so that mostly one tries.
+ */
+
+/** How often the active relay says that it is. */
+export const ALIVE_MS = 500;
+/** Silence after which it counts as gone. */
+export const SILENCE_MS = 3_000;
+/** At the start, when there may be none: longer than ALIVE_MS, to hear the one there is. */
+const FIRST_SILENCE_MS = 750;
+/** Between two that wait. */
+const RANK_MS = 500;
+const JITTER_MS = 200;
+
+export class Lease {
+  #dueAtMs: number;
+
+  constructor(
+    /** 0 = the shard's home, and so on in the order of its nodes. */
+    private readonly rank: number,
+    private readonly fraction: () => number,
+    nowMs: number,
+  ) {
+    this.#dueAtMs = this.#after(nowMs + FIRST_SILENCE_MS);
+  }
+
+  /** Another relay is active, or was: this one's turn has ended. */
+  heard(nowMs: number): void {
+    this.#dueAtMs = this.#after(nowMs + SILENCE_MS);
+  }
+
+  /** The active relay has said that it ends. */
+  ended(nowMs: number): void {
+    this.#dueAtMs = this.#after(nowMs);
+  }
+
+  /** Until it may be taken; 0 or less = now. */
+  leftMs(nowMs: number): number {
+    return this.#dueAtMs - nowMs;
+  }
+
+  #after(atMs: number): number {
+    return atMs + this.rank * RANK_MS + this.fraction() * JITTER_MS;
+  }
+}

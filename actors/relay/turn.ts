@@ -1,0 +1,317 @@
+/**
+ * Turn: the time during which one relay is the active one of its shard.
+ *
+ * It begins with a marker of its own, which ends the turn of whoever was active before: every
+ * message names the marker it comes after, and the stream refuses it once there is another. Then it
+ * reads what its predecessor published after its last marker, and goes on from the place that
+ * marker tells, leaving out what is there. While there is something new it writes its place down
+ * in further markers; a marker waits until all before it is acknowledged, so a marker's place is
+ * never ahead of the stream.
+ *
+ * Whatever goes wrong (a refusal, an answer that does not come, a connection that goes) ends the
+ * turn: run() rejects with KvError. What is then under way may land; the next turn finds it.
+ */
+import type { Delivery, LogConsumer, LogMessage } from "../../infra/log.js";
+import type { EventWriter, Fence } from "../../infra/events.js";
+import { assert } from "../../protocol/assert.js";
+import { chainNext } from "../../protocol/digest.js";
+import { decodeEntry, isEntry, type Entry, type EntryRefusal } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
+import type { LogId, Sequence } from "../../protocol/ids.js";
+import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/outcome-row.js";
+import { outcomeKey } from "../../protocol/store-keys.js";
+import {
+  changesOf,
+  eventOf,
+  markerEvent,
+  Published,
+  readMarker,
+  resetOf,
+  type Change,
+} from "./relay-core.js";
+import type { RelayParts } from "./relay.js";
+
+/** A marker is written this often while there is something new, */
+const MARKER_MS = 1_000;
+/** or after so many events: what the next turn may have to read. */
+const MARKER_EVENTS_MAX = 8_192;
+/** How often it is looked whether the marker is about to fall out of the stream. */
+const KEEP_CHECK_MS = 5_000;
+/** Entries whose outcome rows are read at once. */
+const GROUP_ENTRIES_MAX = 64;
+/** How long one wait for the applier lasts before other things are looked at. */
+const APPLIED_WAIT_MS = 500;
+
+export class Turn {
+  readonly #writer: EventWriter;
+  readonly #published = new Published();
+  /** Everything in the log up to here has been handed to the writer. */
+  #place = 0 as Sequence;
+  /** Place of the last marker. */
+  #placeMarked = 0 as Sequence;
+  /** Entries after this are newer than anything found in the stream. */
+  #foundUntil = 0 as Sequence;
+  /** Where in the stream the events after the last marker's place may begin. */
+  #since = 0 as Sequence;
+  #fence: Fence;
+  /** The log's chain at #place; undefined = not known. */
+  #chain: bigint | undefined;
+  #consumer: LogConsumer | undefined;
+  #pending: Promise<Delivery | undefined> | undefined;
+  #eventCount = 0;
+  #markerDue = false;
+  #markedAtMs = 0;
+  #keptAtMs: number;
+  #wake: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(
+    private readonly parts: RelayParts,
+    private readonly relay: string,
+    /** Told of each marker's place. */
+    private readonly onMarker: (sequence: Sequence) => void,
+  ) {
+    const { names, shard, events, clock } = parts;
+    this.#fence = { subject: names.relayMarker(shard), sequence: 0 as Sequence };
+    this.#keptAtMs = clock.elapsedMs();
+    this.#writer = events.writer();
+  }
+
+  get sequence(): Sequence {
+    return this.#place;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wake?.();
+  }
+
+  /** Resolves after stop(), with a marker at the place. Rejects with KvError if the turn ends. */
+  async run(): Promise<void> {
+    try {
+      await this.#begin();
+      while (!this.#stopped) {
+        const delivery = await this.#next();
+        if (delivery?.kind === "messages") await this.#publishAll(delivery.messages);
+        await this.#markIfDue();
+      }
+      if (this.#place > this.#placeMarked) await this.#mark();
+    } finally {
+      this.#consumer?.stop();
+      this.#writer.close();
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { events, log, logId, node } = this.parts;
+    const { subject } = this.#fence;
+    const last = await events.last(subject);
+    const marker = last && readMarker(last);
+    const since = marker?.since ?? last?.sequence ?? (0 as Sequence);
+    const place = marker?.sequence ?? (0 as Sequence);
+    const placeLog: LogId = marker?.logId ?? logId;
+    // It repeats its predecessor's place: until the turn has read what stands after it, that is
+    // all that is known.
+    const own = { sequence: place, since, logId: placeLog, node, relay: this.relay };
+    this.#fence = { subject, sequence: last?.sequence ?? (0 as Sequence) };
+    this.#writer.publish(markerEvent(subject, own), this.#fence);
+    this.#fence = { subject, sequence: await this.#writer.flushed() };
+    this.#since = since;
+    this.#markedAtMs = this.parts.clock.elapsedMs();
+    for await (const batch of events.read(since, this.#fence.sequence)) {
+      for (const stored of batch) this.#published.add(this.parts.names, stored);
+    }
+    this.#foundUntil = (await log.state()).last;
+    this.#markerDue = this.#published.isEmpty;
+    this.#place = place;
+    this.#placeMarked = place;
+    if (placeLog === logId) await this.#consumeFrom(place);
+    else await this.#resetAll(`the last place is of log ${placeLog}`);
+  }
+
+  async #consumeFrom(place: Sequence): Promise<void> {
+    this.#consumer?.stop();
+    this.#place = place;
+    const [row] = place === 0 ? [] : await this.parts.store.getMany([outcomeKey(place)]);
+    this.#chain = place === 0 ? 0n : row && decodeOutcomeRow(row).chain;
+    this.#consumer = this.parts.log.consume(place);
+    this.#pending = undefined;
+  }
+
+  /** What the log brings; undefined = look at what else is due. */
+  async #next(): Promise<Delivery | undefined> {
+    this.#checkWriter();
+    assert(this.#consumer !== undefined, "a turn that has begun has a consumer");
+    this.#pending ??= this.#consumer.next();
+    let wake = (): void => undefined;
+    const woken = new Promise<"woken">((resolve) => {
+      wake = () => resolve("woken");
+    });
+    this.#wake = wake;
+    if (this.#stopped) wake();
+    const timer = this.parts.clock.after(MARKER_MS, wake);
+    const first = await Promise.race([this.#pending, woken]);
+    timer.cancel();
+    this.#checkWriter();
+    if (first === "woken") return undefined;
+    this.#pending = undefined;
+    if (first === undefined) throw new KvError("unavailable", "the log's consumer has ended");
+    return first;
+  }
+
+  #checkWriter(): void {
+    if (this.#writer.failure !== undefined) throw this.#writer.failure;
+  }
+
+  async #publishAll(messages: readonly LogMessage[]): Promise<void> {
+    let rest = messages.filter(({ sequence }) => sequence > this.#place);
+    while (rest.length > 0 && !this.#stopped) {
+      if (rest[0]?.sequence !== this.#place + 1) return this.#bridge();
+      await this.#waitForApplied((this.#place + 1) as Sequence);
+      const { sequence: applied } = this.parts.applied;
+      const end = rest.findIndex(
+        ({ sequence }, index) =>
+          index >= GROUP_ENTRIES_MAX || sequence > applied || sequence !== this.#place + 1 + index,
+      );
+      const group = end < 0 ? rest : rest.slice(0, end);
+      if (!(await this.#publishGroup(group))) return;
+      rest = rest.slice(group.length);
+      await this.#markIfDue();
+    }
+  }
+
+  async #waitForApplied(sequence: Sequence): Promise<void> {
+    const { applied } = this.parts;
+    while (applied.sequence < sequence && !this.#stopped) {
+      this.#checkWriter();
+      try {
+        await applied.reached(sequence, APPLIED_WAIT_MS);
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        await this.#markIfDue();
+      }
+    }
+  }
+
+  /** False if the place is another one now, so that the messages at hand do not follow it. */
+  async #publishGroup(group: readonly LogMessage[]): Promise<boolean> {
+    const keys = group.map(({ sequence }) => outcomeKey(sequence));
+    const rows = await this.parts.store.getMany(keys);
+    for (const [index, { sequence, data }] of group.entries()) {
+      const bytes = rows[index];
+      if (bytes === undefined) {
+        await this.#resetAll(`the outcomes of entry ${sequence} are gone`);
+        return false;
+      }
+      const row = decodeOutcomeRow(bytes);
+      const entry = decodeEntry(data);
+      this.#compare(sequence, entry, row);
+      if (isEntry(entry)) for (const change of changesOf(entry, row)) await this.#publish(change);
+      this.#place = sequence;
+      this.#chain = row.chain;
+    }
+    if (this.#place >= this.#foundUntil) this.#published.clear();
+    return true;
+  }
+
+  /** Rule L1: the log may have lost entries and have others in their place. */
+  #compare(sequence: Sequence, entry: Entry | EntryRefusal, row: OutcomeRow): void {
+    if (this.#chain === undefined) return;
+    const chain = isEntry(entry) ? chainNext(this.#chain, entry.origin, entry.number) : this.#chain;
+    if (chain === row.chain) return;
+    const text = `entry ${sequence} of the log is not the one that was applied here`;
+    throw new KvError("unavailable", text);
+  }
+
+  async #publish(change: Change): Promise<void> {
+    const { position, revision } = change;
+    const verdict = this.#published.judge(position, revision);
+    if (verdict === "there") return;
+    if (verdict === "new") return this.#send(change);
+    // Revisions were lost on the way while later ones landed.
+    const { applied, shard, logger } = this.parts;
+    const known = Math.max(applied.table.revision(position), this.#published.last(position));
+    logger.info("events of a position are missing, it is reset", { shard, position, revision });
+    await this.#send(resetOf(position, known as typeof revision, applied.logTime));
+    this.#published.reset(position, known);
+  }
+
+  async #send(change: Change): Promise<void> {
+    if (this.#writer.isFull) await this.#writer.ready();
+    this.#checkWriter();
+    this.#writer.publish(eventOf(this.parts.names, change), this.#fence);
+    this.#eventCount += 1;
+  }
+
+  /** An entry was not handed over: its delivery was lost, or the log has it no more. */
+  async #bridge(): Promise<void> {
+    const { log, applied } = this.parts;
+    const sequence = (this.#place + 1) as Sequence;
+    if ((await log.read(sequence)) !== undefined) return this.#consumeFrom(this.#place);
+    if (sequence <= applied.sequence) {
+      return this.#resetAll(`entry ${sequence} is gone from the log`);
+    }
+    throw new KvError("unavailable", `entry ${sequence} is missing in the log`);
+  }
+
+  /** History is gone: consumers are told to read anew, and the relay goes on from now. */
+  async #resetAll(reason: string): Promise<void> {
+    const { applied, shard, logger } = this.parts;
+    await this.#waitForApplied(1 as Sequence);
+    if (this.#stopped) return;
+    const { sequence, logTime, ownership, table } = applied;
+    const resets = ownership
+      .owned()
+      .map((position) => ({ position, revision: table.revision(position) }))
+      .filter(({ position, revision }) => !this.#published.has(position, revision));
+    logger.info("events are lost, positions are reset", {
+      shard,
+      reason,
+      sequence,
+      positions: resets.length,
+    });
+    for (const { position, revision } of resets) {
+      const known = Math.max(revision, this.#published.last(position)) as typeof revision;
+      await this.#send(resetOf(position, known, logTime));
+      this.#published.reset(position, known);
+    }
+    this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;
+    this.#markerDue = true;
+    await this.#consumeFrom(sequence);
+    if (this.#place >= this.#foundUntil) this.#published.clear();
+  }
+
+  async #markIfDue(): Promise<void> {
+    const nowMs = this.parts.clock.elapsedMs();
+    const isNew = this.#place > this.#placeMarked && nowMs - this.#markedAtMs >= MARKER_MS;
+    if (nowMs - this.#keptAtMs >= KEEP_CHECK_MS) {
+      this.#keptAtMs = nowMs;
+      if (await this.#markerIsOld()) this.#markerDue = true;
+    }
+    if (this.#markerDue || isNew || this.#eventCount >= MARKER_EVENTS_MAX) await this.#mark();
+  }
+
+  /** Other shards' events push a quiet shard's marker out of the stream, and its place with it. */
+  async #markerIsOld(): Promise<boolean> {
+    const { first, last, bytes, bytesMax } = await this.parts.events.state();
+    const isOlderHalf = this.#fence.sequence - first < (last - first) / 2;
+    return isOlderHalf && bytes > bytesMax / 2;
+  }
+
+  /** Writes the place down. Everything before is acknowledged, everything after waits. */
+  async #mark(): Promise<void> {
+    const { logId, node } = this.parts;
+    const sequence = this.#place;
+    // What was found in the stream counts as not yet passed until the place is beyond all of it.
+    const since = this.#published.isEmpty ? undefined : this.#since;
+    const { subject } = this.#fence;
+    const marker = { sequence, since, logId, node, relay: this.relay };
+    this.#writer.publish(markerEvent(subject, marker), this.#fence);
+    this.#fence = { subject, sequence: await this.#writer.flushed() };
+    this.#placeMarked = sequence;
+    this.#eventCount = 0;
+    this.#markerDue = false;
+    this.#markedAtMs = this.parts.clock.elapsedMs();
+    this.onMarker(sequence);
+  }
+}

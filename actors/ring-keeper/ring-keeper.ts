@@ -1,0 +1,167 @@
+/**
+ * Ring-keeper: creates the ring, once.
+ *
+ * Mailbox     none yet
+ * State       none
+ * Decides in  protocol/ring-plan.ts
+ * Lifecycle   one call at a node's start
+ *
+ * Streams and their first entries are created first and the ring last, by compare-and-set (rule L1):
+ * whoever finds a ring finds complete logs, and after that nobody creates the log of a shard that
+ * exists. A node that loses the race deletes the streams it made.
+ */
+import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Logger } from "../../infra/logger.js";
+import type { IndexPolicy } from "../../protocol/attributes.js";
+import { BEHAVIOUR_VERSION, encodeEntry } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
+import type { LogId, NodeName, Origin, Sequence } from "../../protocol/ids.js";
+import {
+  DEPTH_MAX,
+  INDEX_ENTRIES_MAX,
+  OUTCOMES_MAX,
+  PATH_BYTES_MAX,
+  VALUE_BYTES_MAX,
+} from "../../protocol/limits.js";
+import { planNewRing } from "../../protocol/ring-plan.js";
+import { encodeRing, parseRing, type RingShard, type RingTable } from "../../protocol/ring.js";
+
+/** Where the ring table is kept. */
+export interface RingPlace {
+  read(): Promise<{ readonly value: Uint8Array } | undefined>;
+  /** False if somebody was first. Rejects with KvError `in-doubt` if nobody knows. */
+  createOnce(value: Uint8Array): Promise<boolean>;
+}
+
+/** Makes and removes logs. */
+export interface LogMaker {
+  /**
+   * Creates the logs, all of the same size: at most `bytesMax`, less if there is no room. Those of
+   * a failed attempt are gone when it rejects.
+   */
+  create(shards: readonly RingShard[], bytesMax: number): Promise<void>;
+  /** Appends a new log's first entry. */
+  begin(shard: RingShard, entry: Uint8Array): Promise<void>;
+  remove(shard: RingShard): Promise<void>;
+}
+
+export interface NewRingSettings {
+  readonly store: string;
+  readonly positionCount: number;
+  readonly nodes: readonly NodeName[];
+  readonly replicas: number;
+  readonly logBytesMax: number;
+  readonly indexPolicy: IndexPolicy;
+}
+
+/** How long a node that is not the first of the ring leaves it to the others to create it. */
+const LEAVE_TO_OTHERS_MS = 3_000;
+const LOOK_AGAIN_MS = 100;
+
+export class RingKeeper {
+  constructor(
+    private readonly place: RingPlace,
+    private readonly logs: LogMaker,
+    private readonly clock: Clock,
+    private readonly chance: Chance,
+    private readonly logger: Logger,
+  ) {}
+
+  /** The ring as it is, or a new one made by `settings`. Rejects with KvError. */
+  async readOrCreate(settings: NewRingSettings, isFirst: boolean): Promise<RingTable> {
+    const patienceMs = isFirst ? 0 : LEAVE_TO_OTHERS_MS * (1 + this.chance.fraction());
+    const end = this.clock.elapsedMs() + patienceMs;
+    for (;;) {
+      const found = await this.#read();
+      if (found !== undefined) return found;
+      if (this.clock.elapsedMs() >= end) {
+        const created = await this.#create(settings);
+        if (created !== undefined) return created;
+      }
+      await sleep(this.clock, LOOK_AGAIN_MS);
+    }
+  }
+
+  async #read(): Promise<RingTable | undefined> {
+    const found = await this.place.read();
+    return found === undefined ? undefined : decodeRing(found.value);
+  }
+
+  /** Undefined if somebody else was first. */
+  async #create(settings: NewRingSettings): Promise<RingTable | undefined> {
+    const { store, positionCount, replicas } = settings;
+    const nodes = settings.nodes.map((node) => ({ node, weight: 1 }));
+    const plan = planNewRing({ store, positionCount, nodes, replicas });
+    const shards = plan.shards.map((shard) => ({ ...shard, logId: this.#newLogId() }));
+    const ring: RingTable = { ...plan, shards };
+    await this.logs.create(shards, settings.logBytesMax);
+    for (const shard of shards) await this.logs.begin(shard, this.#genesis(shard, settings));
+    if (await this.#publish(ring)) {
+      this.logger.info("the ring is created", { epoch: ring.epoch, shards: shards.length });
+      return ring;
+    }
+    for (const shard of shards) await this.logs.remove(shard);
+    return undefined;
+  }
+
+  async #publish(ring: RingTable): Promise<boolean> {
+    const value = new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
+    for (;;) {
+      try {
+        return await this.place.createOnce(value);
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        // It may have been written: what stands there decides.
+        await sleep(this.clock, LOOK_AGAIN_MS);
+        const found = await this.#read().catch((cause: unknown) => {
+          if (cause instanceof KvError) return undefined;
+          throw cause;
+        });
+        if (found === undefined) continue;
+        return found.shards.every(({ logId }, index) => logId === ring.shards[index]?.logId);
+      }
+    }
+  }
+
+  #genesis(shard: RingShard, settings: NewRingSettings): Uint8Array {
+    return encodeEntry({
+      kind: "genesis",
+      version: BEHAVIOUR_VERSION,
+      origin: Buffer.from(this.chance.bytes(16)).toString("hex") as Origin,
+      number: 1,
+      basisSequence: 0 as Sequence,
+      basisChain: 0n,
+      genesis: {
+        store: settings.store,
+        shard: shard.shard,
+        logId: shard.logId,
+        positionCount: settings.positionCount,
+        positions: shard.positions,
+        limits: {
+          valueBytesMax: VALUE_BYTES_MAX,
+          depthMax: DEPTH_MAX,
+          indexEntriesMax: INDEX_ENTRIES_MAX,
+          pathBytesMax: PATH_BYTES_MAX,
+          outcomesMax: OUTCOMES_MAX,
+        },
+        indexPolicy: settings.indexPolicy,
+        behaviourVersion: BEHAVIOUR_VERSION,
+      },
+    });
+  }
+
+  #newLogId(): LogId {
+    return Buffer.from(this.chance.bytes(8)).toString("hex") as LogId;
+  }
+}
+
+/** Throws KvError `internal` for what is no ring. */
+export function decodeRing(value: Uint8Array): RingTable {
+  const text = new TextDecoder().decode(value);
+  try {
+    return parseRing(JSON.parse(text));
+  } catch (cause) {
+    if (cause instanceof KvError) throw cause;
+    throw new KvError("internal", "the ring table is not JSON", {}, { cause });
+  }
+}

@@ -1,0 +1,314 @@
+/**
+ * Applier: applies a shard's log to a replica's store, entry by entry, in order.
+ *
+ * Mailbox     the log, through a consumer that is made anew whenever it has to be
+ * State       ReplicaState; `Applied`, which the other loops look at
+ * Decides in  applier-core.ts (no I/O); this file reads the rows, writes the batch, publishes
+ * Lifecycle   run until stopped. Ends with ReplicaStopped where going on would be wrong
+ * On a bug    InvariantError or a failed write leaves run(); the replica is started again
+ *
+ * The consumer is not trusted to be complete (rule L7): only the entry after the last one applied is
+ * taken; a gap makes a new consumer; an entry that is known to exist and does not come is fetched.
+ * Whenever the consumer is new or the connection was away, the log is compared with what was
+ * applied before anything else is taken (rule L1).
+ */
+import type { Chance, Clock, Timer } from "../../infra/clock.js";
+import { sleep } from "../../infra/clock.js";
+import type { Delivery, Log, LogConsumer, LogMessage } from "../../infra/log.js";
+import type { Logger } from "../../infra/logger.js";
+import type { Store } from "../../infra/store.js";
+import { hash64 } from "../../protocol/digest.js";
+import { BEHAVIOUR_VERSION, encodeEntry } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Origin, Sequence } from "../../protocol/ids.js";
+import { appliedKey, outcomeKey } from "../../protocol/store-keys.js";
+import type { Applied } from "./applied.js";
+import { ApplierCore, decodeRows, type EntryResult, type Plan, type Rows } from "./applier-core.js";
+import { readDue } from "./expiry.js";
+import type { ReplicaState } from "./replica-state.js";
+import { ReplicaStopped } from "./stopped.js";
+
+/** How long an entry known to exist may take to be delivered before it is fetched. Rule L7. */
+const LATE_MS = 200;
+/** How often the store is made durable. Rule L8. */
+const SYNC_MS = 1_000;
+const COMPARE_AGAIN_MS = 250;
+
+export class Applier {
+  readonly #core: ApplierCore;
+  #consumer: LogConsumer | undefined;
+  #pending: Promise<Delivery | undefined> | undefined;
+  #expected = 0;
+  #lateTimer: Timer | undefined;
+  #isLate = false;
+  #wake: (() => void) | undefined;
+  #stopped = false;
+  #syncedAtMs: number;
+  /** Everything up to here survives a crash of the machine. */
+  durable: Sequence;
+  appliedAtMs: number;
+
+  constructor(
+    private readonly log: Log,
+    private readonly store: Store,
+    private readonly state: ReplicaState,
+    private readonly applied: Applied,
+    /** Told of each entry in order, when its batch is written. */
+    private readonly onResult: (result: EntryResult) => void,
+    private readonly clock: Clock,
+    private readonly chance: Chance,
+    private readonly logger: Logger,
+  ) {
+    this.#core = new ApplierCore(state);
+    this.#syncedAtMs = clock.elapsedMs();
+    this.appliedAtMs = clock.elapsedMs();
+    this.durable = state.sequence;
+  }
+
+  async run(): Promise<void> {
+    const syncing = this.#wakeToSync();
+    try {
+      while (!this.#stopped) {
+        const delivery = await this.#next();
+        if (delivery === undefined) continue;
+        if (delivery.kind === "resumed") await this.#compareLog();
+        else await this.#applyAll(delivery.messages);
+      }
+    } finally {
+      this.stop();
+      await syncing;
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#lateTimer?.cancel();
+    this.#consumer?.stop();
+    this.#wakeUp();
+  }
+
+  /** An entry is known to stand at `sequence`. */
+  expect(sequence: number): void {
+    if (sequence <= this.#expected) return;
+    this.#expected = sequence;
+    if (sequence > this.state.sequence) this.#watchForLate();
+  }
+
+  #watchForLate(): void {
+    if (this.#lateTimer !== undefined) return;
+    const before = this.state.sequence;
+    this.#lateTimer = this.clock.after(LATE_MS, () => {
+      this.#lateTimer = undefined;
+      if (this.#stopped || this.#expected <= this.state.sequence) return;
+      this.#isLate = this.state.sequence === before;
+      if (this.#isLate) this.#wakeUp();
+      else this.#watchForLate();
+    });
+  }
+
+  /** What the consumer hands over, or what had to be fetched; undefined = look again. */
+  async #next(): Promise<Delivery | undefined> {
+    this.#consumer ??= this.log.consume(this.state.sequence);
+    this.#pending ??= this.#consumer.next();
+    const woken = new Promise<"woken">((resolve) => {
+      this.#wake = () => resolve("woken");
+    });
+    const pending = this.#pending;
+    const first = await Promise.race([pending, woken]);
+    if (first !== "woken") {
+      this.#pending = undefined;
+      if (first === undefined) this.#consumer = undefined;
+      return first;
+    }
+    if (this.#isLate) return this.#fetch();
+    if (this.#syncIsDue()) await this.#sync();
+    return undefined;
+  }
+
+  async #fetch(): Promise<Delivery | undefined> {
+    this.#isLate = false;
+    const message = await this.#readLog((this.state.sequence + 1) as Sequence);
+    if (message === undefined || this.#stopped) return undefined;
+    this.logger.info("an entry was not delivered and has been fetched", {
+      shard: this.log.shard,
+      sequence: message.sequence,
+    });
+    if (this.#expected > message.sequence) this.#watchForLate();
+    return { kind: "messages", messages: [message] };
+  }
+
+  async #applyAll(delivered: readonly LogMessage[]): Promise<void> {
+    let messages = delivered.filter(({ sequence }) => sequence > this.state.sequence);
+    while (messages.length > 0 && !this.#stopped) {
+      if (messages[0]?.sequence !== this.state.sequence + 1) return this.#consumeAnew();
+      const end = messages.findIndex(
+        ({ sequence }, index) => sequence !== this.state.sequence + 1 + index,
+      );
+      const plan = this.#core.plan(end < 0 ? messages : messages.slice(0, end));
+      const count = await this.#applyGroup(plan);
+      messages = messages.slice(count);
+    }
+  }
+
+  /** What was handed over does not follow what was applied. */
+  #consumeAnew(): void {
+    this.#consumer?.stop();
+    this.#consumer = undefined;
+    this.#pending = undefined;
+  }
+
+  async #applyGroup(plan: Plan): Promise<number> {
+    const decision = this.#core.decide(plan, await this.#read(plan));
+    await this.#write(decision.writes, this.#syncIsDue(), () => {
+      decision.publish();
+      this.applied.batchWritten(decision.sequence, decision.logTime);
+    });
+    this.appliedAtMs = this.clock.elapsedMs();
+    for (const result of decision.results) {
+      if (result.kind === "alarm") this.#alarm(result);
+      this.onResult(result);
+    }
+    return decision.results.length;
+  }
+
+  async #read(plan: Plan): Promise<Rows> {
+    const due =
+      plan.duePositions.length === 0
+        ? undefined
+        : await readDue(this.store, plan.duePositions, plan.dueAt);
+    const keys = [...plan.recordKeys.values(), ...plan.outcomeSequences.map(outcomeKey)];
+    const rows = keys.length === 0 ? [] : await this.store.getMany(keys);
+    const count = plan.recordKeys.size;
+    const decoded = decodeRows(plan, rows.slice(0, count), rows.slice(count));
+    for (const [key, record] of due?.records ?? []) decoded.records.set(key, record);
+    return { ...decoded, due };
+  }
+
+  /** Makes what was written durable, by writing something: an empty batch is not synced. */
+  #sync(): Promise<void> {
+    return this.#write([{ type: "put", key: appliedKey, value: this.#core.appliedRow() }], true);
+  }
+
+  /** One batch; `publish` runs in the turn in which it is known to be written. */
+  async #write(
+    batch: Parameters<Store["write"]>[0],
+    sync: boolean,
+    publish = (): void => this.applied.batchWritten(this.applied.sequence, this.applied.logTime),
+  ): Promise<void> {
+    this.applied.batchStarts();
+    await this.store.write(batch, { sync });
+    publish();
+    if (!sync) return;
+    this.#syncedAtMs = this.clock.elapsedMs();
+    this.durable = this.applied.sequence;
+  }
+
+  #syncIsDue(): boolean {
+    return (
+      this.durable < this.state.sequence &&
+      this.clock.elapsedMs() - this.#syncedAtMs >= SYNC_MS
+    );
+  }
+
+  async #wakeToSync(): Promise<void> {
+    while (!this.#stopped) {
+      await sleep(this.clock, SYNC_MS / 2);
+      if (this.#syncIsDue()) this.#wakeUp();
+    }
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** Rule L1: is the log's past the one that was applied here? Throws ReplicaStopped if not. */
+  async #compareLog(): Promise<void> {
+    const { sequence, messageHash } = this.state;
+    while (!this.#stopped) {
+      const state = await this.#again(() => this.log.state());
+      if (state === undefined) return;
+      if (state.first > sequence + 1) throw trimmed(sequence, state.first);
+      if (sequence === 0) return;
+      const message = await this.#readLog(sequence);
+      if (this.#stopped) return;
+      if (message !== undefined) {
+        if (hash64(message.data) === messageHash) return;
+        throw new ReplicaStopped(
+          "log-diverged",
+          `entry ${sequence} of the log is not the one that was applied here: the log lost ` +
+            "writes and others were written in their place. Keep all stores of this shard",
+        );
+      }
+      if (state.last >= sequence) throw missing(sequence);
+      // The log seems to end before what was applied. An answer may be old; a write is not.
+      const end = await this.#provenEnd();
+      if (end !== undefined && end <= sequence) throw shorter(sequence, end);
+    }
+  }
+
+  /** The sequence that an entry got now: the log's true end. */
+  async #provenEnd(): Promise<Sequence | undefined> {
+    const bytes = encodeEntry({
+      kind: "barrier",
+      version: BEHAVIOUR_VERSION,
+      // An origin that never opened: every replica passes over the entry.
+      origin: Buffer.from(this.chance.bytes(16)).toString("hex") as Origin,
+      number: 0,
+      basisSequence: 0 as Sequence,
+      basisChain: 0n,
+    });
+    const result = await this.log.append(bytes, LATE_MS * 5);
+    if (result.kind === "accepted") return result.sequence;
+    await sleep(this.clock, COMPARE_AGAIN_MS);
+    return undefined;
+  }
+
+  #readLog(sequence: Sequence): Promise<LogMessage | undefined> {
+    return this.#again(() => this.log.read(sequence));
+  }
+
+  /** Repeats what the log's unavailability made fail; undefined once the applier is stopped. */
+  async #again<Result>(ask: () => Promise<Result>): Promise<Result | undefined> {
+    while (!this.#stopped) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        this.logger.debug("the log did not answer, asking again", { error: error.message });
+        await sleep(this.clock, COMPARE_AGAIN_MS);
+      }
+    }
+    return undefined;
+  }
+
+  #alarm({ sequence, reason }: EntryResult): void {
+    this.logger.error("something that is no entry stands in the log and is passed over", {
+      shard: this.log.shard,
+      sequence,
+      reason,
+    });
+  }
+}
+
+function trimmed(sequence: Sequence, first: Sequence): ReplicaStopped {
+  return new ReplicaStopped(
+    "log-trimmed",
+    `the log begins at ${first}, this replica has applied up to ${sequence}: what lies between ` +
+      "is gone from the log, and there is no snapshot to start from",
+  );
+}
+
+function missing(sequence: Sequence): ReplicaStopped {
+  const text = `entry ${sequence} was removed from the log, which nothing of ours does`;
+  return new ReplicaStopped("log-diverged", text);
+}
+
+function shorter(sequence: Sequence, end: Sequence): ReplicaStopped {
+  return new ReplicaStopped(
+    "log-shorter",
+    `this replica has applied the log up to ${sequence}, but its next entry is ${end}: the log ` +
+      "lost acknowledged writes that this store still holds. Stop the writers, keep all stores " +
+      "of this shard; nothing is served until it is repaired",
+  );
+}

@@ -1,0 +1,80 @@
+/**
+ * Batch: many operations of one shard in one message (kv.shard.<shard>.batch).
+ *
+ * Each operation stands alone, unless the batch is atomic; operations on one key take effect in
+ * order, gets among them included. Writes that follow one another go to the proposer together and
+ * in order; a get that follows a write of its key, or a write that follows a get, waits for it.
+ */
+import type { Operation } from "../../protocol/operation.js";
+import type { BatchResult, Result } from "../../protocol/reply.js";
+import type { BatchRequest, RefusedRequest, Request } from "../../protocol/request.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Border } from "./border.js";
+import { resultOf } from "./border.js";
+import type { Proposer } from "./proposer.js";
+
+/** Resolves with one result for each request, in order, or one error for an atomic batch. */
+export async function runBatch(
+  batch: BatchRequest,
+  border: Border,
+  proposer: Proposer,
+): Promise<BatchResult> {
+  if (batch.atomic) return runAtomic(batch, proposer);
+  const results: Result[] = [];
+  for (const stretch of stretchesOf(batch.requests)) {
+    results.push(...(await Promise.all(stretch.map((request) => runOne(request, border)))));
+  }
+  return results;
+}
+
+function runOne(request: Request | RefusedRequest, border: Border): Promise<Result> {
+  if (request.kind === "refused") return Promise.resolve(request);
+  return new Promise((resolve) => border.take(request, resolve));
+}
+
+async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<BatchResult> {
+  const operations: Operation[] = [];
+  for (const request of batch.requests) {
+    if (request.kind === "write") operations.push(request.operation);
+  }
+  if (operations.length === 0) return [];
+  try {
+    const outcomes = await proposer.propose(operations);
+    const refusal = outcomes.find((outcome) => !outcome.ok);
+    if (refusal !== undefined && !refusal.ok) return refusal.error;
+    return operations.map((operation, index) => resultOf(operation, outcomes[index]));
+  } catch (error) {
+    if (error instanceof KvError) return error;
+    throw error;
+  }
+}
+
+/** Runs of requests in which no key is both read and written. */
+export function stretchesOf(
+  requests: readonly (Request | RefusedRequest)[],
+): (readonly (Request | RefusedRequest)[])[] {
+  const stretches: (Request | RefusedRequest)[][] = [];
+  let stretch: (Request | RefusedRequest)[] = [];
+  let kinds = new Map<string, "get" | "write">();
+  for (const request of requests) {
+    const key = keyOf(request);
+    const kind = request.kind === "refused" ? undefined : request.kind;
+    if (key !== undefined && kind !== undefined) {
+      const before = kinds.get(key);
+      if (before !== undefined && before !== kind) {
+        stretches.push(stretch);
+        stretch = [];
+        kinds = new Map();
+      }
+      kinds.set(key, kind);
+    }
+    stretch.push(request);
+  }
+  if (stretch.length > 0) stretches.push(stretch);
+  return stretches;
+}
+
+function keyOf(request: Request | RefusedRequest): string | undefined {
+  if (request.kind === "refused") return undefined;
+  return request.kind === "get" ? request.key : request.operation.key;
+}

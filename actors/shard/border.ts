@@ -1,0 +1,156 @@
+/**
+ * Border: where messages become requests and results become replies, for one replica.
+ *
+ * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.batch
+ * State       none
+ * Decides in  protocol/request.ts and reply.ts (form and limits); which loop takes what is said here
+ *
+ * A key that is not in the position of its subject (keys with a tag), or whose position this shard
+ * does not own, is forwarded; the one who asked never sees it (rule M4).
+ */
+import type { Bus, Message } from "../../infra/bus.js";
+import type { Logger } from "../../infra/logger.js";
+import { KvError } from "../../protocol/errors.js";
+import { HOPS_MAX } from "../../protocol/limits.js";
+import type { Operation, Outcome } from "../../protocol/operation.js";
+import { packedReply, subjectReply, type Result } from "../../protocol/reply.js";
+import {
+  parsePackedRequest,
+  parseSubjectRequest,
+  type GetRequest,
+  type Request,
+} from "../../protocol/request.js";
+import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+import { asKvError } from "../incident.js";
+import type { Ownership } from "./ownership.js";
+import type { Proposer } from "./proposer.js";
+import type { Reader } from "./reader.js";
+
+export class Border {
+  constructor(
+    private readonly names: Names,
+    private readonly bus: Bus,
+    private readonly ownership: Ownership,
+    private readonly proposer: Proposer,
+    private readonly reader: Reader,
+    /** Brings a request that is not ours to its owner. */
+    private readonly forward: (request: Request) => Promise<Result>,
+    private readonly logger: Logger,
+  ) {}
+
+  /** One message to kv.ring.<position>.<verb>[.<key>]. */
+  handle(message: Message): void {
+    const address = this.names.parseRingSubject(message.subject);
+    if (address === undefined) return this.#answerUnknown(message);
+    const { verb, key } = address;
+    const { positionCount } = this.ownership;
+    try {
+      const request =
+        key === undefined
+          ? parsePackedRequest(verb, message.data, positionCount)
+          : parseSubjectRequest(verb, key, message.data, message.headers, positionCount);
+      this.take(request, (result) => {
+        if (key === undefined) this.#reply(message, packedReply(result));
+        else this.#replyToSubject(message, verb, request, result);
+      });
+    } catch (error) {
+      const refused: Result = { kind: "refused", error: asKvError(error, this.logger) };
+      if (key === undefined) this.#reply(message, packedReply(refused));
+      else this.#replyToSubject(message, verb, undefined, refused);
+    }
+  }
+
+  /** Gives the request to its loop. `settle` is called once; refusals come through it too. */
+  take(request: Request, settle: (result: Result) => void): void {
+    try {
+      const { position } = request.kind === "get" ? request : request.operation;
+      if (!this.ownership.owns(position)) return this.#sendOn(request, settle);
+      if (request.kind === "get") this.#takeGet(request, settle);
+      else this.#takeWrite(request.operation, request, settle);
+    } catch (error) {
+      settle({ kind: "refused", error: asKvError(error, this.logger) });
+    }
+  }
+
+  #takeGet(request: GetRequest, settle: (result: Result) => void): void {
+    this.reader.offer({
+      request,
+      settle: (result) => {
+        if (wasMoved(result)) this.#sendOn(request, settle);
+        else settle(result);
+      },
+    });
+  }
+
+  #takeWrite(operation: Operation, request: Request, settle: (result: Result) => void): void {
+    this.proposer.offer([operation], (outcomes) => {
+      const result =
+        outcomes instanceof KvError
+          ? ({ kind: "refused", error: outcomes } as const)
+          : resultOf(operation, outcomes[0]);
+      if (wasMoved(result)) this.#sendOn(request, settle);
+      else settle(result);
+    });
+  }
+
+  #sendOn(request: Request, settle: (result: Result) => void): void {
+    if (request.hops >= HOPS_MAX) {
+      const text = "the request went from shard to shard; the ring is changing, send it again";
+      return settle({ kind: "refused", error: new KvError("unavailable", text) });
+    }
+    this.forward({ ...request, hops: request.hops + 1 }).then(settle, (error: unknown) => {
+      settle({ kind: "refused", error: asKvError(error, this.logger) });
+    });
+  }
+
+  #replyToSubject(
+    message: Message,
+    verb: SingleKeyVerb,
+    request: Request | undefined,
+    result: Result,
+  ): void {
+    if (message.reply === undefined) return;
+    const accept = request?.kind === "get" ? request.accept : undefined;
+    const returnPrevious = request?.kind === "write" && request.operation.returnPrevious;
+    const { headers, body } = subjectReply(verb, result, { accept, returnPrevious });
+    this.#reply(message, body, headers);
+  }
+
+  #answerUnknown(message: Message): void {
+    const error = new KvError("unsupported", `nothing answers on ${message.subject}`);
+    const { headers, body } = subjectReply("unknown", { kind: "refused", error });
+    this.#reply(message, body, headers);
+  }
+
+  #reply(
+    { reply }: Message,
+    body: Uint8Array,
+    headers?: readonly (readonly [string, string])[],
+  ): void {
+    if (reply === undefined) return;
+    const options = headers === undefined || headers.length === 0 ? undefined : { headers };
+    this.bus.publish(reply, body, options);
+  }
+}
+
+export function resultOf(operation: Operation, outcome: Outcome | undefined): Result {
+  if (outcome === undefined) {
+    return { kind: "refused", error: new KvError("internal", "an operation has no outcome") };
+  }
+  if (!outcome.ok) return { kind: "refused", error: outcome.error };
+  return {
+    kind: "written",
+    key: operation.key,
+    position: operation.position,
+    done: outcome.done,
+  };
+}
+
+/** Refused only because the position is another shard's. */
+export function wasMoved(result: Result): boolean {
+  return (
+    result.kind === "refused" &&
+    result.error.kind === "unavailable" &&
+    result.error.details["moved"] === true
+  );
+}

@@ -1,0 +1,124 @@
+/**
+ * Load: brings a replica's state back from its store, before any loop runs.
+ *
+ * Cost: reads the rows of positions, origins and outcomes, and one expiry row a position; not the
+ * records.
+ */
+import type { Store, StoreRow } from "../../infra/store.js";
+import { decodeAppliedRow, STORE_FORMAT, type AppliedRow } from "../../protocol/applied-row.js";
+import type { LogId, Sequence, TimeMs } from "../../protocol/ids.js";
+import { decodeOutcomeRow } from "../../protocol/outcome-row.js";
+import { decodePositionRow } from "../../protocol/position-row.js";
+import {
+  allOriginsRange,
+  allPositionsRange,
+  appliedKey,
+  outcomeRange,
+  parseOriginKey,
+  parseOutcomeKey,
+  parsePositionKey,
+} from "../../protocol/store-keys.js";
+import { firstExpiry } from "./expiry.js";
+import { fingerprint, isRemembered } from "./outcomes.js";
+import { Ownership } from "./ownership.js";
+import { PositionTable } from "./position-table.js";
+import { ReplicaState } from "./replica-state.js";
+import { ReplicaStopped } from "./stopped.js";
+
+const ROWS_PER_READ = 256;
+const SEQUENCE_MAX = (2 ** 48 - 1) as Sequence;
+
+/** Throws DamagedError if rows are damaged, ReplicaStopped if the store is another log's. */
+export async function loadReplica(
+  store: Store,
+  logId: LogId,
+  positionCount: number,
+): Promise<ReplicaState> {
+  const ownership = new Ownership(positionCount);
+  const table = new PositionTable(positionCount);
+  const state = new ReplicaState(logId, ownership, table);
+  const [bytes] = await store.getMany([appliedKey]);
+  if (bytes === undefined) return state;
+  const row = decodeAppliedRow(bytes);
+  checkRow(row, logId);
+  state.sequence = row.sequence;
+  state.logTime = row.logTime;
+  state.chain = row.chain;
+  state.messageHash = row.messageHash;
+  state.begin(row.genesis);
+  await loadPositions(store, state);
+  await loadOrigins(store, state);
+  await loadOutcomes(store, state);
+  return state;
+}
+
+function checkRow(row: AppliedRow, logId: LogId): void {
+  if (row.format !== STORE_FORMAT) {
+    const text = `the store has format ${row.format}, this program reads ${STORE_FORMAT}`;
+    throw new ReplicaStopped("upgrade-needed", text);
+  }
+  if (row.logId === logId) return;
+  throw new ReplicaStopped(
+    "log-unknown",
+    `the store belongs to log ${row.logId}, the ring names log ${logId}: was the NATS server's ` +
+      "data replaced? The store is kept as it is",
+  );
+}
+
+async function loadPositions(store: Store, state: ReplicaState): Promise<void> {
+  const { ownership, table } = state;
+  await eachRow(store, { ...allPositionsRange() }, ({ key, value }) => {
+    const position = parsePositionKey(key);
+    const row = decodePositionRow(value);
+    ownership.set(position, row.state, row.generation);
+    table.setRevision(position, row.revision);
+    table.setCounts(position, row.keys, row.bytes);
+    table.setDigest(position, row.digest);
+  });
+  for (const position of ownership.owned()) {
+    table.setDueFrom(position, await firstExpiry(store, position));
+  }
+}
+
+async function loadOrigins(store: Store, state: ReplicaState): Promise<void> {
+  await eachRow(store, allOriginsRange(), ({ key, value }) => {
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    const number = bytes.readUIntBE(0, 6);
+    const seenAt = bytes.readUIntBE(6, 6) as TimeMs;
+    state.origins.set(parseOriginKey(key), { number, seenAt });
+  });
+}
+
+/** In the order of the log, so that what is remembered is what the applier remembered. */
+async function loadOutcomes(store: Store, state: ReplicaState): Promise<void> {
+  const range = outcomeRange(0 as Sequence, SEQUENCE_MAX);
+  await eachRow(store, range, ({ key, value }) => {
+    const sequence = parseOutcomeKey(key);
+    const row = decodeOutcomeRow(value);
+    state.chains.add(sequence, row.chain);
+    state.rowTimes.add(sequence, row.logTime);
+    if (!isRemembered(row.logTime, state.logTime)) return;
+    for (const [index, { position, request }] of row.operations.entries()) {
+      if (request === undefined) continue;
+      state.outcomes.add(fingerprint(position, request), { sequence, index }, row.logTime);
+    }
+  });
+}
+
+async function eachRow(
+  store: Store,
+  range: { from: Uint8Array; to: Uint8Array },
+  visit: (row: StoreRow) => void,
+): Promise<void> {
+  const iterator = store.iterate(range);
+  try {
+    for (;;) {
+      const rows = await iterator.next(ROWS_PER_READ);
+      if (rows.length === 0) return;
+      for (const row of rows) visit(row);
+    }
+  } finally {
+    await iterator.close();
+  }
+}
+

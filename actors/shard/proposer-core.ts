@@ -1,0 +1,323 @@
+/**
+ * Proposer core: what waits, what is in flight, and what each answer of the log means. No I/O.
+ *
+ * One entry is in flight at a time; what arrives meanwhile becomes the next, so entries grow with
+ * load by themselves. An entry's fate is known only when the applier has met it in the log (or the
+ * fence that killed it): acknowledgements tell where to look, nothing more.
+ *
+ *   idle ──take──▶ in flight ──applied──▶ idle
+ *                   │  ▲ unanswered: the same bytes again
+ *                   │  └──────────────
+ *                   ├── refused, never unanswered before: dead at once, its number is free again
+ *                   └── refused after an unanswered attempt: fenced ──fence applied──▶ idle, dead
+ *
+ * Invariants
+ *   1. Numbers go up by one with each entry that may have landed. Rule L2.
+ *   2. Every pending group is settled exactly once: applied, dead, or in doubt.
+ *   3. What is queued has been told to nobody: refusing it is always `written: no`.
+ */
+import { assert } from "../../protocol/assert.js";
+import {
+  BEHAVIOUR_VERSION,
+  encodeEntry,
+  operationBytesMax,
+  type EntryBody,
+  type Group,
+} from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Origin, Sequence } from "../../protocol/ids.js";
+import {
+  ENTRY_BYTES_TARGET,
+  ENTRY_OPERATIONS_MAX,
+  MAILBOX_BYTES_MAX,
+  MAILBOX_REQUESTS_MAX,
+} from "../../protocol/limits.js";
+import type { Outcome } from "../../protocol/operation.js";
+import type { Appended } from "../../infra/log.js";
+
+/** A group that waits for its outcomes. */
+export interface Pending {
+  readonly group: Group;
+  /** By elapsed time; past it the caller is told `in-doubt` or `unavailable`. */
+  readonly deadlineMs: number;
+  /** Called once: outcomes in the group's order, or why there are none. */
+  readonly settle: (outcomes: readonly Outcome[] | KvError) => void;
+}
+
+export interface Barrier {
+  readonly resolve: () => void;
+  readonly reject: (error: KvError) => void;
+}
+
+/** How far this replica has applied the log, for the entry's basis (rule L1). */
+export interface Basis {
+  readonly sequence: Sequence;
+  readonly chain: bigint;
+}
+
+interface InFlight {
+  readonly kind: EntryBody["kind"];
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  readonly pending: (Pending & { settled?: true })[];
+  readonly barriers: readonly Barrier[];
+  /** Some attempt had no answer: it may land at any time. */
+  unanswered: boolean;
+  /** What a refusal after that said; the fence settles the rest with it. */
+  refusal: KvError | undefined;
+  fence: { readonly number: number; readonly bytes: Uint8Array } | undefined;
+}
+
+export class ProposerCore {
+  #queue: Pending[] = [];
+  #queueBytes = 0;
+  #barriers: Barrier[] = [];
+  #inFlight: InFlight | undefined;
+  #numberLast = 0;
+  #isOpen = false;
+
+  constructor(private origin: Origin) {}
+
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  get isIdle(): boolean {
+    return this.#inFlight === undefined;
+  }
+
+  get hasWork(): boolean {
+    return this.#queue.length > 0 || this.#barriers.length > 0;
+  }
+
+  /** Throws KvError `overloaded` when the mailbox is full. */
+  offer(pending: Pending): void {
+    const bytes = groupBytes(pending.group);
+    if (this.#queue.length >= MAILBOX_REQUESTS_MAX) {
+      throw full("mailbox_requests", MAILBOX_REQUESTS_MAX);
+    }
+    if (this.#queueBytes + bytes > MAILBOX_BYTES_MAX) {
+      throw full("mailbox_bytes", MAILBOX_BYTES_MAX);
+    }
+    this.#queue.push(pending);
+    this.#queueBytes += bytes;
+  }
+
+  /** Resolved when an entry taken after this call has been applied. */
+  wantBarrier(barrier: Barrier): void {
+    if (this.#barriers.length >= MAILBOX_REQUESTS_MAX) {
+      throw full("mailbox_requests", MAILBOX_REQUESTS_MAX);
+    }
+    this.#barriers.push(barrier);
+  }
+
+  /** Takes the next entry into flight; undefined if one is, or nothing waits. */
+  take(basis: Basis): Uint8Array | undefined {
+    if (this.#inFlight !== undefined || !this.hasWork) return undefined;
+    if (!this.#isOpen) return this.#launch({ kind: "open" }, [], [], basis);
+    const pending = this.#takeQueue();
+    const barriers = this.#barriers.splice(0);
+    const groups = pending.map(({ group }) => group);
+    const body: EntryBody =
+      groups.length === 0 ? { kind: "barrier" } : { kind: "operations", groups };
+    return this.#launch(body, pending, barriers, basis);
+  }
+
+  #takeQueue(): Pending[] {
+    let bytes = 0;
+    let operations = 0;
+    let count = 0;
+    for (const { group } of this.#queue) {
+      if (count > 0 && operations + group.length > ENTRY_OPERATIONS_MAX) break;
+      if (count > 0 && bytes >= ENTRY_BYTES_TARGET) break;
+      const size = groupBytes(group);
+      if (count > 0 && bytes + size > 2 * ENTRY_BYTES_TARGET - ENTRY_HEAD_ROOM) break;
+      bytes += size;
+      operations += group.length;
+      count += 1;
+    }
+    this.#queueBytes -= bytes;
+    return this.#queue.splice(0, count);
+  }
+
+  #launch(
+    body: EntryBody,
+    pending: Pending[],
+    barriers: readonly Barrier[],
+    basis: Basis,
+  ): Uint8Array {
+    this.#numberLast += 1;
+    const bytes = this.#encode(body, this.#numberLast, basis);
+    this.#inFlight = {
+      kind: body.kind,
+      number: this.#numberLast,
+      bytes,
+      pending,
+      barriers,
+      unanswered: false,
+      refusal: undefined,
+      fence: undefined,
+    };
+    return bytes;
+  }
+
+  #encode(body: EntryBody, number: number, basis: Basis): Uint8Array {
+    return encodeEntry({
+      ...body,
+      version: BEHAVIOUR_VERSION,
+      origin: this.origin,
+      number,
+      basisSequence: basis.sequence,
+      basisChain: basis.chain,
+    });
+  }
+
+  /**
+   * The log's answer to the last attempt. Returns what to append next, at once or after a wait,
+   * or undefined: wait for the applier.
+   */
+  appended(result: Appended, basis: Basis): Uint8Array | undefined {
+    const flight = this.#inFlight;
+    // The applier may have met the entry before its acknowledgement came.
+    if (flight === undefined) return undefined;
+    switch (result.kind) {
+      case "accepted":
+        return undefined;
+      case "unanswered":
+        flight.unanswered = true;
+        return flight.fence?.bytes ?? flight.bytes;
+      case "full":
+      case "refused":
+        return this.#refused(flight, refusalOf(result.kind, result.reason), basis);
+    }
+  }
+
+  #refused(flight: InFlight, error: KvError, basis: Basis): Uint8Array | undefined {
+    if (flight.fence !== undefined) return flight.fence.bytes;
+    if (!flight.unanswered) {
+      // Nothing of it can land any more: the number is free for the next entry.
+      this.#numberLast -= 1;
+      this.#settle(flight, error);
+      // Without an `open` nothing can be proposed: what waits behind it would only try again.
+      if (flight.kind === "open") this.#refuseQueue(error);
+      return undefined;
+    }
+    flight.refusal = error;
+    this.#numberLast += 1;
+    const number = this.#numberLast;
+    flight.fence = { number, bytes: this.#encode({ kind: "fence" }, number, basis) };
+    return flight.fence.bytes;
+  }
+
+  /** The applier accepted an entry of this origin. */
+  applied(origin: Origin, number: number, outcomes: readonly Outcome[]): void {
+    const flight = this.#inFlight;
+    if (origin !== this.origin || flight === undefined) return;
+    if (number === flight.number) {
+      this.#isOpen = true;
+      let offset = 0;
+      for (const pending of flight.pending) {
+        const { group } = pending;
+        settleOnce(pending, outcomes.slice(offset, offset + group.length));
+        offset += group.length;
+      }
+      for (const barrier of flight.barriers) barrier.resolve();
+      // A fence that is on its way kills nothing any more, but its number is taken.
+      if (flight.fence === undefined) this.#inFlight = undefined;
+      return;
+    }
+    if (number === flight.fence?.number) {
+      const dead = new KvError("unavailable", "the log did not take the write; send it again");
+      this.#settle(flight, flight.refusal ?? dead);
+    }
+  }
+
+  /** The applier passed over an entry of this origin. Returns true if a new origin is needed. */
+  skipped(origin: Origin, number: number): boolean {
+    const flight = this.#inFlight;
+    if (origin !== this.origin || flight === undefined) return false;
+    if (number !== flight.number || flight.fence !== undefined) return false;
+    if (flight.pending.some(({ settled }) => settled === true)) return false;
+    // The entry with the origin's next number is passed over only if the origin is unknown.
+    const error = new KvError("unavailable", "the log does not know this node; send it again");
+    this.#settle(flight, error);
+    return true;
+  }
+
+  /** Begins as an unknown proposer: the next entry will be an `open`. */
+  reopen(origin: Origin): void {
+    assert(this.#inFlight === undefined, "nothing of the old origin is in flight");
+    this.origin = origin;
+    this.#numberLast = 0;
+    this.#isOpen = false;
+  }
+
+  /** Settles whoever has waited past `elapsedMs`. */
+  expire(elapsedMs: number): void {
+    const kept: Pending[] = [];
+    for (const pending of this.#queue) {
+      if (pending.deadlineMs > elapsedMs) {
+        kept.push(pending);
+        continue;
+      }
+      this.#queueBytes -= groupBytes(pending.group);
+      const text = "the write waited too long for its turn and was not done; send it again";
+      pending.settle(new KvError("unavailable", text));
+    }
+    this.#queue = kept;
+    for (const pending of this.#inFlight?.pending ?? []) {
+      if (pending.deadlineMs > elapsedMs) continue;
+      const text = "the log has not answered in time; send it again with the same request id";
+      settleOnce(pending, new KvError("in-doubt", text));
+    }
+  }
+
+  /** The replica ends: what is queued was not done, what is in flight may have been. */
+  close(error: KvError): void {
+    this.#refuseQueue(error);
+    const flight = this.#inFlight;
+    if (flight === undefined) return;
+    const text = `the write was on its way to the log: ${error.message}`;
+    this.#settle(flight, new KvError("in-doubt", text));
+  }
+
+  #refuseQueue(error: KvError): void {
+    for (const pending of this.#queue.splice(0)) pending.settle(error);
+    for (const barrier of this.#barriers.splice(0)) barrier.reject(error);
+    this.#queueBytes = 0;
+  }
+
+  #settle(flight: InFlight, error: KvError): void {
+    for (const pending of flight.pending) settleOnce(pending, error);
+    for (const barrier of flight.barriers) barrier.reject(error);
+    this.#inFlight = undefined;
+  }
+}
+
+const ENTRY_HEAD_ROOM = 8 * 1_024;
+
+function settleOnce(
+  pending: Pending & { settled?: true },
+  outcomes: readonly Outcome[] | KvError,
+): void {
+  if (pending.settled === true) return;
+  pending.settled = true;
+  pending.settle(outcomes);
+}
+
+function groupBytes(group: Group): number {
+  let bytes = 0;
+  for (const operation of group) bytes += operationBytesMax(operation);
+  return bytes;
+}
+
+function refusalOf(kind: "full" | "refused", reason: string): KvError {
+  return kind === "full"
+    ? new KvError("overloaded", `the shard's log is full: ${reason}`, { limit: "log_bytes" })
+    : new KvError("unavailable", `the shard's log refused the write: ${reason}`);
+}
+
+function full(limit: string, max: number): KvError {
+  const text = `the shard's mailbox is full (${limit} ${max}); send it again in a moment`;
+  return new KvError("overloaded", text, { limit, max });
+}

@@ -1,0 +1,39 @@
+/**
+ * Reader core: what a batch of gets needs before it may be read, and what a record says. No I/O.
+ */
+import { KvError } from "../../protocol/errors.js";
+import type { TimeMs } from "../../protocol/ids.js";
+import type { StoredRecord } from "../../protocol/operation.js";
+import type { Result } from "../../protocol/reply.js";
+import type { GetRequest } from "../../protocol/request.js";
+import { isDue } from "./entry-work.js";
+
+/** True if some get is to see every write acknowledged before it. */
+export function needsTail(batch: readonly { readonly request: GetRequest }[]): boolean {
+  return batch.some(({ request }) => request.level === "linearizable");
+}
+
+/**
+ * What the record says to a get. `logTime` is that of the applied state the record was read at or
+ * after.
+ */
+export function resultOf(
+  { key, position }: GetRequest,
+  record: StoredRecord | undefined,
+  logTime: TimeMs,
+): Result {
+  if (record === undefined || isDue(record, logTime)) {
+    const error = new KvError("not-found", `no record under key ${JSON.stringify(key)}`, { key });
+    return { kind: "refused", error };
+  }
+  return { kind: "read", key, position, record };
+}
+
+/** True if only the log can tell whether the record is still there: due by our clock alone. */
+export function isDoubtful(
+  record: StoredRecord | undefined,
+  logTime: TimeMs,
+  now: TimeMs,
+): boolean {
+  return record !== undefined && !isDue(record, logTime) && isDue(record, now);
+}

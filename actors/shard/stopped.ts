@@ -1,0 +1,29 @@
+/**
+ * Why a replica stops for good instead of being started again: going on would be wrong, and only
+ * a person can mend it. `status` shows the text.
+ */
+export type StopReason =
+  /** The log ends before what this replica has applied: the log lost writes. Rule L3. */
+  | "log-shorter"
+  /** The log holds another past than this replica has applied. Rule L1. */
+  | "log-diverged"
+  /** The log begins after what this replica has applied. Rule L8. */
+  | "log-trimmed"
+  /** The first entry is not this log's genesis, or the store is of another log. */
+  | "log-unknown"
+  /** An entry of a version that this program does not know. Rule L5. */
+  | "upgrade-needed"
+  /** The store cannot be read or written. */
+  | "store-failed";
+
+export class ReplicaStopped extends Error {
+  override readonly name = "ReplicaStopped";
+
+  constructor(
+    readonly reason: StopReason,
+    description: string,
+    options?: { cause?: unknown },
+  ) {
+    super(description, options);
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Commands that run things: up, down, node start, nats-conf, nats-server.
+ */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InvalidArgumentError, type Command } from "commander";
+import { POSITION_COUNT } from "../../protocol/limits.js";
+import { natsConf } from "../../protocol/nats-conf.js";
+import { settingsTable, type NodeSettings, type SettingName } from "../config.js";
+import { findNatsServer } from "../nats-binary.js";
+import { startInBackground, stopCluster } from "../main/background.js";
+import { EXIT_REFUSED } from "../main/node-process.js";
+import { runSupervisor } from "../main/supervisor.js";
+import { addSettingOptions, settingFlagsOf, type CliContext } from "./context.js";
+import { CommandFailed } from "./exit-codes.js";
+
+/** This program's own file: what a supervisor starts its nodes with. */
+const program = fileURLToPath(new URL("./ringdex.js", import.meta.url));
+
+export function registerClusterCommands(root: Command, context: CliContext): void {
+  registerUp(root, context);
+  registerDown(root, context);
+  registerNode(root, context);
+  registerNatsConf(root, context);
+  registerNatsServer(root, context);
+}
+
+function registerUp(root: Command, context: CliContext): void {
+  const up = root
+    .command("up")
+    .description("start a cluster on this machine: a nats-server and its nodes")
+    .option("--background", 'return when it serves; stop it with "ringdex down"');
+  addSettingOptions(
+    up,
+    settingsTable.map(({ name }) => name),
+  );
+  up.action(async (options: { background?: boolean }) => {
+    const settings = context.settings(up);
+    const say = (line: string): void => context.out(`${line}\n`);
+    const report = (line: string): void => context.err(`${line}\n`);
+    const { env, stopping } = context;
+    if (options.background === true) {
+      const flags = settingFlagsOf(up);
+      const typed = settingsTable.flatMap(({ name, flag }) => {
+        const text = flags[name];
+        return text === undefined ? [] : [`--${flag}`, text];
+      });
+      const command = { file: process.execPath, args: [program, "up", ...typed] };
+      await startInBackground({ settings, env, command, say, report, stopping });
+      return;
+    }
+    const nodeCommand = { file: process.execPath, args: [program, "node", "start"] };
+    await runSupervisor({ settings, env, nodeCommand, stopping, say, report });
+  });
+}
+
+function registerDown(root: Command, context: CliContext): void {
+  const down = root.command("down").description("stop the cluster that uses a data folder");
+  addSettingOptions(down, ["dataFolder"]);
+  down.action(async () => {
+    const { dataFolder } = context.settings(down);
+    const wasRunning = await stopCluster(dataFolder, (line) => context.err(`${line}\n`));
+    context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
+  });
+}
+
+const nodeSettingNames: readonly SettingName[] = [
+  "natsUrl",
+  "store",
+  "replicaCount",
+  "logLevel",
+  "logBytesMax",
+  "eventsBytesMax",
+  "indexExclude",
+];
+
+function registerNode(root: Command, context: CliContext): void {
+  const group = root.command("node").description("nodes of a cluster");
+  const start = group
+    .command("start")
+    .description('run one node; ends on SIGTERM or when its stdin closes ("up" starts these)')
+    .requiredOption("--name <name>", "the node's name, which its data folder keeps")
+    .requiredOption("--data <folder>", "the node's own folder")
+    .requiredOption("--cluster-nodes <names>", "n1,n2,…: the nodes that a new ring is made of");
+  addSettingOptions(start, nodeSettingNames);
+  start.action(async (options: { name: string; data: string; clusterNodes: string }) => {
+    const clusterNodes = options.clusterNodes.split(",").map((name) => name.trim());
+    const settings = context.settings(start);
+    const { natsUrl } = settings;
+    if (natsUrl === undefined) {
+      throw new CommandFailed("usage", "node start needs --nats-url or RINGDEX_NATS_URL");
+    }
+    const { name, data } = options;
+    const node: NodeSettings = {
+      ...settings,
+      name,
+      dataFolder: resolve(data),
+      natsUrl,
+      clusterNodes,
+    };
+    // Loaded only here: a node's parts (a native store among them) are of no use to other commands.
+    const { runNode } = await import("../main/node.js");
+    const code = await runNode(node);
+    // The node's log says why; the supervisor looks at the code only.
+    if (code !== 0) context.exit(code === EXIT_REFUSED ? "usage" : "failed");
+  });
+}
+
+function registerNatsConf(root: Command, context: CliContext): void {
+  const command = root
+    .command("nats-conf")
+    .description("print the nats-server configuration that a store wants")
+    .option("--positions <count>", "positions of the ring", wholeNumber, POSITION_COUNT)
+    .option("--jetstream <folder>", "where JetStream keeps its files", "./data/nats");
+  addSettingOptions(command, ["store", "host", "port"]);
+  command.action((options: { positions: number; jetstream: string }) => {
+    const { store, host, port } = context.settings(command);
+    const { positions: positionCount, jetstream: dataFolder } = options;
+    context.out(natsConf({ store, positionCount, host, port, dataFolder }));
+  });
+}
+
+function registerNatsServer(root: Command, context: CliContext): void {
+  const command = root
+    .command("nats-server")
+    .description("print the path of the nats-server that up would start; build it if need be");
+  addSettingOptions(command, ["natsServer"]);
+  command.action(async () => {
+    const { natsServer } = context.settings(command);
+    const named = natsServer === undefined ? {} : { RINGDEX_NATS_SERVER: natsServer };
+    const onProgress = (line: string): void => context.err(`${line}\n`);
+    const path = await findNatsServer({ env: { ...context.env, ...named }, onProgress });
+    context.out(`${path}\n`);
+  });
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}

@@ -1,0 +1,133 @@
+/**
+ * What every command gets: where to write, its settings, a connection, and how to fail.
+ *
+ * Commands never touch process.stdout, process.env or process.exit, so that tests can run them in
+ * their own process. They write results with `out`, say everything else with `err`, and fail by
+ * throwing: exit-codes.ts decides what a thrown error means.
+ */
+import { Option, type Command } from "commander";
+import { connect, type NatsConnection } from "nats";
+import {
+  settingsOf,
+  settingsTable,
+  type Setting,
+  type SettingFlags,
+  type SettingName,
+  type Settings,
+} from "../config.js";
+import { CommandFailed, type ExitName } from "./exit-codes.js";
+
+export interface CliIo {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdin: NodeJS.ReadableStream;
+  /** Writes text to stdout as it is; the caller ends its lines. */
+  readonly out: (text: string | Uint8Array) => void;
+  /** Writes text to stderr as it is. */
+  readonly err: (text: string) => void;
+  /** True if a person looks at stdout: tables and bars, not only lines. */
+  readonly isTerminal: boolean;
+  /** Fires on Ctrl-C and SIGTERM, which no longer end the process once this has been read. */
+  readonly stopping: AbortSignal;
+}
+
+export interface CliConnection {
+  readonly nats: NatsConnection;
+  readonly url: string;
+  readonly store: string;
+}
+
+export interface CliContext extends CliIo {
+  /** The settings that this command's options and the environment say. */
+  settings(command: Command): Settings;
+  /** Connects as the command's options say (addConnectionOptions); closed when it ends. */
+  connect(command: Command): Promise<CliConnection>;
+  /** The code to end with when the command returns without throwing. Default "ok". */
+  exit(exit: ExitName): void;
+}
+
+const CONNECT_TIMEOUT_MS = 3_000;
+
+/** A context for one run, and what ends it. */
+export class RunContext implements CliContext {
+  exitName: ExitName = "ok";
+  #open: NatsConnection[] = [];
+
+  constructor(private readonly io: CliIo) {}
+
+  get env(): NodeJS.ProcessEnv {
+    return this.io.env;
+  }
+  get stdin(): NodeJS.ReadableStream {
+    return this.io.stdin;
+  }
+  get isTerminal(): boolean {
+    return this.io.isTerminal;
+  }
+  get stopping(): AbortSignal {
+    return this.io.stopping;
+  }
+  readonly out = (text: string | Uint8Array): void => this.io.out(text);
+  readonly err = (text: string): void => this.io.err(text);
+
+  settings(command: Command): Settings {
+    return settingsOf(this.io.env, settingFlagsOf(command));
+  }
+
+  async connect(command: Command): Promise<CliConnection> {
+    const { natsUrl, host, port, store } = this.settings(command);
+    const url = natsUrl ?? `nats://${host === "0.0.0.0" ? "127.0.0.1" : host}:${port}`;
+    const name = `ringdex ${command.name()}`;
+    try {
+      const nats = await connect({ servers: url, timeout: CONNECT_TIMEOUT_MS, name });
+      this.#open.push(nats);
+      return { nats, url, store };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new CommandFailed(
+        "unavailable",
+        `cannot reach ${url} (${why}); start a cluster with "ringdex up", or say where it is ` +
+          `with --nats-url or RINGDEX_NATS_URL`,
+        { cause: error },
+      );
+    }
+  }
+
+  exit(exit: ExitName): void {
+    this.exitName = exit;
+  }
+
+  /** Closes what connect() opened. */
+  async close(): Promise<void> {
+    await Promise.all(this.#open.splice(0).map((nats) => nats.close()));
+  }
+}
+
+/** Adds an option for each of these settings, described as the table describes it. */
+export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
+  for (const setting of settingsTable.filter(({ name }) => names.includes(name))) {
+    command.addOption(new Option(`--${setting.flag} <${setting.unit}>`, aboutOf(setting)));
+  }
+  return command;
+}
+
+/** The options of every command that talks to a running store. */
+export function addConnectionOptions(command: Command): Command {
+  return addSettingOptions(command, ["natsUrl", "store"]);
+}
+
+/** What was typed for each setting's option. */
+export function settingFlagsOf(command: Command): SettingFlags {
+  const typed = command.opts<Record<string, string | undefined>>();
+  const flags = settingsTable.map(({ name, flag }) => [name, typed[attributeOf(flag)]] as const);
+  return Object.fromEntries(flags);
+}
+
+function aboutOf(setting: Setting): string {
+  const fallback = setting.default === "" ? "" : `, default ${setting.default}`;
+  return `${setting.about} (${setting.limit}; ${setting.variable}${fallback})`;
+}
+
+/** How commander names the attribute of `--nats-url`: natsUrl. */
+function attributeOf(flag: string): string {
+  return flag.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}

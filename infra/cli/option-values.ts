@@ -1,0 +1,124 @@
+/**
+ * Readers of options and arguments: text as typed → what commands work with. What is wrong is said
+ * by commander, with the option's name, and ends with the exit code for usage.
+ */
+import type { Readable } from "node:stream";
+import { InvalidArgumentError, Option } from "commander";
+import type { ContentType } from "../../protocol/operation.js";
+import { parseTtl } from "../../protocol/ttl.js";
+import type { Filter, ReadLevel } from "../client/options.js";
+import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
+import { CommandFailed } from "./exit-codes.js";
+
+/** More than this on stdin can be no value in any form; read no further. */
+const STDIN_BYTES_MAX = 8 * VALUE_BYTES_MAX;
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("It must be a whole number.");
+}
+
+export function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("It must be a number.");
+}
+
+/** Paths separated by commas; a literal `,` cannot occur. "" = none. */
+export function pathList(text: string): readonly string[] {
+  return text === "" ? [] : text.split(",").map((path) => path.trim());
+}
+
+export function ttlText(text: string): string {
+  try {
+    parseTtl(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? `It is wrong: ${error.message}.` : "");
+  }
+}
+
+const contentTypeNames: Readonly<Record<string, ContentType>> = {
+  json: "application/json",
+  msgpack: "application/msgpack",
+  text: "text/plain",
+  bytes: "application/octet-stream",
+};
+
+/** json, msgpack, text, bytes, or the content type's own name. */
+export function contentTypeOf(text: string): ContentType {
+  const type = contentTypeNames[text] ?? Object.values(contentTypeNames).find((it) => it === text);
+  if (type !== undefined) return type;
+  throw new InvalidArgumentError("It must be json, msgpack, text, bytes, or the type's full name.");
+}
+
+export function readOption(): Option {
+  return new Option("--read <level>", "how fresh: linearizable (the default) or stale").choices([
+    "linearizable",
+    "stale",
+  ] satisfies ReadLevel[]);
+}
+
+export function jsonOption(about: string): Option {
+  return new Option("--json", about);
+}
+
+export function contentTypeOption(): Option {
+  const option = new Option("--content-type <type>", "json (default), msgpack, text or bytes");
+  return option.argParser(contentTypeOf);
+}
+
+export function ttlOption(about: string): Option {
+  return new Option("--ttl <duration>", `${about}: seconds, 90m, 1h30m, …, or never`).argParser(
+    ttlText,
+  );
+}
+
+export function ifRevisionOption(): Option {
+  return new Option(
+    "--if-revision <n>",
+    "only if the key is at this revision; 0 = only if it is absent",
+  ).argParser(wholeNumber);
+}
+
+/** A JSON object as typed on the command line. */
+export function filterOf(text: string | undefined): Filter {
+  if (text === undefined) return {};
+  let filter: unknown;
+  try {
+    filter = JSON.parse(text);
+  } catch (cause) {
+    throw new CommandFailed("usage", notFilter(text), { cause });
+  }
+  if (typeof filter === "object" && filter !== null && !Array.isArray(filter)) {
+    return filter as Filter;
+  }
+  throw new CommandFailed("usage", notFilter(text));
+}
+
+function notFilter(text: string): string {
+  const example = `'{"country":"IN","population":{"$gt":1000000}}'`;
+  return `WHERE is a JSON object in single quotes, like ${example}; received ${quoted(text)}`;
+}
+
+/** What was typed, short enough for an error's one line. */
+export function quoted(text: string): string {
+  return text.length <= 60 ? JSON.stringify(text) : `${JSON.stringify(text.slice(0, 60))}…`;
+}
+
+/** All of stdin. */
+export async function readStdin(stdin: NodeJS.ReadableStream): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stdin as Readable) {
+    const bytes = Buffer.from(chunk as Buffer | string);
+    size += bytes.length;
+    if (size > STDIN_BYTES_MAX) {
+      const text = `stdin has more than ${STDIN_BYTES_MAX} bytes, values at most`;
+      throw new CommandFailed("failed", `${text} ${VALUE_BYTES_MAX}`);
+    }
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,50 @@
+/**
+ * The command line as a whole: puts the groups of commands together, runs one, and turns what it
+ * threw into a line on stderr and an exit code.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, CommanderError } from "commander";
+import { packageFolder } from "../nats-binary.js";
+import { registerClusterCommands } from "./cluster-commands.js";
+import { RunContext, type CliContext, type CliIo } from "./context.js";
+import { exitCodes, exitCodesHelp, exitOfError } from "./exit-codes.js";
+
+/** Adds a group of commands to the program. One file a group. */
+type Register = (program: Command, context: CliContext) => void;
+
+const groups: readonly Register[] = [registerClusterCommands];
+
+/** Runs the command that `args` (without node and script) name. Resolves with the exit code. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const context = new RunContext(io);
+  try {
+    await programOf(context).parseAsync(args, { from: "user" });
+    return exitCodes[context.exitName].code;
+  } catch (error) {
+    // Commander has written its message or the help already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage.code;
+    io.err(`ringdex: ${error instanceof Error ? error.message : String(error)}\n`);
+    return exitCodes[exitOfError(error)].code;
+  } finally {
+    await context.close();
+  }
+}
+
+function programOf(context: CliContext): Command {
+  const program = new Command("ringdex")
+    .description("A sharded, replicated key-value store on NATS, indexed on every attribute.")
+    .version(versionOfPackage(), "-V, --version", "print the version")
+    .addHelpText("after", () => `\n${exitCodesHelp()}`)
+    .showHelpAfterError('(see "ringdex --help")')
+    // Subcommands are made from the program and take these over.
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => context.out(text), writeErr: context.err });
+  for (const register of groups) register(program, context);
+  return program;
+}
+
+function versionOfPackage(): string {
+  const text = readFileSync(join(packageFolder(), "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,212 @@
+/**
+ * Commands on many keys by what they are: find, count, keys.
+ */
+import type { Command } from "commander";
+import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
+import type { FindItem, FindOptions, FindPage, ReadLevel } from "../client/options.js";
+import type { CliContext } from "./context.js";
+import { CommandFailed } from "./exit-codes.js";
+import { filterOf, jsonOption, pathList, readOption, wholeNumber } from "./option-values.js";
+import { addStoreOptions, openStore } from "./store-access.js";
+import { printable, renderTable, shownValue, type Column } from "./table.js";
+
+export function registerQueryCommands(root: Command, context: CliContext): void {
+  registerFind(root, context);
+  registerCount(root, context);
+  registerKeys(root, context);
+}
+
+interface QueryFlags {
+  readonly read?: ReadLevel;
+  readonly scan?: true;
+  readonly partial?: true;
+  readonly json?: true;
+}
+
+interface FindFlags extends QueryFlags {
+  readonly limit?: number;
+  readonly all?: true;
+  readonly select?: readonly string[];
+  readonly order?: readonly string[];
+}
+
+const whereHelp = 'filter as a JSON object, as in MongoDB: {"country":"IN"}; without it all keys';
+
+function registerFind(root: Command, context: CliContext): void {
+  const command = root
+    .command("find")
+    .description("find keys by the attributes of their values")
+    .argument("[where]", whereHelp)
+    .option("--limit <n>", `rows in all (default: ${PAGE_ROWS_DEFAULT})`, wholeNumber)
+    .option("--all", "every row, page by page")
+    .option("--select <paths>", "a,b.c: only these attributes; '' = keys only", pathList)
+    .option("--order <paths>", "a,-b: sort by these attributes, - = descending", pathList)
+    .addHelpText("after", findExamples);
+  addQueryOptions(command, "print each item as a line of JSON");
+  addStoreOptions(command).action(async (where: string | undefined, flags: FindFlags) => {
+    const filter = filterOf(where);
+    if (flags.all === true && flags.limit !== undefined) {
+      throw new CommandFailed("usage", "--all and --limit exclude each other: leave one out");
+    }
+    const { db } = await openStore(context, command);
+    const limit = flags.all === true ? undefined : (flags.limit ?? PAGE_ROWS_DEFAULT);
+    const pages = db.find(filter, findOptions(flags, limit)).pages();
+    await writePages(pages, limit, flags, context);
+  });
+}
+
+const findExamples = `
+Examples:
+  ringdex find '{"country":"IN","population":{"$gt":1000000}}' --select name,population
+  ringdex find '{"$key":{"$prefix":"city."}}' --all --json > cities.ndjson
+Operators: $eq $ne $gt $gte $lt $lte $in $nin $exists $prefix $and $or $nor $not $all $size
+$elemMatch $regex; what is not built yet is refused as unsupported.
+`;
+
+function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {
+  const { select, order } = flags;
+  const pageSize = Math.min(Math.max(limit ?? PAGE_ROWS_MAX, 1), PAGE_ROWS_MAX);
+  return {
+    ...queryOptions(flags),
+    pageSize,
+    ...(limit === undefined ? {} : { limit }),
+    ...(select === undefined ? {} : { select }),
+    ...(order === undefined ? {} : { order }),
+  };
+}
+
+/** Items as they come; a table for each page, since the next may be long in coming. */
+export async function writePages(
+  pages: AsyncIterable<FindPage<unknown>>,
+  limit: number | undefined,
+  flags: Pick<FindFlags, "json" | "select">,
+  context: Pick<CliContext, "out" | "err" | "columns" | "exit">,
+): Promise<void> {
+  let count = 0;
+  let last: FindPage<unknown> | undefined;
+  for await (const page of pages) {
+    count += page.items.length;
+    last = page;
+    if (page.items.length === 0) continue;
+    context.out(flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context));
+  }
+  if (last?.complete === false) {
+    context.err("incomplete: some shards did not answer, and what they have is missing\n");
+    context.exit("unavailable");
+  } else if (count === 0 && limit !== 0 && flags.json !== true) context.err("no key matches\n");
+  if (last?.cursor !== undefined && count > 0) {
+    context.err(`there are more than these ${count}: --limit shows more, --all all of them\n`);
+  }
+}
+
+function jsonLines(items: readonly FindItem<unknown>[]): string {
+  return items.map((item) => `${JSON.stringify(itemJson(item))}\n`).join("");
+}
+
+function itemJson({ key, value, revision, contentType }: FindItem<unknown>): object {
+  const type = contentType === "application/json" ? {} : { content_type: contentType };
+  if (value instanceof Uint8Array) {
+    return { key, value_base64: Buffer.from(value).toString("base64"), ...type, revision };
+  }
+  return value === undefined ? { key, revision } : { key, value, ...type, revision };
+}
+
+function tableOf(
+  items: readonly FindItem<unknown>[],
+  { select }: Pick<FindFlags, "select">,
+  { columns }: Pick<CliContext, "columns">,
+): string {
+  if (select === undefined) {
+    const heads = [{ head: "key" }, { head: "revision", isNumber: true }, { head: "value" }];
+    const rows = items.map(({ key, revision, value }) => [key, revision, shownValue(value)]);
+    return renderTable(heads, rows, columns);
+  }
+  const cells = items.map(({ value }) => select.map((path) => attributeOf(value, path)));
+  const heads: Column[] = [{ head: "key" }];
+  for (const [index, head] of select.entries()) {
+    const isNumber = cells.every((row) => ["number", "undefined"].includes(typeof row[index]));
+    heads.push({ head, isNumber });
+  }
+  const rows = items.map(({ key }, row) => [key, ...(cells[row] ?? []).map(shownValue)]);
+  return renderTable(heads, rows, columns);
+}
+
+/** What stands at a path of a selected value; a list where the path goes through one. */
+export function attributeOf(value: unknown, path: string): unknown {
+  // A dot that is part of a name is escaped, and so is a backslash.
+  const names = path.match(/(?:\\.|[^.\\])+/g) ?? [path];
+  let at = value;
+  for (const name of names) at = memberOf(at, name.replace(/\\(.)/g, "$1"));
+  return at;
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (!Array.isArray(value)) {
+    return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+  }
+  const members = (value as unknown[]).map((each) => memberOf(each, name));
+  return members.filter((member) => member !== undefined);
+}
+
+function registerCount(root: Command, context: CliContext): void {
+  const command = root
+    .command("count")
+    .description("count the keys that a filter matches")
+    .argument("[where]", whereHelp);
+  addQueryOptions(command, 'print {"count":…}');
+  addStoreOptions(command).action(async (where: string | undefined, flags: QueryFlags) => {
+    const filter = filterOf(where);
+    const { db } = await openStore(context, command);
+    const count = await db.count(filter, queryOptions(flags));
+    context.out(flags.json === true ? `${JSON.stringify({ count })}\n` : `${count}\n`);
+  });
+}
+
+interface KeysFlags {
+  readonly read?: ReadLevel;
+  readonly limit?: number;
+  readonly json?: true;
+}
+
+function registerKeys(root: Command, context: CliContext): void {
+  const command = root
+    .command("keys")
+    .description("list keys in the order of their bytes, one a line")
+    .argument("[prefix]", "only keys that begin so")
+    .option("--limit <n>", "keys in all (default: every one)", wholeNumber)
+    .addOption(readOption())
+    .addOption(jsonOption("print each key as a line of JSON, exact for keys with control characters"));
+  addStoreOptions(command).action(async (prefix: string | undefined, flags: KeysFlags) => {
+    const { db } = await openStore(context, command);
+    const { limit, read } = flags;
+    const keys = db.keys({
+      pageSize: Math.min(Math.max(limit ?? PAGE_ROWS_MAX, 1), PAGE_ROWS_MAX),
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(read === undefined ? {} : { read }),
+    });
+    for await (const key of keys) {
+      context.out(flags.json === true ? `${JSON.stringify(key)}\n` : `${printable(key)}\n`);
+    }
+  });
+}
+
+function addQueryOptions(command: Command, aboutJson: string): void {
+  command
+    .option("--scan", "allow a query that no index serves")
+    .option("--partial", "take what can be had when shards do not answer")
+    .addOption(readOption())
+    .addOption(jsonOption(aboutJson));
+}
+
+function queryOptions({ read, scan, partial }: QueryFlags): Pick<
+  FindOptions,
+  "read" | "scan" | "partial"
+> {
+  return {
+    ...(read === undefined ? {} : { read }),
+    ...(scan === undefined ? {} : { scan }),
+    ...(partial === undefined ? {} : { partial }),
+  };
+}

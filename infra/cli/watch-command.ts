@@ -1,0 +1,98 @@
+/**
+ * The watch command: one line a change, as it happens or from earlier on.
+ */
+import { InvalidArgumentError, type Command } from "commander";
+import type { TimeMs } from "../../protocol/ids.js";
+import { parseTtl } from "../../protocol/ttl.js";
+import type { ChangeEvent, EventGap, WatchOptions } from "../client/options.js";
+import { systemClock } from "../clock.js";
+import type { CliContext } from "./context.js";
+import { jsonOption, wholeNumber } from "./option-values.js";
+import { addStoreOptions, openStore } from "./store-access.js";
+import { lineFor, shownValue } from "./table.js";
+
+interface WatchFlags {
+  readonly from?: WatchOptions["from"];
+  readonly count?: number;
+  readonly json?: true;
+}
+
+export function registerWatchCommand(root: Command, context: CliContext): void {
+  const parseFrom = (text: string): WatchOptions["from"] => watchStart(text, systemClock.now());
+  const command = root
+    .command("watch")
+    .description("print changes as they happen: operation, key, revision, value")
+    .argument("[prefix]", "only keys that begin so")
+    .option("--from <when>", "now (default), beginning, a time, or 10m = ten minutes ago", parseFrom)
+    .option("--count <n>", "end after so many changes", wholeNumber)
+    .addOption(jsonOption("print each change as a line of JSON"));
+  addStoreOptions(command).action(async (prefix: string | undefined, flags: WatchFlags) => {
+    const { db } = await openStore(context, command);
+    const watch = db.watch<unknown>({
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(flags.from === undefined ? {} : { from: flags.from }),
+      onGap: (gap) => context.err(gapLine(gap)),
+    });
+    context.stopping.addEventListener("abort", () => watch.stop(), { once: true });
+    await watch.ready;
+    await writeEvents(watch, flags, context);
+  });
+}
+
+/** Prints until the events end, or `count` are out. */
+export async function writeEvents(
+  events: AsyncIterable<ChangeEvent<unknown>>,
+  { count, json }: Pick<WatchFlags, "count" | "json">,
+  { out, columns }: Pick<CliContext, "out" | "columns">,
+): Promise<void> {
+  let left = count ?? Infinity;
+  if (left === 0) return;
+  for await (const event of events) {
+    out(`${json === true ? JSON.stringify(eventJson(event)) : eventLine(event, columns)}\n`);
+    left -= 1;
+    if (left === 0) return;
+  }
+}
+
+/** In columns as far as keys allow: operations have up to six letters. */
+export function eventLine(event: ChangeEvent<unknown>, columns: number | undefined): string {
+  const what = event.op === "reset" ? `position ${event.position}: history is gone` : event.key;
+  const value = event.op === "set" ? `  ${shownValue(event.value)}` : "";
+  return lineFor(`${event.op.padEnd(6)}  ${what}  ${event.revision}${value}`, columns);
+}
+
+function eventJson(event: ChangeEvent<unknown>): object {
+  const { op, key, revision, position } = event;
+  const base = { op, key, revision, position, updated_at: event.updatedAt.toISOString() };
+  if (event.op !== "set") return base;
+  const { value, contentType, expiresAt } = event;
+  const isBytes = value instanceof Uint8Array;
+  const told = isBytes ? { value_base64: Buffer.from(value).toString("base64") } : { value };
+  const expires = expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() };
+  return { ...base, ...told, content_type: contentType, ...expires };
+}
+
+function gapLine({ position, revisionExpected, revision }: EventGap): string {
+  return (
+    `gap: position ${position} goes on with revision ${revision} where ${revisionExpected} was ` +
+    "due; what happened between is no longer kept, so read its keys again\n"
+  );
+}
+
+/** `now`, `beginning`, RFC 3339, or a duration ago. */
+export function watchStart(text: string, nowMs: TimeMs): WatchOptions["from"] {
+  if (text === "now" || text === "beginning") return text;
+  if (/^\d{4}-\d\d-\d\d/.test(text)) {
+    const time = new Date(text);
+    if (!Number.isNaN(time.getTime())) return time;
+  } else if (text !== "never") {
+    try {
+      return new Date(nowMs - Number(parseTtl(text)));
+    } catch {
+      // The one message below says all that is allowed.
+    }
+  }
+  throw new InvalidArgumentError(
+    "It must be now, beginning, a time like 2026-01-31T12:00:00Z, or a duration ago like 10m.",
+  );
+}

@@ -1,0 +1,170 @@
+/**
+ * Caller: sends a request until it is answered, refused for good, or out of time.
+ *
+ * Whatever says `retryable` is sent again with the very same bytes, request id included, so a
+ * write that arrived the first time is not done twice. Pauses grow and are drawn by chance, so
+ * that many clients of a shard that was away do not come back in step.
+ *
+ * An error that ends the tries tells about all of them: if one attempt of a write went unanswered
+ * and a later one was refused, the first may still have landed, so the whole is `in-doubt`.
+ *
+ * Invariants
+ *   1. A request id goes with one payload only.
+ *   2. At most `inFlightMax` requests are under way; the rest wait in the gate.
+ */
+import { setMaxListeners } from "node:events";
+import { KvError } from "../../protocol/errors.js";
+import type { Bus, HeaderList, Message } from "../bus.js";
+import { sleep, type Chance, type Clock } from "../clock.js";
+import { Gate } from "./gate.js";
+import type { CallOptions } from "./options.js";
+
+/** Requests of one client under way at once. */
+export const IN_FLIGHT_MAX = 4_096;
+/** The first pause is up to this long, and each next one up to twice as long … */
+const PAUSE_FIRST_MS = 20;
+/** … until this. */
+const PAUSE_MAX_MS = 500;
+
+export interface Outgoing {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers?: HeaderList;
+  /** False: sending it twice or not at all makes no difference to the store. */
+  readonly isWrite: boolean;
+}
+
+export interface CallerParts {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Of a call that names none. */
+  readonly timeoutMs: number;
+  /** Of one sending; what is unanswered then is sent again. */
+  readonly attemptTimeoutMs: number;
+  readonly inFlightMax: number;
+}
+
+export class Caller {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly attemptTimeoutMs: number;
+  readonly #chance: Chance;
+  readonly #timeoutMs: number;
+  readonly #gate: Gate;
+  readonly #closing = new AbortController();
+
+  constructor(parts: CallerParts) {
+    this.bus = parts.bus;
+    this.clock = parts.clock;
+    this.attemptTimeoutMs = parts.attemptTimeoutMs;
+    this.#chance = parts.chance;
+    this.#timeoutMs = parts.timeoutMs;
+    this.#gate = new Gate(parts.clock, parts.inFlightMax);
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  /** Fires at close(). */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** From here on calls are refused, and those that pause between two attempts end. */
+  close(): void {
+    this.#closing.abort(closedError());
+  }
+
+  timeoutOf(options: CallOptions): number {
+    return options.timeoutMs ?? this.#timeoutMs;
+  }
+
+  /** What `read` makes of the reply; a KvError it throws counts as the reply's. */
+  call<Value>(
+    outgoing: Outgoing,
+    read: (reply: Message) => Value,
+    options: CallOptions,
+  ): Promise<Value> {
+    const attempt = (timeoutMs: number): Promise<Value> =>
+      this.attempt(outgoing, timeoutMs, options.signal).then(read);
+    return this.retry(attempt, outgoing.isWrite, options);
+  }
+
+  /** One attempt, behind the gate. */
+  async attempt(outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal): Promise<Message> {
+    const { headers } = outgoing;
+    // One signal for thousands of calls is no leak: each call takes its listener off again.
+    if (signal !== undefined) setMaxListeners(0, signal);
+    if (!this.#gate.tryEnter()) await this.#gate.enter(timeoutMs, signal);
+    try {
+      return await this.bus.request(outgoing.subject, outgoing.payload, {
+        timeoutMs,
+        ...(headers === undefined ? {} : { headers }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  /** Calls `attempt` until it succeeds, fails for good, or the call's time is over. */
+  async retry<Value>(
+    attempt: (timeoutMs: number) => Promise<Value>,
+    isWrite: boolean,
+    options: CallOptions,
+  ): Promise<Value> {
+    const { signal } = options;
+    const timeoutMs = this.timeoutOf(options);
+    const deadlineMs = this.clock.elapsedMs() + timeoutMs;
+    let doubt: KvError | undefined;
+    for (let count = 0; ; count += 1) {
+      signal?.throwIfAborted();
+      this.closing.throwIfAborted();
+      const leftMs = Math.max(deadlineMs - this.clock.elapsedMs(), 1);
+      try {
+        return await attempt(Math.min(this.attemptTimeoutMs, leftMs));
+      } catch (error) {
+        if (!(error instanceof KvError) || !error.retryable) throw error;
+        if (error.written === "unknown") doubt = error;
+        const pauseMs = this.pauseMs(count);
+        if (this.clock.elapsedMs() + pauseMs >= deadlineMs) {
+          throw finalError(error, doubt, isWrite, timeoutMs);
+        }
+        await this.pause(pauseMs, signal);
+      }
+    }
+  }
+
+  pauseMs(count: number): number {
+    const most = Math.min(PAUSE_FIRST_MS * 2 ** Math.min(count, 16), PAUSE_MAX_MS);
+    return most / 2 + (most / 2) * this.#chance.fraction();
+  }
+
+  /** Rejects if the client is closed or the signal fires meanwhile. */
+  pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const ends = signal === undefined ? this.closing : AbortSignal.any([signal, this.closing]);
+    return sleep(this.clock, ms, ends);
+  }
+}
+
+/** What the caller is told in the end, given the last error and the last that leaves a doubt. */
+export function finalError(
+  last: KvError,
+  doubt: KvError | undefined,
+  isWrite: boolean,
+  timeoutMs: number,
+): KvError {
+  const options = { cause: last };
+  if (doubt === undefined) return last;
+  if (!isWrite) {
+    const description = `no answer within ${timeoutMs} ms: ${last.message}`;
+    return new KvError("unavailable", description, last.details, options);
+  }
+  const description =
+    `no answer within ${timeoutMs} ms: the write may have been done; send it again with the ` +
+    `same request id within its window, or read the key (${last.message})`;
+  return new KvError("in-doubt", description, doubt.details, options);
+}
+
+function closedError(): KvError {
+  return new KvError("unavailable", "this client is closed", {}, { retryable: false });
+}

@@ -1,0 +1,147 @@
+/**
+ * Client: what `import { connect } from "ringdex"` gives.
+ *
+ *   const db = await connect({ servers: "127.0.0.1:4222" });
+ *   await db.set("delhi", { country: "IN", population: 32_900_000 });
+ *   for await (const { key } of db.find({ country: "IN" })) …
+ *   await db.close();
+ *
+ * Requests about one key go straight to the key's position, those about many to each shard that
+ * has some of them, queries to a coordinator. Every write has a request id and is sent again with
+ * the same one until it is answered or out of time, so it takes effect once. docs/client.md has
+ * it all with examples.
+ */
+import { connect as connectNats, type ConnectionOptions, type NatsConnection } from "nats";
+import { KvError } from "../../protocol/errors.js";
+import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import { Names } from "../../protocol/subjects.js";
+import { systemChance, systemClock } from "../clock.js";
+import { NatsBus } from "../nats-bus.js";
+import { Caller, IN_FLIGHT_MAX } from "./caller.js";
+import type { ConnectOptions, Json } from "./options.js";
+import { RingView } from "./ring-view.js";
+import { Session } from "./session.js";
+import { Verbs, type VerbsParts } from "./verbs.js";
+
+export { KvError, type ErrorBody, type ErrorName, type Written } from "../../protocol/errors.js";
+export type { ContentType } from "../../protocol/operation.js";
+export { positionOf } from "../../protocol/position.js";
+export { IN_FLIGHT_MAX } from "./caller.js";
+export {
+  BatchError,
+  EventGapError,
+  isConflict,
+  isInDoubt,
+  isKind,
+  isKvError,
+  isNotFound,
+  isUnavailable,
+  type ConflictError,
+  type KvErrorOf,
+} from "./client-errors.js";
+export { ops, type BatchOperation } from "./operations.js";
+export type * from "./options.js";
+export type { Find } from "./query.js";
+export { Session } from "./session.js";
+export { Verbs, type OutcomesOf, type ResultsOf } from "./verbs.js";
+export type { Watch } from "./watch.js";
+
+const DEFAULT_SERVER = "127.0.0.1:4222";
+/** Between two attempts to reconnect, and as much again by chance. */
+const RECONNECT_WAIT_MS = 100;
+
+/** One store, over one connection. */
+export class Ringdex<Value = Json> extends Verbs<Value> {
+  readonly #parts: VerbsParts;
+  readonly #ending: () => Promise<void>;
+
+  /** Use connect(). */
+  constructor(parts: VerbsParts, ending: () => Promise<void>) {
+    super(parts);
+    this.#parts = parts;
+    this.#ending = ending;
+  }
+
+  get store(): string {
+    return this.#parts.names.store;
+  }
+
+  /**
+   * The same verbs for one user or task: reads see at least what was read or written before in the
+   * session, at less cost than linearizable. Give it an earlier Session to go on with that.
+   */
+  session(session: Session = new Session()): Verbs<Value> {
+    return new Verbs<Value>({ ...this.#parts, session });
+  }
+
+  /**
+   * Watches end, and calls under way with `unavailable` or `in-doubt`; over a borrowed connection
+   * what has been sent may still be answered. May be called again.
+   */
+  async close(): Promise<void> {
+    this.#parts.caller.close();
+    await this.#ending();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/**
+ * Connects; `Value` is what the store's values are, as far as one type can say it. Rejects with
+ * `unavailable` if no server can be reached. Whether the store is there shows at the first call.
+ */
+export async function connect<Value = Json>(options: ConnectOptions = {}): Promise<Ringdex<Value>> {
+  const names = new Names(options.store ?? "kv");
+  const timeoutMs = positive("timeoutMs", options.timeoutMs ?? REQUEST_TIMEOUT_MS);
+  const attemptTimeoutMs = positive(
+    "attemptTimeoutMs",
+    options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
+  );
+  const inFlightMax = positive("inFlightMax", options.inFlightMax ?? IN_FLIGHT_MAX);
+  const connection = options.connection ?? (await open(options));
+  // Handlers of ours throw nothing that the caller is not told by its own promise.
+  const clock = systemClock;
+  const bus = new NatsBus(connection, { clock, onFailure: () => undefined });
+  const limits = { timeoutMs, attemptTimeoutMs, inFlightMax };
+  const caller = new Caller({ bus, clock, chance: systemChance, ...limits });
+  const ring = new RingView(caller, names);
+  // A store without a coordinator yet is no reason to fail: single keys do not need the ring.
+  await ring.refresh().catch(() => undefined);
+  const readLevel = options.readLevel ?? "linearizable";
+  const parts = { caller, names, ring, connection, readLevel, session: undefined };
+  const isBorrowed = options.connection !== undefined;
+  return new Ringdex<Value>(parts, () => (isBorrowed ? Promise.resolve() : bus.close()));
+}
+
+async function open(options: ConnectOptions): Promise<NatsConnection> {
+  const { servers = DEFAULT_SERVER, user, pass, token, authenticator, tls, name } = options;
+  const natsOptions: ConnectionOptions = {
+    servers: typeof servers === "string" ? servers.split(",") : [...servers],
+    name: name ?? "ringdex client",
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_WAIT_MS,
+    noAsyncTraces: true,
+    ...(user === undefined ? {} : { user }),
+    ...(pass === undefined ? {} : { pass }),
+    ...(token === undefined ? {} : { token }),
+    ...(authenticator === undefined ? {} : { authenticator }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+  try {
+    return await connectNats(natsOptions);
+  } catch (cause) {
+    const where = [servers]
+      .flat()
+      .join(",")
+      .replaceAll(/[^/,@]*@/g, "");
+    throw new KvError("unavailable", `cannot connect to nats-server at ${where}`, {}, { cause });
+  }
+}
+
+function positive(name: string, value: number): number {
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new KvError("bad-request", `${name} is a number above 0; received ${value}`);
+}

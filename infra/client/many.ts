@@ -1,0 +1,345 @@
+/**
+ * Many: operations on many keys as one request per shard, for getMany, setMany and batch.
+ *
+ * Operations are grouped by the shard that the ring table names, cut into chunks that fit a
+ * message, and sent to all shards at once. Each outcome stands alone. What may be sent again goes
+ * into the next round, after the table was read again: a shard that has moved a position away
+ * refuses it as `unavailable`, and the new table says where it is now.
+ *
+ * Invariants
+ *   1. An operation keeps the request id and index of its first chunk, wherever it is sent later.
+ *   2. Operations on one key are under way one after another if a key occurs more than once: then
+ *      a shard's chunks go one by one, and after a chunk that must be repeated none is sent.
+ *   3. Every round ends operations or takes time, so rounds are bounded by the call's time-out,
+ *      which runs for each operation from its first sending.
+ */
+import { v7 as uuidV7 } from "uuid";
+import { assert } from "../../protocol/assert.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Position, ShardId } from "../../protocol/ids.js";
+import { BATCH_OPERATIONS_MAX } from "../../protocol/limits.js";
+import type { RequestRef } from "../../protocol/operation.js";
+import { parsePackedBatchReply, type Result } from "../../protocol/reply.js";
+import { encodePackedBatch, readLevels, type Request } from "../../protocol/request.js";
+import type { Names } from "../../protocol/subjects.js";
+import { finalError, type Caller } from "./caller.js";
+import type { BatchOperation } from "./operations.js";
+import type { CallOptions } from "./options.js";
+import type { RingView } from "./ring-view.js";
+
+/** Chunks of one shard under way at once, where no key occurs twice. */
+const LANE_CHUNKS_MAX = 2;
+/** What an operation's other members may take beside key, value, path and request id. */
+const OPERATION_BYTES_EXTRA = 160;
+/** What is left of a message's bytes for what stands around the operations. */
+const MESSAGE_BYTES_SPARE = 16 * 1_024;
+
+interface Item {
+  readonly index: number;
+  readonly operation: BatchOperation<unknown>;
+  readonly position: Position;
+  readonly bytes: number;
+  request: Request;
+  /** Since its first sending. */
+  deadlineMs: number | undefined;
+  /** How many fit into a chunk with it, as a `too-large` taught. */
+  chunkMax: number;
+  /** Of an attempt that may have written. */
+  doubt: KvError | undefined;
+  result: Result | undefined;
+}
+
+export interface ManyParts {
+  readonly caller: Caller;
+  readonly ring: RingView;
+  readonly names: Names;
+}
+
+/** How an operation becomes a request, which the caller's session has a say in. */
+export type Prepare = (
+  operation: BatchOperation<unknown>,
+  position: Position,
+  request: RequestRef | undefined,
+) => Request;
+
+export class Many {
+  constructor(private readonly parts: ManyParts) {}
+
+  /** What came of each, in order; not found and refused among them. */
+  async run(
+    operations: readonly BatchOperation<unknown>[],
+    positions: readonly Position[],
+    prepare: Prepare,
+    options: CallOptions,
+  ): Promise<Result[]> {
+    const items = itemsOf(operations, positions, prepare);
+    const inOrder = new Set(items.map(({ operation }) => operation.key)).size < items.length;
+    let pending = items;
+    let idleCount = 0;
+    for (;;) {
+      const again = await this.#round(pending, inOrder, options);
+      if (again.length === 0) return items.map(resultOf);
+      idleCount = again.length < pending.length ? 0 : idleCount + 1;
+      pending = again.map(([item]) => item).sort((a, b) => a.index - b.index);
+      // Replies that were too large for one message need a smaller request and no pause.
+      if (again.every(([, error]) => error.kind === "too-large")) continue;
+      await this.parts.caller.pause(this.parts.caller.pauseMs(idleCount), options.signal);
+      // If it cannot be read the old one is tried again, and in the end their own error is told.
+      await this.parts.ring.refresh().catch(() => undefined);
+    }
+  }
+
+  /** All or nothing; every operation in one position. Throws what refused it. */
+  async runAtomic(
+    operations: readonly BatchOperation<unknown>[],
+    positions: readonly Position[],
+    prepare: Prepare,
+    options: CallOptions,
+  ): Promise<readonly Result[]> {
+    const [position] = positions;
+    if (position === undefined) return [];
+    checkAtomic(operations, positions);
+    const items = itemsOf(operations, positions, prepare);
+    name(items);
+    const attempt = async (timeoutMs: number): Promise<readonly Result[]> => {
+      const { caller, ring } = this.parts;
+      if (!ring.isKnown) await ring.refresh();
+      const shard = ring.shardOf(position);
+      if (shard === undefined) throw new KvError("unavailable", "the ring cannot be read");
+      try {
+        return await this.#send(shard, items, true, timeoutMs, options);
+      } catch (error) {
+        // The position may have moved: the next attempt is to see the ring as it is then.
+        if (error instanceof KvError && error.retryable) ring.suspect();
+        throw error;
+      } finally {
+        caller.closing.throwIfAborted();
+      }
+    };
+    return this.parts.caller.retry(attempt, true, options);
+  }
+
+  async #round(
+    pending: readonly Item[],
+    inOrder: boolean,
+    options: CallOptions,
+  ): Promise<[Item, KvError][]> {
+    const { caller, ring } = this.parts;
+    options.signal?.throwIfAborted();
+    caller.closing.throwIfAborted();
+    if (!ring.isKnown) {
+      try {
+        await ring.refresh();
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        return pending.flatMap((item) => this.#refused(item, error, 1, options));
+      }
+    }
+    const again = await Promise.all(
+      [...this.#lanes(pending)].map(([shard, items]) => this.#lane(shard, items, inOrder, options)),
+    );
+    return again.flat();
+  }
+
+  #lanes(pending: readonly Item[]): Map<ShardId, Item[]> {
+    const lanes = new Map<ShardId, Item[]>();
+    for (const item of pending) {
+      const shard = this.parts.ring.shardOf(item.position);
+      assert(shard !== undefined, "a known ring has a shard for every position");
+      const lane = lanes.get(shard);
+      if (lane === undefined) lanes.set(shard, [item]);
+      else lane.push(item);
+    }
+    return lanes;
+  }
+
+  /** Sends a shard's chunks; gives back what must be sent again, and why. */
+  async #lane(
+    shard: ShardId,
+    items: readonly Item[],
+    inOrder: boolean,
+    options: CallOptions,
+  ): Promise<[Item, KvError][]> {
+    const chunks = chunksOf(items, this.#bytesMax());
+    const again: [Item, KvError][] = [];
+    const work = async (): Promise<void> => {
+      for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
+        const failed = await this.#chunk(shard, chunk, options);
+        again.push(...failed);
+        const [first] = failed;
+        if (!inOrder || first === undefined) continue;
+        for (const item of chunks.splice(0).flat()) again.push([item, first[1]]);
+      }
+    };
+    const width = inOrder ? 1 : LANE_CHUNKS_MAX;
+    await Promise.all(Array.from({ length: width }, work));
+    return again;
+  }
+
+  async #chunk(
+    shard: ShardId,
+    chunk: readonly Item[],
+    options: CallOptions,
+  ): Promise<[Item, KvError][]> {
+    const { caller } = this.parts;
+    const nowMs = caller.clock.elapsedMs();
+    for (const item of chunk) item.deadlineMs ??= nowMs + caller.timeoutOf(options);
+    name(chunk);
+    const leftMs = Math.min(...chunk.map((item) => (item.deadlineMs ?? nowMs) - nowMs));
+    const timeoutMs = Math.max(Math.min(leftMs, caller.attemptTimeoutMs), 1);
+    let results: readonly Result[];
+    try {
+      results = await this.#send(shard, chunk, false, timeoutMs, options);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      return chunk.flatMap((item) => this.#refused(item, error, chunk.length, options));
+    }
+    const answeredCount = results.filter((result) => !isTooLarge(result)).length;
+    return chunk.flatMap((item, index) => {
+      const result = results[index] as Result;
+      if (result.kind === "refused") {
+        item.chunkMax = Math.min(item.chunkMax, Math.max(answeredCount, 1));
+        return this.#refused(item, result.error, chunk.length, options);
+      }
+      item.result = result;
+      return [];
+    });
+  }
+
+  /** Ends the item by the error, unless it is to be sent again. */
+  #refused(
+    item: Item,
+    error: KvError,
+    chunkLength: number,
+    options: CallOptions,
+  ): [Item, KvError][] {
+    const { clock } = this.parts.caller;
+    const timeoutMs = this.parts.caller.timeoutOf(options);
+    const isWrite = item.request.kind === "write";
+    item.deadlineMs ??= clock.elapsedMs() + timeoutMs;
+    if (error.written === "unknown") item.doubt = error;
+    // A get's value did not fit beside the others' in one reply.
+    if (error.kind === "too-large" && !isWrite && chunkLength > 1) return [[item, error]];
+    const isOver = clock.elapsedMs() >= item.deadlineMs;
+    if (error.retryable && !isOver) return [[item, error]];
+    const told = error.retryable ? finalError(error, item.doubt, isWrite, timeoutMs) : error;
+    item.result = { kind: "refused", error: told };
+    return [];
+  }
+
+  async #send(
+    shard: ShardId,
+    items: readonly Item[],
+    atomic: boolean,
+    timeoutMs: number,
+    options: CallOptions,
+  ): Promise<readonly Result[]> {
+    const requests = items.map((item) => item.request);
+    const payload = encodePackedBatch({ requests, atomic, level: strongest(requests), hops: 0 });
+    const subject = this.parts.names.shard(shard, "batch");
+    const outgoing = { subject, payload, isWrite: true };
+    const reply = await this.parts.caller.attempt(outgoing, timeoutMs, options.signal);
+    const keys = items.map(({ operation }) => operation.key);
+    const results = parsePackedBatchReply(reply.data, keys);
+    if (results instanceof KvError) throw results;
+    if (results.length === items.length) return results;
+    throw new KvError("internal", `${items.length} operations, but ${results.length} outcomes`);
+  }
+
+  #bytesMax(): number {
+    return this.parts.caller.bus.server().maxPayload - MESSAGE_BYTES_SPARE;
+  }
+}
+
+function itemsOf(
+  operations: readonly BatchOperation<unknown>[],
+  positions: readonly Position[],
+  prepare: Prepare,
+): Item[] {
+  return operations.map((operation, index) => {
+    const position = positions[index] as Position;
+    const { requestId } = operation;
+    const ref = requestId === undefined ? undefined : { id: requestId, index: 0 };
+    const request = prepare(operation, position, ref);
+    const bytes = bytesOf(request);
+    const open = { deadlineMs: undefined, doubt: undefined, result: undefined };
+    return { index, operation, position, request, bytes, chunkMax: BATCH_OPERATIONS_MAX, ...open };
+  });
+}
+
+/** Gives each write that has no request id the chunk's own. Invariant 1. */
+function name(chunk: readonly Item[]): void {
+  let id: string | undefined;
+  for (const [index, item] of chunk.entries()) {
+    const { request } = item;
+    if (request.kind !== "write" || request.operation.request !== undefined) continue;
+    id ??= uuidV7();
+    item.request = { ...request, operation: { ...request.operation, request: { id, index } } };
+  }
+}
+
+function chunksOf(items: readonly Item[], bytesMax: number): Item[][] {
+  const chunks: Item[][] = [];
+  let chunk: Item[] = [];
+  let bytes = 0;
+  let countMax = BATCH_OPERATIONS_MAX;
+  for (const item of items) {
+    const isFull = chunk.length >= Math.min(countMax, item.chunkMax);
+    if (chunk.length > 0 && (isFull || bytes + item.bytes > bytesMax)) {
+      chunks.push(chunk);
+      chunk = [];
+      bytes = 0;
+      countMax = BATCH_OPERATIONS_MAX;
+    }
+    chunk.push(item);
+    bytes += item.bytes;
+    countMax = Math.min(countMax, item.chunkMax);
+  }
+  if (chunk.length > 0) chunks.push(chunk);
+  return chunks;
+}
+
+function bytesOf(request: Request): number {
+  if (request.kind === "get") return OPERATION_BYTES_EXTRA + Buffer.byteLength(request.key);
+  const { operation } = request;
+  const valueBytes = "value" in operation ? operation.value.length : 0;
+  const pathBytes = "path" in operation ? Buffer.byteLength(operation.path ?? "") : 0;
+  const idBytes = Buffer.byteLength(operation.request?.id ?? "");
+  const keyBytes = Buffer.byteLength(operation.key);
+  return OPERATION_BYTES_EXTRA + keyBytes + valueBytes + pathBytes + idBytes;
+}
+
+function strongest(requests: readonly Request[]): (typeof readLevels)[number] {
+  const levels = requests.map((request) => (request.kind === "get" ? request.level : "stale"));
+  return readLevels.find((level) => levels.includes(level)) ?? "stale";
+}
+
+function resultOf(item: Item): Result {
+  if (item.result !== undefined) return item.result;
+  throw new KvError("internal", `no outcome for ${JSON.stringify(item.operation.key)}`);
+}
+
+function isTooLarge(result: Result): boolean {
+  return result.kind === "refused" && result.error.kind === "too-large";
+}
+
+function checkAtomic(
+  operations: readonly BatchOperation<unknown>[],
+  positions: readonly Position[],
+): void {
+  const limit = BATCH_OPERATIONS_MAX;
+  if (operations.length > limit) {
+    const description = `an atomic batch has at most ${limit} operations; received`;
+    const details = { limit, size: operations.length };
+    throw new KvError("limit-exceeded", `${description} ${operations.length}`, details);
+  }
+  const index = positions.findIndex((position) => position !== positions[0]);
+  if (index < 0) return;
+  throw new KvError(
+    "bad-request",
+    `an atomic batch writes keys of one position; ${JSON.stringify(operations[0]?.key)} and ` +
+      `${JSON.stringify(operations[index]?.key)} have different ones. Give them a common tag, ` +
+      "like order-{42} and items-{42}",
+    { index },
+  );
+}

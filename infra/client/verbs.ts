@@ -1,0 +1,296 @@
+/**
+ * Verbs: everything one can do with a store. The connection has them (client.ts), and each session
+ * of it has the same, with reads of its own level.
+ */
+import { v7 as uuidV7 } from "uuid";
+import type { Position } from "../../protocol/ids.js";
+import type { RequestRef } from "../../protocol/operation.js";
+import { positionOf } from "../../protocol/position.js";
+import { parsePackedReply, type Result } from "../../protocol/reply.js";
+import { encodePackedRequest, type Request } from "../../protocol/request.js";
+import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+import type { Message } from "../bus.js";
+import type { Caller } from "./caller.js";
+import { BatchError } from "./client-errors.js";
+import { Many, type Prepare } from "./many.js";
+import { ops, type BatchOperation } from "./operations.js";
+import type {
+  BatchOptions,
+  CountOptions,
+  DelResult,
+  Entry,
+  Filter,
+  FindOptions,
+  GetManyOptions,
+  GetOptions,
+  IncrOptions,
+  Increment,
+  IncrResult,
+  Json,
+  KeyCallOptions,
+  KeysOptions,
+  Outcome,
+  PatchOptions,
+  PatchResult,
+  ReadLevel,
+  SetManyEntry,
+  SetManyOptions,
+  SetOptions,
+  SetResult,
+  TimeToLive,
+  TouchResult,
+  WatchOptions,
+  WriteOptions,
+} from "./options.js";
+import { Find, Queries } from "./query.js";
+import type { RingView } from "./ring-view.js";
+import type { Session } from "./session.js";
+import { Watch, type WatchParts } from "./watch.js";
+
+export interface VerbsParts extends WatchParts {
+  readonly caller: Caller;
+  readonly names: Names;
+  readonly ring: RingView;
+  /** Of reads that name none and belong to no session. */
+  readonly readLevel: ReadLevel;
+  /** That of every call which names none. */
+  readonly session: Session | undefined;
+}
+
+type Operations = readonly BatchOperation<unknown>[];
+/** For each operation what came of it. */
+export type OutcomesOf<Ops extends Operations> = {
+  -readonly [Index in keyof Ops]: Ops[Index] extends BatchOperation<infer Answer>
+    ? Outcome<Answer>
+    : never;
+};
+/** For each operation of an atomic batch its result. */
+export type ResultsOf<Ops extends Operations> = {
+  -readonly [Index in keyof Ops]: Ops[Index] extends BatchOperation<infer Answer> ? Answer : never;
+};
+
+export class Verbs<Value = Json> {
+  readonly #parts: VerbsParts;
+  readonly #queries: Queries;
+  readonly #many: Many;
+
+  constructor(parts: VerbsParts) {
+    this.#parts = parts;
+    this.#queries = new Queries(parts.caller, parts.names);
+    this.#many = new Many(parts);
+  }
+
+  /** Undefined = there is no such key. */
+  get(
+    key: string,
+    options: GetOptions & { readonly as: "bytes" },
+  ): Promise<Entry<Uint8Array> | undefined>;
+  get(
+    key: string,
+    options: GetOptions & { readonly as: "text" },
+  ): Promise<Entry<string> | undefined>;
+  get<Type = Value>(key: string, options?: GetOptions): Promise<Entry<Type> | undefined>;
+  async get<Type = Value>(key: string, options: GetOptions = {}): Promise<Entry<Type> | undefined> {
+    return this.#one(ops.get<Type>(key, options), options);
+  }
+
+  /** `conflict` if `ifRevision` or `ifAbsent` is not met. */
+  async set<Type = Value>(
+    key: string,
+    value: Type,
+    options: SetOptions = {},
+  ): Promise<SetResult<Type>> {
+    return this.#one(ops.set(key, value, options), options);
+  }
+
+  /** Deleting what is not there is no error: `existed` is false then. */
+  async del(key: string, options: WriteOptions = {}): Promise<DelResult<Value>> {
+    return this.#one(ops.del<Value>(key, options), options);
+  }
+
+  /** JSON Merge Patch (RFC 7396): null removes a member. A missing key is patched from {}. */
+  async patch(
+    key: string,
+    patch: unknown,
+    options: PatchOptions = {},
+  ): Promise<PatchResult<Value>> {
+    return this.#one(ops.patch<Value>(key, patch, options), options);
+  }
+
+  /** Adds to the number that the value is, or has at a path. Missing counts as 0. */
+  async incr(
+    key: string,
+    by: number | Increment = 1,
+    options: IncrOptions = {},
+  ): Promise<IncrResult<Value>> {
+    return this.#one(ops.incr<Value>(key, by, options), options);
+  }
+
+  /** Sets a new time to live; `not-found` if there is no such key. */
+  async touch(
+    key: string,
+    ttl: TimeToLive,
+    options: WriteOptions = {},
+  ): Promise<TouchResult<Value>> {
+    return this.#one(ops.touch<Value>(key, ttl, options), options);
+  }
+
+  /** The entries that exist, in the order of `keys`. One request per shard. */
+  async getMany<Type = Value>(
+    keys: Iterable<string>,
+    options: GetManyOptions = {},
+  ): Promise<Map<string, Entry<Type>>> {
+    const operations = [...new Set(keys)].map((key) => ops.get<Type>(key, options));
+    const results = await this.#all(operations, options);
+    const entries = new Map<string, Entry<Type>>();
+    for (const [index, operation] of operations.entries()) {
+      const entry = operation.finish(results[index] as Result);
+      if (entry !== undefined) entries.set(operation.key, entry);
+    }
+    return entries;
+  }
+
+  /**
+   * Sets each of the entries, a Map or a list; one request per shard. The results are in order. If
+   * some fail, BatchError has the outcomes of all; the others are set.
+   */
+  async setMany<Type = Value>(
+    entries: ReadonlyMap<string, Type> | Iterable<SetManyEntry<Type>>,
+    options: SetManyOptions = {},
+  ): Promise<SetResult<Type>[]> {
+    const list = isMap<Type>(entries) ? listOf(entries) : [...entries];
+    const operations = list.map((entry) => ops.set(entry.key, entry.value, entry));
+    const outcomes = outcomesOf(operations, await this.#all(operations, options));
+    const failed = outcomes.find((outcome) => !outcome.ok);
+    if (failed !== undefined) throw new BatchError(outcomes, failed.error);
+    return outcomes.flatMap((outcome) => (outcome.ok ? [outcome.result] : []));
+  }
+
+  /**
+   * Operations of all kinds (`ops`). Each stands alone and has an outcome, in order. With
+   * `atomic: true` all are done or none; they are to be in one position (keys with a common
+   * {tag}), and what refuses one of them is thrown, with its index in `details.index`.
+   */
+  batch<const Ops extends Operations>(
+    operations: Ops,
+    options: BatchOptions & { readonly atomic: true },
+  ): Promise<ResultsOf<Ops>>;
+  batch<const Ops extends Operations>(
+    operations: Ops,
+    options?: BatchOptions & { readonly atomic?: false },
+  ): Promise<OutcomesOf<Ops>>;
+  async batch(
+    operations: Operations,
+    options: BatchOptions & { readonly atomic?: boolean } = {},
+  ): Promise<unknown> {
+    const results = await this.#all(operations, options);
+    if (options.atomic !== true) return outcomesOf(operations, results);
+    return operations.map((operation, index) => operation.finish(results[index] as Result));
+  }
+
+  /** Keys by what their values say. Iterate it for items, or its pages(). */
+  find<Type = Value>(where: Filter, options: FindOptions = {}): Find<Type> {
+    return new Find<Type>(this.#queries, where, { ...options, ...this.#levelOf(options) });
+  }
+
+  async count(where: Filter, options: CountOptions = {}): Promise<number> {
+    return this.#queries.count(where, { ...options, ...this.#levelOf(options) });
+  }
+
+  /** In the order of their UTF-8 bytes. */
+  keys(options: KeysOptions = {}): AsyncIterable<string> {
+    return this.#queries.keys({ ...options, ...this.#levelOf(options) });
+  }
+
+  /** The changes from now on, or from earlier; await its `ready` before what is to be seen. */
+  watch<Type = Value>(options: WatchOptions = {}): Watch<Type> {
+    return new Watch<Type>(this.#parts, options);
+  }
+
+  async #one<Answer>(operation: BatchOperation<Answer>, options: KeyCallOptions): Promise<Answer> {
+    const { caller, names, ring } = this.#parts;
+    const { verb, key } = operation;
+    const position = positionOf(key, ring.positionCount);
+    const isWrite = verb !== "get";
+    const id = isWrite ? (operation.requestId ?? uuidV7()) : undefined;
+    const request = id === undefined ? undefined : { id, index: 0 };
+    const session = options.session ?? this.#parts.session;
+    const payload = encodePackedRequest(this.#prepared(operation, position, request, session));
+    const read = (reply: Message): Answer => {
+      const result = parsePackedReply(reply.data, key);
+      this.#learn(result, position, session);
+      return operation.finish(result);
+    };
+    // `check` is a batch's only, so what comes here has a subject.
+    const subject = names.ring(position, verb as SingleKeyVerb);
+    return caller.call({ subject, payload, isWrite }, read, options);
+  }
+
+  async #all(
+    operations: Operations,
+    options: BatchOptions & { readonly atomic?: boolean },
+  ): Promise<readonly Result[]> {
+    const { ring } = this.#parts;
+    const session = options.session ?? this.#parts.session;
+    // Without the ring nothing can be sent, and with the wrong count it would go astray; if it
+    // cannot be read now, Many asks again until the time is over.
+    if (!ring.isKnown) await ring.refresh().catch(() => undefined);
+    const positions = operations.map(({ key }) => positionOf(key, ring.positionCount));
+    const prepare: Prepare = (operation, position, request) =>
+      this.#prepared(operation, position, request, session, options.read);
+    const send = options.atomic === true ? "runAtomic" : "run";
+    const results = await this.#many[send](operations, positions, prepare, options);
+    for (const [index, result] of results.entries()) {
+      this.#learn(result, positions[index] as Position, session);
+    }
+    return results;
+  }
+
+  #prepared(
+    operation: BatchOperation<unknown>,
+    position: Position,
+    request: RequestRef | undefined,
+    session: Session | undefined,
+    read?: ReadLevel,
+  ): Request {
+    const ownLevel = session === undefined ? this.#parts.readLevel : "session";
+    const revisionMin = session?.revisionMin(position) ?? 0;
+    return operation.prepare({ position, level: read ?? ownLevel, revisionMin, request });
+  }
+
+  #learn(result: Result, position: Position, session: Session | undefined): void {
+    if (result.kind === "refused") return;
+    // Our position count is not the store's: batches, and reads of sessions, need the right one.
+    if (result.position !== position) this.#parts.ring.suspect();
+    const { revision } = result.kind === "read" ? result.record : result.done;
+    session?.saw(result.position, revision);
+  }
+
+  #levelOf(options: { readonly read?: ReadLevel }): { readonly read?: ReadLevel } {
+    const ownLevel = this.#parts.session === undefined ? this.#parts.readLevel : "linearizable";
+    const read = options.read ?? ownLevel;
+    return read === "linearizable" ? {} : { read };
+  }
+}
+
+function outcomesOf<Answer>(
+  operations: readonly BatchOperation<Answer>[],
+  results: readonly Result[],
+): Outcome<Answer>[] {
+  return operations.map((operation, index) => {
+    const result = results[index] as Result;
+    const isMissing = result.kind === "refused" && result.error.kind === "not-found";
+    if (result.kind === "refused" && !(isMissing && operation.verb === "get")) {
+      return { ok: false, error: result.error };
+    }
+    return { ok: true, result: operation.finish(result) };
+  });
+}
+
+function isMap<Type>(entries: object): entries is ReadonlyMap<string, Type> {
+  return entries instanceof Map;
+}
+
+function listOf<Type>(entries: ReadonlyMap<string, Type>): SetManyEntry<Type>[] {
+  return Array.from(entries, ([key, value]) => ({ key, value }));
+}

@@ -1,0 +1,72 @@
+/**
+ * Makes the logs of a new ring as JetStream streams.
+ *
+ * JetStream reserves a stream's max_bytes at once, so all logs get the same share: what was asked
+ * for, or half of it, or half of that, until they fit (rule L8).
+ */
+import type { LogMaker } from "../../actors/ring-keeper/ring-keeper.js";
+import { KvError } from "../../protocol/errors.js";
+import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
+import type { RingShard } from "../../protocol/ring.js";
+import type { Names } from "../../protocol/subjects.js";
+import { InsufficientStorage } from "../jetstream-api.js";
+import { createLogStream, deleteLogStream } from "../jetstream-log.js";
+import type { Logger } from "../logger.js";
+import type { NatsBus } from "../nats-bus.js";
+
+/** Less than this is no use. */
+export const LOG_BYTES_MIN = 16 * 1_024 * 1_024;
+
+export class StreamMaker implements LogMaker {
+  constructor(
+    private readonly names: Names,
+    private readonly bus: NatsBus,
+    private readonly logReplicas: number,
+    private readonly logger: Logger,
+  ) {}
+
+  async create(shards: readonly RingShard[], bytesMax: number): Promise<void> {
+    for (let bytes = bytesMax; ; bytes = Math.floor(bytes / 2)) {
+      if (await this.#fit(shards, bytes)) {
+        if (bytes < bytesMax) this.logger.info("logs are smaller than asked for", { bytes });
+        return;
+      }
+      if (bytes / 2 < Math.min(LOG_BYTES_MIN, bytesMax)) {
+        const text = `JetStream has no room for ${shards.length} logs of ${bytes} bytes; give it`;
+        throw new KvError("unavailable", `${text} more (max_file_store) or free its disk`);
+      }
+    }
+  }
+
+  async #fit(shards: readonly RingShard[], bytesMax: number): Promise<boolean> {
+    const made: RingShard[] = [];
+    try {
+      for (const shard of shards) {
+        made.push(shard);
+        await createLogStream(this.bus, { ...this.#names(shard), bytesMax, replicas: this.logReplicas });
+      }
+      return true;
+    } catch (error) {
+      for (const shard of made) await this.remove(shard);
+      if (error instanceof InsufficientStorage) return false;
+      throw error;
+    }
+  }
+
+  async begin(shard: RingShard, entry: Uint8Array): Promise<void> {
+    const { subject } = this.#names(shard);
+    const reply = await this.bus.request(subject, entry, { timeoutMs: ATTEMPT_TIMEOUT_MS });
+    const answer = JSON.parse(Buffer.from(reply.data).toString()) as { seq?: number };
+    if (answer.seq === 1) return;
+    const text = `the first entry of ${subject} is not ours: ${JSON.stringify(answer)}`;
+    throw new KvError("unavailable", text);
+  }
+
+  remove(shard: RingShard): Promise<void> {
+    return deleteLogStream(this.bus, this.#names(shard).stream);
+  }
+
+  #names({ shard, logId }: RingShard): { stream: string; subject: string } {
+    return { stream: this.names.logStream(shard, logId), subject: this.names.log(shard, logId) };
+  }
+}

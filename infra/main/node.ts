@@ -1,0 +1,278 @@
+/**
+ * Node: one process of the cluster. Wires real infrastructure to actors.
+ *
+ * Every node runs one coordinator, the replicas that the ring gives it with a relay each, and a
+ * ring-keeper at its start. Three connections: requests and replies; appends to logs and JetStream's
+ * API; pulls, which would hold the others up while catching up (rule L7).
+ *
+ * It ends on SIGTERM, or when its stdin closes because the supervisor is gone: nothing new is taken,
+ * what was taken is answered, then stores are closed.
+ */
+import { join } from "node:path";
+import { BatchRunner } from "../../actors/coordinator/batch-split.js";
+import { Coordinator } from "../../actors/coordinator/coordinator.js";
+import { Finder } from "../../actors/coordinator/find.js";
+import { Router } from "../../actors/coordinator/router.js";
+import { StatusCollector } from "../../actors/coordinator/status.js";
+import { decodeRing, RingKeeper } from "../../actors/ring-keeper/ring-keeper.js";
+import { Service, ServiceCounters } from "../../actors/service.js";
+import type { NodeName } from "../../protocol/ids.js";
+import { ATTEMPT_TIMEOUT_MS, POSITION_COUNT, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import type { RingTable } from "../../protocol/ring.js";
+import type { NodeReport } from "../../protocol/status.js";
+import { checkNodeName, multiKeyVerbs, Names, singleKeyVerbs } from "../../protocol/subjects.js";
+import { systemChance, systemClock } from "../clock.js";
+import type { NodeSettings } from "../config.js";
+import { createLogger, type Logger } from "../logger.js";
+import { connectBus, type NatsBus } from "../nats-bus.js";
+import { packageVersion } from "../package-version.js";
+import { RingBucket } from "../ring-bucket.js";
+import { StreamMaker } from "./log-maker.js";
+import { claimFolder, NodeRefused } from "./node-identity.js";
+import { EXIT_REFUSED } from "./node-process.js";
+import { ReplicaHost } from "./replica-host.js";
+import { checkServer } from "./server-check.js";
+
+/** Copies of each log in a NATS cluster. */
+const LOG_REPLICAS = 1;
+
+/** Runs until told to end; resolves with the process's exit code. */
+export async function runNode(settings: NodeSettings): Promise<number> {
+  let logger: Logger | undefined;
+  let node: Node | undefined;
+  try {
+    await claimFolder(settings.dataFolder, settings.name, settings.store);
+    logger = createLogger({
+      node: settings.name,
+      file: join(settings.dataFolder, "node.log"),
+      level: settings.logLevel,
+      publish: (level, line) => node?.publishLine(level, line),
+    });
+    logger.info("the node starts", { pid: process.pid, version: packageVersion });
+    node = await Node.start(settings, logger);
+    await node.untilStopped();
+    return 0;
+  } catch (error) {
+    logger?.error("the node ends", { error });
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return error instanceof NodeRefused ? EXIT_REFUSED : 1;
+  } finally {
+    await node?.close();
+    await logger?.close();
+  }
+}
+
+interface Buses {
+  readonly requests: NatsBus;
+  readonly logs: NatsBus;
+  readonly pulls: NatsBus;
+}
+
+class Node {
+  readonly #hosts: ReplicaHost[] = [];
+  readonly #stopped = new AbortController();
+  #coordinator: Coordinator | undefined;
+  #service: Service | undefined;
+  #unwatch: (() => void) | undefined;
+  #running: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly settings: NodeSettings,
+    private readonly names: Names,
+    private readonly name: NodeName,
+    private readonly buses: Buses,
+    private ring: RingTable,
+    private readonly warnings: readonly string[],
+    private readonly logger: Logger,
+  ) {}
+
+  static async start(settings: NodeSettings, logger: Logger): Promise<Node> {
+    const names = new Names(settings.store);
+    const name = checkNodeName(settings.name);
+    const buses = await connectAll(settings, logger);
+    const { requests } = buses;
+    const warnings = await checkServer(requests, names, POSITION_COUNT, systemChance);
+    for (const warning of warnings) logger.info(warning);
+    const { ring, bucket } = await findRing(settings, names, name, buses, logger);
+    const node = new Node(settings, names, name, buses, ring, warnings, logger);
+    node.#unwatch = bucket.watch(({ value }) => node.#ringChanged(decodeRing(value)));
+    node.#startActors();
+    return node;
+  }
+
+  /** Sends a line of the log to kv.node.<name>.log.<level>. */
+  publishLine(level: string, line: string): void {
+    this.buses.requests.publish(this.names.nodeLog(this.name, level), Buffer.from(line));
+  }
+
+  async untilStopped(): Promise<void> {
+    const stop = (reason: string) => (): void => this.#stopped.abort(new Error(reason));
+    process.once("SIGTERM", stop("SIGTERM"));
+    process.once("SIGINT", stop("SIGINT"));
+    process.stdin.once("end", stop("its supervisor is gone"));
+    process.stdin.once("error", stop("its supervisor is gone"));
+    process.stdin.resume();
+    this.#sayWhenReady();
+    const { signal } = this.#stopped;
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) return resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const reason = (signal.reason as Error).message;
+    this.logger.info("the node stops", { reason });
+  }
+
+  async close(): Promise<void> {
+    const { requests, logs, pulls } = this.buses;
+    this.#unwatch?.();
+    this.#service?.stop();
+    await this.#coordinator?.close();
+    await Promise.allSettled(this.#hosts.map((host) => host.close()));
+    await this.#running;
+    this.logger.info("the node has stopped");
+    await Promise.allSettled([requests.close(), logs.close(), pulls.close()]);
+  }
+
+  #startActors(): void {
+    const { names, name, ring, logger } = this;
+    const { requests, logs, pulls } = this.buses;
+    const router = new Router(names, requests, systemClock, systemChance);
+    for (const shard of ring.shards.filter(({ nodes }) => nodes.includes(name))) {
+      const host = new ReplicaHost({
+        names,
+        node: name,
+        shard,
+        epoch: ring.epoch,
+        positionCount: ring.positionCount,
+        folder: join(this.settings.dataFolder, "stores", `${shard.shard}-${shard.logId}`),
+        requests,
+        logs,
+        pulls,
+        forward: (request) => router.route(request),
+        logger,
+      });
+      this.#hosts.push(host);
+    }
+    this.#running = Promise.all(this.#hosts.map((host) => host.run()));
+    this.#startCoordinator(router);
+    requests.subscribe(names.node(name, "status"), undefined, ({ reply }) => {
+      if (reply !== undefined) requests.publish(reply, Buffer.from(JSON.stringify(this.#report())));
+    });
+  }
+
+  #startCoordinator(router: Router): void {
+    const { names, logger } = this;
+    const bus = this.buses.requests;
+    const ring = (): RingTable => this.ring;
+    const { positionCount } = this.ring;
+    const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
+    const counters = new ServiceCounters(verbs);
+    const finder = new Finder(async (shard, verb, payload) => {
+      const timeoutMs = verb === "count" ? REQUEST_TIMEOUT_MS : 2 * ATTEMPT_TIMEOUT_MS;
+      return (await bus.request(names.shard(shard, verb), payload, { timeoutMs })).data;
+    }, ring);
+    this.#coordinator = new Coordinator({
+      names,
+      bus,
+      positionCount,
+      router,
+      finder,
+      batches: new BatchRunner(names, bus, ring, positionCount, systemClock, systemChance),
+      status: new StatusCollector(names, bus, ring, packageVersion),
+      counters,
+      clock: systemClock,
+      logger,
+    });
+    this.#coordinator.start();
+    const description = {
+      name: "ringdex",
+      id: Buffer.from(systemChance.bytes(11)).toString("hex"),
+      version: packageVersion,
+      description: `key-value store ${names.store}, coordinator on ${this.name}`,
+      started: new Date(systemClock.now()).toISOString(),
+      queue: names.coordinatorsQueue,
+      subjectOf: (verb: string) => `${names.store}.${verb}`,
+      metadata: { node: this.name, store: names.store },
+    };
+    this.#service = new Service(bus, description, counters);
+    this.#service.start();
+  }
+
+  #ringChanged(ring: RingTable): void {
+    if (ring.epoch <= this.ring.epoch) return;
+    this.logger.info("the ring has changed", { epoch: ring.epoch });
+    this.ring = ring;
+  }
+
+  #sayWhenReady(): void {
+    const look = (): void => {
+      if (this.#stopped.signal.aborted) return;
+      if (!this.#hosts.every((host) => host.isSettled)) {
+        systemClock.after(20, look);
+        return;
+      }
+      this.logger.info("the node serves");
+      process.stdout.write(`${JSON.stringify({ ready: true, node: this.name })}\n`);
+    };
+    look();
+  }
+
+  #report(): NodeReport {
+    return {
+      node: this.name,
+      pid: process.pid,
+      version: packageVersion,
+      epoch: this.ring.epoch,
+      durability: { sync_interval: "always", log_replicas: LOG_REPLICAS },
+      replicas: this.#hosts.map((host) => host.report()),
+      warnings: this.warnings,
+    };
+  }
+}
+
+async function connectAll(settings: NodeSettings, logger: Logger): Promise<Buses> {
+  const open = (purpose: string): Promise<NatsBus> =>
+    connectBus({
+      url: settings.natsUrl,
+      name: `ringdex ${settings.name} ${purpose}`,
+      clock: systemClock,
+      onFailure: (error) => logger.error("a message could not be handled", { error }),
+      onServerError: (error) => logger.error("nats-server says", { error }),
+    });
+  const [requests, logs, pulls] = await Promise.all([open("requests"), open("logs"), open("pulls")]);
+  requests.onStatus((status) => logger.info("the connection to nats-server changes", { status }));
+  return { requests, logs, pulls };
+}
+
+async function findRing(
+  settings: NodeSettings,
+  names: Names,
+  name: NodeName,
+  { logs, pulls }: Buses,
+  logger: Logger,
+): Promise<{ ring: RingTable; bucket: RingBucket }> {
+  const bucket = await RingBucket.open({
+    bus: pulls,
+    bucket: names.ringBucket,
+    replicas: LOG_REPLICAS,
+    clock: systemClock,
+    onFailure: (error) => logger.error("watching the ring failed", { error }),
+  });
+  const maker = new StreamMaker(names, logs, LOG_REPLICAS, logger);
+  const keeper = new RingKeeper(bucket, maker, systemClock, systemChance, logger);
+  const nodes = settings.clusterNodes.map(checkNodeName);
+  const wish = {
+    store: settings.store,
+    positionCount: POSITION_COUNT,
+    nodes,
+    replicas: settings.replicaCount,
+    logBytesMax: settings.logBytesMax,
+    indexPolicy: { excluded: settings.indexExclude },
+  };
+  const ring = await keeper.readOrCreate(wish, nodes[0] === name);
+  if (!ring.nodes.some(({ node }) => node === name)) {
+    const known = ring.nodes.map(({ node }) => node).join(", ");
+    throw new NodeRefused(`node ${name} is not of the ring, which has ${known}`);
+  }
+  return { ring, bucket };
+}

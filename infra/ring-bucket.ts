@@ -1,0 +1,159 @@
+/**
+ * Ring bucket: one value with a revision, changed only by compare-and-set.
+ *
+ * A JetStream key-value bucket of one key, so that people can look at it with NATS's own tools.
+ * Reads go to the stream's leader and not to a copy (no direct get): who changes the ring must
+ * see its newest state, or the compare-and-set fails for no reason.
+ *
+ * Delivery of watch(): every value that is the newest when looked at, in ascending revisions; not
+ * every value there ever was.
+ */
+import { KvError } from "../protocol/errors.js";
+import type { Sequence } from "../protocol/ids.js";
+import { ATTEMPT_TIMEOUT_MS } from "../protocol/limits.js";
+import type { Clock } from "./clock.js";
+import {
+  askJetstream,
+  errorCodes,
+  errorIn,
+  JetstreamError,
+  numberIn,
+  objectIn,
+  parseJson,
+} from "./jetstream-api.js";
+import { JetstreamConsumer } from "./jetstream-consumer.js";
+import type { NatsBus } from "./nats-bus.js";
+
+/** Old values of the ring that stay for people to look at. */
+const HISTORY_COUNT = 16;
+const KEY = "ring";
+
+export interface RingValue {
+  readonly value: Uint8Array;
+  /** Grows with each change; not by 1. */
+  readonly revision: number;
+}
+
+export interface RingBucketOptions {
+  readonly bus: NatsBus;
+  /** The bucket's name, such as `kv-ring`. */
+  readonly bucket: string;
+  /** Copies in a NATS cluster; 1 on a single server. */
+  readonly replicas: number;
+  readonly clock: Clock;
+  /** What a watcher threw. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class RingBucket {
+  readonly #options: RingBucketOptions;
+  readonly #stream: string;
+  readonly #subject: string;
+
+  private constructor(options: RingBucketOptions) {
+    this.#options = options;
+    this.#stream = `KV_${options.bucket}`;
+    this.#subject = `$KV.${options.bucket}.${KEY}`;
+  }
+
+  /** Creates the bucket if there is none. Rejects with JetstreamError or KvError. */
+  static async open(options: RingBucketOptions): Promise<RingBucket> {
+    const bucket = new RingBucket(options);
+    await bucket.#create();
+    return bucket;
+  }
+
+  /** Undefined = there is no ring yet. */
+  async read(): Promise<RingValue | undefined> {
+    try {
+      const body = { last_by_subj: this.#subject };
+      const answer = await askJetstream(this.#options.bus, `STREAM.MSG.GET.${this.#stream}`, body);
+      const message = objectIn(answer, "message");
+      const data = typeof message.data === "string" ? message.data : "";
+      const value = new Uint8Array(Buffer.from(data, "base64"));
+      return { value, revision: numberIn(message, "seq") };
+    } catch (error) {
+      if (error instanceof JetstreamError && error.errorCode === errorCodes.messageNotFound) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** False if somebody was first. Rejects with KvError `in-doubt` if nobody knows. */
+  async createOnce(value: Uint8Array): Promise<boolean> {
+    return (await this.#write(value, 0)) !== undefined;
+  }
+
+  /** The new revision; undefined if `revision` is not the newest. Rejects like createOnce. */
+  update(value: Uint8Array, revision: number): Promise<number | undefined> {
+    return this.#write(value, revision);
+  }
+
+  /** Calls `listener` with the ring, if there is one, and at each change. The result ends it. */
+  watch(listener: (ring: RingValue) => void): () => void {
+    const { bus: pulls, clock, onFailure } = this.#options;
+    const after = 0 as Sequence;
+    const consumer = new JetstreamConsumer({ pulls, stream: this.#stream, after, clock });
+    this.#watch(consumer, listener).catch(onFailure);
+    return () => consumer.stop();
+  }
+
+  async #watch(consumer: JetstreamConsumer, listener: (ring: RingValue) => void): Promise<void> {
+    let revision = 0;
+    for (;;) {
+      const delivery = await consumer.next();
+      if (delivery === undefined) return;
+      if (delivery.kind === "resumed") continue;
+      const newest = delivery.messages.at(-1);
+      if (newest === undefined || newest.sequence <= revision) continue;
+      revision = newest.sequence;
+      try {
+        listener({ value: newest.data, revision });
+      } catch (error) {
+        this.#options.onFailure(error);
+      }
+    }
+  }
+
+  async #write(value: Uint8Array, expected: number): Promise<number | undefined> {
+    const reply = await this.#options.bus.request(this.#subject, value, {
+      headers: [["Nats-Expected-Last-Subject-Sequence", String(expected)]],
+      timeoutMs: ATTEMPT_TIMEOUT_MS,
+    });
+    const answer = parseJson(this.#subject, reply.data);
+    const error = errorIn(this.#subject, answer);
+    if (error === undefined) return numberIn(answer, "seq");
+    const { errorCode } = error;
+    const late =
+      errorCode === errorCodes.wrongLastSequence ||
+      errorCode === errorCodes.wrongLastSequenceConstant;
+    if (late) return undefined;
+    throw new KvError("unavailable", "the ring could not be written", {}, { cause: error });
+  }
+
+  async #create(): Promise<void> {
+    const config = {
+      name: this.#stream,
+      subjects: [`$KV.${this.#options.bucket}.>`],
+      retention: "limits",
+      discard: "new",
+      storage: "file",
+      num_replicas: this.#options.replicas,
+      max_msgs_per_subject: HISTORY_COUNT,
+      max_msgs: -1,
+      max_bytes: -1,
+      max_consumers: -1,
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+      allow_direct: true,
+    };
+    try {
+      await askJetstream(this.#options.bus, `STREAM.CREATE.${this.#stream}`, config);
+    } catch (error) {
+      // Somebody made it with other settings, which are theirs to choose.
+      if (error instanceof JetstreamError && error.errorCode === errorCodes.streamNameInUse) return;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,405 @@
+/**
+ * Entry: one message of a shard's log, and its bytes.
+ *
+ * Every entry begins with the same head, whatever its version, and ends with a checksum:
+ *
+ *   offset  bytes  what
+ *        0      1  0x52, "R"
+ *        1      1  behaviour version the proposer wrote it for (now 1)
+ *        2      1  kind: index in entryKinds + 1
+ *        3     16  origin: the proposer, 128 random bits a process start (rule L2)
+ *       19      6  number: the origin's entries, 1, 2, 3, …
+ *       25      6  basis: the sequence the proposer had applied (rule L1)
+ *       31      8  basis: the proposer's chain at that sequence
+ *       39      …  body, by kind
+ *     last      4  xxhash32 of everything before it, seed 0
+ *
+ * Numbers are unsigned and big-endian. Bodies:
+ *   genesis     MessagePack map, see Genesis
+ *   open, fence, barrier   empty
+ *   operations  u16 how many, then each operation:
+ *     u8 verb (index in writeVerbs)   u8 flags (FLAG_…)   u16 position
+ *     u16 length, key as UTF-8
+ *     if FLAG_CONDITION: u48 revision
+ *     if FLAG_REQUEST:   u8 length, id as UTF-8, u16 index
+ *     u8 ttl: 0 keep, 1 never, 2 followed by u48 milliseconds
+ *     set, patch: u8 content type, u32 length, value
+ *     incr:       f64 by, u16 length, NUL and the path as UTF-8 (length 0: the record itself)
+ *   FLAG_MORE says that this operation and the next are of one atomic group.
+ *
+ * The reader checks magic and checksum first: bytes that fail are no entry, are skipped by all
+ * replicas alike and raise an alarm (rule L5). The values are views into the message, not copies.
+ */
+import { decode, encode } from "@msgpack/msgpack";
+import { assert } from "./assert.js";
+import type { IndexPolicy } from "./attributes.js";
+import { hash32 } from "./digest.js";
+import type { LogId, Origin, Position, Revision, Sequence } from "./ids.js";
+import {
+  contentTypes,
+  type Operation,
+  type RequestRef,
+  type Ttl,
+  type WriteVerb,
+} from "./operation.js";
+
+export const BEHAVIOUR_VERSION = 1;
+
+const MAGIC = 0x52;
+const HEAD_BYTES = 39;
+const CHECKSUM_BYTES = 4;
+
+/** A `barrier` changes nothing: it proves where the log ends, and moves log time on. */
+export const entryKinds = ["genesis", "open", "fence", "operations", "barrier"] as const;
+export type EntryKind = (typeof entryKinds)[number];
+
+export const writeVerbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
+
+const FLAG_CONDITION = 1;
+const FLAG_REQUEST = 2;
+const FLAG_PREVIOUS = 4;
+const FLAG_MORE = 8;
+
+/** The first entry of a log: who it is, and what all replicas must agree on for good. */
+export interface Genesis {
+  readonly store: string;
+  readonly shard: string;
+  readonly logId: LogId;
+  readonly positionCount: number;
+  /** Positions owned from the start. */
+  readonly positions: readonly Position[];
+  readonly limits: LoggedLimits;
+  readonly indexPolicy: IndexPolicy;
+  readonly behaviourVersion: number;
+}
+
+/** The limits that decide what an entry does. Rule L5. */
+export interface LoggedLimits {
+  readonly valueBytesMax: number;
+  readonly depthMax: number;
+  readonly indexEntriesMax: number;
+  readonly pathBytesMax: number;
+  readonly outcomesMax: number;
+}
+
+export interface EntryHead {
+  readonly kind: EntryKind;
+  readonly version: number;
+  readonly origin: Origin;
+  readonly number: number;
+  readonly basisSequence: Sequence;
+  readonly basisChain: bigint;
+}
+
+/** Operations that stand or fall together; a single operation is a group of one. */
+export type Group = readonly Operation[];
+
+export type EntryBody =
+  | { readonly kind: "genesis"; readonly genesis: Genesis }
+  | { readonly kind: "operations"; readonly groups: readonly Group[] }
+  | { readonly kind: "open" | "fence" | "barrier" };
+
+export type Entry = Omit<EntryHead, "kind"> & EntryBody;
+
+/** Bytes that `operation` takes in an entry at most. */
+export function operationBytesMax(operation: Operation): number {
+  let bytes = 24 + 3 * operation.key.length;
+  if (operation.request !== undefined) bytes += 4 + 3 * operation.request.id.length;
+  if (operation.verb === "set" || operation.verb === "patch") bytes += operation.value.length;
+  if (operation.verb === "incr") bytes += 3 * (operation.path?.length ?? 0);
+  return bytes;
+}
+
+/** Cost: one pass; values are copied once. */
+export function encodeEntry(entry: Entry): Uint8Array {
+  const genesis = entry.kind === "genesis" ? encode(entry.genesis) : undefined;
+  let bytes = HEAD_BYTES + CHECKSUM_BYTES + 2 + (genesis?.length ?? 0);
+  if (entry.kind === "operations") {
+    for (const group of entry.groups) {
+      for (const operation of group) bytes += operationBytesMax(operation);
+    }
+  }
+  const writer = new Writer(Buffer.allocUnsafe(bytes));
+  writer.u8(MAGIC);
+  writer.u8(entry.version);
+  writer.u8(entryKinds.indexOf(entry.kind) + 1);
+  writer.raw(Buffer.from(entry.origin, "hex"));
+  writer.u48(entry.number);
+  writer.u48(entry.basisSequence);
+  writer.u64(entry.basisChain);
+  if (genesis !== undefined) writer.raw(genesis);
+  if (entry.kind === "operations") writeOperations(writer, entry.groups);
+  writer.u32(hash32(writer.written()));
+  return writer.written();
+}
+
+function writeOperations(writer: Writer, groups: readonly Group[]): void {
+  writer.u16(groups.reduce((count, group) => count + group.length, 0));
+  for (const group of groups) {
+    for (const [index, operation] of group.entries()) {
+      writeOperation(writer, operation, index < group.length - 1);
+    }
+  }
+}
+
+function writeOperation(writer: Writer, operation: Operation, more: boolean): void {
+  const { ifRevision, request } = operation;
+  writer.u8(writeVerbs.indexOf(operation.verb));
+  writer.u8(
+    (ifRevision === undefined ? 0 : FLAG_CONDITION) |
+      (request === undefined ? 0 : FLAG_REQUEST) |
+      (operation.returnPrevious ? FLAG_PREVIOUS : 0) |
+      (more ? FLAG_MORE : 0),
+  );
+  writer.u16(operation.position);
+  writer.text(operation.key, 2);
+  if (ifRevision !== undefined) writer.u48(ifRevision);
+  if (request !== undefined) {
+    writer.text(request.id, 1);
+    writer.u16(request.index);
+  }
+  writer.ttl("ttl" in operation ? operation.ttl : "keep");
+  if (operation.verb === "set" || operation.verb === "patch") {
+    writer.u8(contentTypes.indexOf(operation.contentType));
+    writer.u32(operation.value.length);
+    writer.raw(operation.value);
+  } else if (operation.verb === "incr") {
+    writer.f64(operation.by);
+    writer.optionalText(operation.path);
+  }
+}
+
+/** Why bytes are not an entry that can be applied. */
+export type EntryRefusal =
+  | { readonly kind: "malformed"; readonly reason: string }
+  /** Whole, but of a version that this program does not know. */
+  | { readonly kind: "newer"; readonly version: number };
+
+/**
+ * Cost: one pass over the head and the operations; values are not copied. Never throws for any
+ * bytes.
+ */
+export function decodeEntry(data: Uint8Array): Entry | EntryRefusal {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  if (bytes.length < HEAD_BYTES + CHECKSUM_BYTES || bytes[0] !== MAGIC) {
+    return { kind: "malformed", reason: `${bytes.length} bytes that do not begin as an entry` };
+  }
+  const end = bytes.length - CHECKSUM_BYTES;
+  if (hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
+    return { kind: "malformed", reason: "checksum does not fit" };
+  }
+  const version = bytes[1] as number;
+  if (version > BEHAVIOUR_VERSION) return { kind: "newer", version };
+  const kind = entryKinds[(bytes[2] as number) - 1];
+  if (kind === undefined) return { kind: "malformed", reason: `entry kind ${bytes[2]}` };
+  const head = {
+    version,
+    origin: bytes.toString("hex", 3, 19) as Origin,
+    number: bytes.readUIntBE(19, 6),
+    basisSequence: bytes.readUIntBE(25, 6) as Sequence,
+    basisChain: bytes.readBigUInt64BE(31),
+  };
+  try {
+    const body = bytes.subarray(HEAD_BYTES, end);
+    if (kind === "genesis") return { ...head, kind, genesis: readGenesis(body) };
+    if (kind === "operations") return { ...head, kind, groups: readOperations(new Reader(body)) };
+    return { ...head, kind };
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError || error instanceof Malformed) {
+      return { kind: "malformed", reason: `${kind} entry: ${error.message}` };
+    }
+    throw error;
+  }
+}
+
+export function isEntry(decoded: Entry | EntryRefusal): decoded is Entry {
+  return decoded.kind !== "malformed" && decoded.kind !== "newer";
+}
+
+class Malformed extends Error {}
+
+function readGenesis(body: Uint8Array): Genesis {
+  const genesis = decode(body) as Genesis;
+  const whole =
+    typeof genesis?.store === "string" &&
+    typeof genesis.logId === "string" &&
+    Array.isArray(genesis.positions) &&
+    typeof genesis.limits?.valueBytesMax === "number" &&
+    Array.isArray(genesis.indexPolicy?.excluded);
+  if (!whole) throw new Malformed("members are missing");
+  return genesis;
+}
+
+function readOperations(reader: Reader): Group[] {
+  const groups: Operation[][] = [];
+  const count = reader.u16();
+  let group: Operation[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const { operation, more } = readOperation(reader);
+    group.push(operation);
+    if (!more) {
+      groups.push(group);
+      group = [];
+    }
+  }
+  if (group.length > 0) throw new Malformed("the last atomic group has no end");
+  if (!reader.isAtEnd) throw new Malformed("bytes after the last operation");
+  return groups;
+}
+
+function readOperation(reader: Reader): { operation: Operation; more: boolean } {
+  const verb = writeVerbs[reader.u8()];
+  if (verb === undefined) throw new Malformed("unknown verb");
+  const flags = reader.u8();
+  const position = reader.u16() as Position;
+  const key = reader.text(reader.u16());
+  const ifRevision =
+    (flags & FLAG_CONDITION) === 0 ? undefined : (reader.u48() as Revision);
+  const request = (flags & FLAG_REQUEST) === 0 ? undefined : readRequestRef(reader);
+  const returnPrevious = (flags & FLAG_PREVIOUS) !== 0;
+  const base = { key, position, ifRevision, request, returnPrevious };
+  const ttl = reader.ttl();
+  return { operation: readRest(reader, verb, base, ttl), more: (flags & FLAG_MORE) !== 0 };
+}
+
+function readRequestRef(reader: Reader): RequestRef {
+  const id = reader.text(reader.u8());
+  return { id, index: reader.u16() };
+}
+
+function readRest(
+  reader: Reader,
+  verb: WriteVerb,
+  base: Omit<Extract<Operation, { verb: "del" }>, "verb">,
+  ttl: Ttl,
+): Operation {
+  switch (verb) {
+    case "set":
+      return { verb, ...base, ...reader.content(), ttl };
+    case "patch": {
+      const { contentType, value } = reader.content();
+      if (contentType !== "application/json" && contentType !== "application/msgpack") {
+        throw new Malformed(`a patch of ${contentType}`);
+      }
+      return { verb, ...base, contentType, value, ttl };
+    }
+    case "incr":
+      return { verb, ...base, by: reader.f64(), path: reader.optionalText(), ttl };
+    case "touch":
+      return { verb, ...base, ttl };
+    case "del":
+    case "check":
+      return { verb, ...base };
+  }
+}
+
+const TTL_KEEP = 0;
+const TTL_NEVER = 1;
+const TTL_MS = 2;
+
+class Writer {
+  #offset = 0;
+  constructor(private readonly buffer: Buffer) {}
+
+  written(): Buffer {
+    return this.buffer.subarray(0, this.#offset);
+  }
+  u8(value: number): void {
+    this.#offset = this.buffer.writeUInt8(value, this.#offset);
+  }
+  u16(value: number): void {
+    this.#offset = this.buffer.writeUInt16BE(value, this.#offset);
+  }
+  u32(value: number): void {
+    this.#offset = this.buffer.writeUInt32BE(value, this.#offset);
+  }
+  u48(value: number): void {
+    this.#offset = this.buffer.writeUIntBE(value, this.#offset, 6);
+  }
+  u64(value: bigint): void {
+    this.#offset = this.buffer.writeBigUInt64BE(value, this.#offset);
+  }
+  f64(value: number): void {
+    this.#offset = this.buffer.writeDoubleBE(value, this.#offset);
+  }
+  raw(bytes: Uint8Array): void {
+    this.buffer.set(bytes, this.#offset);
+    this.#offset += bytes.length;
+  }
+  /** Length of 1 or 2 bytes, then the text as UTF-8. */
+  text(text: string, lengthBytes: 1 | 2): void {
+    const start = this.#offset + lengthBytes;
+    const bytes = this.buffer.write(text, start, "utf8");
+    assert(bytes < 2 ** (8 * lengthBytes), `${bytes} bytes of text fit ${lengthBytes} of length`);
+    this.buffer.writeUIntBE(bytes, this.#offset, lengthBytes);
+    this.#offset = start + bytes;
+  }
+  optionalText(text: string | undefined): void {
+    if (text === undefined) return this.u16(0);
+    this.text(`\0${text}`, 2);
+  }
+  ttl(ttl: Ttl): void {
+    if (ttl === "keep") return this.u8(TTL_KEEP);
+    if (ttl === "never") return this.u8(TTL_NEVER);
+    this.u8(TTL_MS);
+    this.u48(ttl);
+  }
+}
+
+/** Reads past the end throw RangeError. */
+class Reader {
+  #offset = 0;
+  constructor(private readonly buffer: Buffer) {}
+
+  get isAtEnd(): boolean {
+    return this.#offset === this.buffer.length;
+  }
+  u8(): number {
+    const value = this.buffer.readUInt8(this.#offset);
+    this.#offset += 1;
+    return value;
+  }
+  u16(): number {
+    const value = this.buffer.readUInt16BE(this.#offset);
+    this.#offset += 2;
+    return value;
+  }
+  u48(): number {
+    const value = this.buffer.readUIntBE(this.#offset, 6);
+    this.#offset += 6;
+    return value;
+  }
+  f64(): number {
+    const value = this.buffer.readDoubleBE(this.#offset);
+    this.#offset += 8;
+    return value;
+  }
+  raw(bytes: number): Buffer {
+    const end = this.#offset + bytes;
+    if (end > this.buffer.length) throw new RangeError(`${bytes} bytes go past the end`);
+    const raw = this.buffer.subarray(this.#offset, end);
+    this.#offset = end;
+    return raw;
+  }
+  text(bytes: number): string {
+    return this.raw(bytes).toString("utf8");
+  }
+  optionalText(): string | undefined {
+    const bytes = this.u16();
+    return bytes === 0 ? undefined : this.text(bytes).slice(1);
+  }
+  content(): { contentType: (typeof contentTypes)[number]; value: Uint8Array } {
+    const contentType = contentTypes[this.u8()];
+    if (contentType === undefined) throw new Malformed("unknown content type");
+    const bytes = this.buffer.readUInt32BE(this.#offset);
+    this.#offset += 4;
+    return { contentType, value: this.raw(bytes) };
+  }
+  ttl(): Ttl {
+    const form = this.u8();
+    if (form === TTL_KEEP) return "keep";
+    if (form === TTL_NEVER) return "never";
+    if (form === TTL_MS) return this.u48();
+    throw new Malformed(`time to live of form ${form}`);
+  }
+}

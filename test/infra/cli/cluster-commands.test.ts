@@ -1,0 +1,105 @@
+/**
+ * The command line itself, and the commands that need no running cluster.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { expect } from "chai";
+import { exitCodes, exitOfError } from "../../../infra/cli/exit-codes.js";
+import { runCli } from "../../../infra/cli/program.js";
+import { settingsTable } from "../../../infra/config.js";
+import { packageFolder } from "../../../infra/nats-binary.js";
+import { errorNames, KvError } from "../../../protocol/errors.js";
+
+describe("command line", () => {
+  it("prints for nats-conf what stands in nats.conf", async () => {
+    const { code, out } = await run(["nats-conf"]);
+    expect(code).to.equal(0);
+    expect(out).to.equal(readFileSync(join(packageFolder(), "nats.conf"), "utf8"));
+  });
+
+  it("prints nats-conf for another store, ring and port", async () => {
+    const options = ["--store", "shop", "--positions", "16", "--port", "5000"];
+    const { out } = await run(["nats-conf", ...options]);
+    expect(out).to.contain('"shop.get.*": "shop.ring.{{partition(16,1)}}.get.{{wildcard(1)}}"');
+    expect(out).to.contain("127.0.0.1:5000").and.not.contain('"kv.');
+  });
+
+  it("lists every setting in the help of up, and every exit code in its own", async () => {
+    const { code, out } = await run(["up", "--help"]);
+    expect(code).to.equal(0);
+    for (const { flag, variable } of settingsTable) {
+      expect(out).to.contain(`--${flag} `).and.contain(variable);
+    }
+    const help = (await run(["--help"])).out;
+    for (const { code: number, about } of Object.values(exitCodes)) {
+      expect(help).to.contain(`  ${number}  ${about}`);
+    }
+  });
+
+  it("has help for every command", async () => {
+    for (const command of [["down"], ["node"], ["node", "start"], ["nats-conf"], ["nats-server"]]) {
+      const { code, out } = await run([...command, "--help"]);
+      expect(code, command.join(" ")).to.equal(0);
+      expect(out).to.contain(`Usage: ringdex ${command.join(" ")}`);
+    }
+  });
+
+  it("says the package's version", async () => {
+    const text = readFileSync(join(packageFolder(), "package.json"), "utf8");
+    const { version } = JSON.parse(text) as { version: string };
+    expect(await run(["--version"])).to.deep.equal({ code: 0, out: `${version}\n`, err: "" });
+  });
+
+  const wrong: [string[], RegExp][] = [
+    [["fly"], /unknown command 'fly'/],
+    [["nats-conf", "--wings"], /unknown option '--wings'/],
+    [["nats-conf", "--port", "x"], /--port is "x"; it must be 0 … 65535/],
+    [["nats-conf", "--positions", "-1"], /must be a whole number/],
+    [["nats-conf", "--positions", "0"], /position_count/],
+    [["node", "start"], /required option '--name <name>'/],
+    [["node", "start", "--name", "n1", "--data", "d", "--cluster-nodes", "n1"], /needs --nats-url/],
+    [["up", "--nodes", "0"], /--nodes is "0"/],
+  ];
+  for (const [args, reason] of wrong) {
+    it(`ends "${args.join(" ")}" with code 2 and the reason on stderr`, async () => {
+      const { code, out, err } = await run(args);
+      expect(err).to.match(reason);
+      expect(out).to.equal("");
+      expect(code).to.equal(2);
+    });
+  }
+});
+
+describe("exit codes", () => {
+  it("are all different", () => {
+    const codes = Object.values(exitCodes).map(({ code }) => code);
+    expect(new Set(codes).size).to.equal(codes.length);
+  });
+
+  it("tell what a script asks: is it there, try again, may it have happened", () => {
+    const exits = errorNames.map((name) => [name, exitOfError(new KvError(name, "text"))]);
+    expect(Object.fromEntries(exits)).to.deep.include({
+      "not-found": "no",
+      conflict: "conflict",
+      unavailable: "unavailable",
+      overloaded: "unavailable",
+      "in-doubt": "inDoubt",
+      internal: "failed",
+    });
+    expect(exitOfError(new TypeError("a bug"))).to.equal("failed");
+  });
+});
+
+async function run(args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ["", ""];
+  const code = await runCli(args, {
+    env: {},
+    stdin: Readable.from([]),
+    out: (text) => (out += String(text)),
+    err: (text) => (err += text),
+    isTerminal: false,
+    stopping: new AbortController().signal,
+  });
+  return { code, out, err };
+}
