@@ -26,7 +26,7 @@ import type { Condition } from "./filter.js";
 
 export const CURSOR_FORMAT = 1;
 
-/** What a page's order is made of: the key alone, or the element met by this condition and the key. */
+/** What orders the rows: their keys alone, or the element that meets this condition, then keys. */
 export type Driver = "key" | number;
 
 /** A row's place in the order. Compare `order` as bytes, then `key` as UTF-8 bytes. */

@@ -47,7 +47,11 @@ export function matchesMissing(condition: Condition): boolean {
       return condition.values.includes(null);
     case "exists":
       return !condition.exists;
-    default:
+    case "prefix":
+    case "gt":
+    case "gte":
+    case "lt":
+    case "lte":
       return false;
   }
 }

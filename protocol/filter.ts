@@ -174,21 +174,14 @@ function prefixCondition(path: string, operand: unknown): Condition {
 }
 
 function scalar(path: string, operator: string, operand: unknown): FilterValue {
-  switch (typeof operand) {
-    case "boolean":
-      return operand;
-    case "number":
-      if (Number.isFinite(operand)) return operand;
-      break;
-    case "string":
-      return wellFormed(path, operator, operand);
-    case "object":
-      if (operand === null) return null;
-      throw new KvError(
-        "unsupported",
-        `${show(path)}: ${operator} compares with null, boolean, number or text only`,
-      );
-    default:
+  if (operand === null || typeof operand === "boolean") return operand;
+  if (typeof operand === "number" && Number.isFinite(operand)) return operand;
+  if (typeof operand === "string") return wellFormed(path, operator, operand);
+  if (typeof operand === "object") {
+    throw new KvError(
+      "unsupported",
+      `${show(path)}: ${operator} compares with null, boolean, number or text only`,
+    );
   }
   throw badRequest(`${show(path)}: ${operator} cannot compare with ${show(operand)}`);
 }

@@ -58,7 +58,8 @@ function rangeRank(condition: Condition, all: readonly Condition[]): number | un
     }
     case "exists":
       return condition.exists ? 3 : undefined;
-    default:
+    case "eq":
+    case "in":
       return undefined;
   }
 }
@@ -86,7 +87,8 @@ export function rangeOf(condition: Condition): TypedRange | undefined {
       return typedRangeCompare("<=", condition.value);
     case "exists":
       return condition.exists ? typedRangeAll() : undefined;
-    default:
+    case "eq":
+    case "in":
       return undefined;
   }
 }

@@ -84,7 +84,7 @@ function pagePart(body: Members): { limit: number; cursor: string | undefined } 
   if ((limit as number) > PAGE_ROWS_MAX) {
     throw new KvError(
       "limit-exceeded",
-      `"limit" is ${String(limit)}, at most ${PAGE_ROWS_MAX}; go on with the reply's cursor`,
+      `"limit" is ${limit as number}, at most ${PAGE_ROWS_MAX}; go on with the reply's cursor`,
       { limit: "page_rows", max: PAGE_ROWS_MAX },
     );
   }

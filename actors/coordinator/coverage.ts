@@ -34,7 +34,7 @@ export class Coverage {
   #missingCount: number;
 
   constructor(positionCount: number) {
-    this.#claims = new Array<Answer | undefined>(positionCount).fill(undefined);
+    this.#claims = Array.from({ length: positionCount });
     this.#missingCount = positionCount;
   }
 

@@ -127,7 +127,8 @@ export class Finder {
     refuseMissing(gathered, partial);
     let count = 0;
     for (const { reply } of gathered.accepted) count += reply.count;
-    return `{"type":"io.ringdex.v1.count_response","count":${count}${tailOf(gathered, certificate)}}`;
+    const tail = tailOf(gathered, certificate);
+    return `{"type":"io.ringdex.v1.count_response","count":${count}${tail}}`;
   }
 
   private async gather<Reply extends Covered>(

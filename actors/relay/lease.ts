@@ -19,6 +19,8 @@ const JITTER_MS = 200;
 
 export class Lease {
   #dueAtMs: number;
+  /** Who said last that it is active. */
+  #holder: string | undefined;
 
   constructor(
     /** 0 = the shard's home, and so on in the order of its nodes. */
@@ -29,14 +31,20 @@ export class Lease {
     this.#dueAtMs = this.#after(nowMs + FIRST_SILENCE_MS);
   }
 
-  /** Another relay is active, or was: this one's turn has ended. */
-  heard(nowMs: number): void {
-    this.#dueAtMs = this.#after(nowMs + SILENCE_MS);
+  /** Another relay is active. */
+  heard(relay: string, nowMs: number): void {
+    this.#holder = relay;
+    this.wait(nowMs);
   }
 
-  /** The active relay has said that it ends. */
-  ended(nowMs: number): void {
-    this.#dueAtMs = this.#after(nowMs);
+  /** A relay will not go on. One that has been replaced says nothing about who is active now. */
+  ended(relay: string, nowMs: number): void {
+    if (relay === this.#holder) this.#dueAtMs = this.#after(nowMs);
+  }
+
+  /** This relay's turn has ended: the others come first. */
+  wait(nowMs: number): void {
+    this.#dueAtMs = this.#after(nowMs + SILENCE_MS);
   }
 
   /** Until it may be taken; 0 or less = now. */

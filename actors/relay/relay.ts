@@ -137,11 +137,13 @@ export class Relay {
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       logger.info("the relay stands by", { shard, node, reason: error.message });
+      // What fails here may work elsewhere, and need not be waited for.
+      this.#sayAlive(true);
     } finally {
       ended = true;
       this.#sequenceSeen = turn?.sequence ?? this.#sequenceSeen;
       this.#turn = undefined;
-      this.#lease.heard(clock.elapsedMs());
+      this.#lease.wait(clock.elapsedMs());
     }
   }
 
@@ -168,8 +170,8 @@ export class Relay {
     }
     if (typeof body?.relay !== "string" || body.relay === this.#id) return;
     const nowMs = this.parts.clock.elapsedMs();
-    if (body.ends === true) this.#lease.ended(nowMs);
-    else this.#lease.heard(nowMs);
+    if (body.ends === true) this.#lease.ended(body.relay, nowMs);
+    else this.#lease.heard(body.relay, nowMs);
   }
 
   /** For the rows that must be kept: a relay that stands by must know what the active one did. */

@@ -209,6 +209,7 @@ export class Turn {
       if (isEntry(entry)) for (const change of changesOf(entry, row)) await this.#publish(change);
       this.#place = sequence;
       this.#chain = row.chain;
+      if (this.#eventCount >= MARKER_EVENTS_MAX) await this.#mark();
     }
     if (this.#place >= this.#foundUntil) this.#published.clear();
     return true;
@@ -230,10 +231,12 @@ export class Turn {
     if (verdict === "new") return this.#send(change);
     // Revisions were lost on the way while later ones landed.
     const { applied, shard, logger } = this.parts;
+    const { sequence } = applied;
     const known = Math.max(applied.table.revision(position), this.#published.last(position));
     logger.info("events of a position are missing, it is reset", { shard, position, revision });
     await this.#send(resetOf(position, known as typeof revision, applied.logTime));
     this.#published.reset(position, known);
+    this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;
   }
 
   async #send(change: Change): Promise<void> {

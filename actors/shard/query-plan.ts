@@ -191,7 +191,9 @@ function keyPoints(conditions: readonly Condition[]): Buffer[] | undefined {
   // An equality with what is no text names no key; nor does an empty one, which is no key.
   const texts = best?.filter((value) => typeof value === "string" && value !== "");
   if (texts === undefined) return undefined;
-  return [...new Set(texts)].map((text) => Buffer.from(text as string)).sort(Buffer.compare);
+  return [...new Set(texts)]
+    .map((text) => Buffer.from(text as string))
+    .sort((a, b) => a.compare(b));
 }
 
 /** The smallest interval of keys that holds all that `$key` conditions let through. */
@@ -230,7 +232,8 @@ function intervalOf(condition: Condition): { from: Buffer<ArrayBuffer>; to: Buff
       // The bound itself may be wanted: up to its successor, its value followed by a zero byte.
       return { from: nothing, to: Buffer.concat([at, Buffer.of(0)]) };
     }
-    default:
+    case "eq":
+    case "in":
       return all;
   }
 }

@@ -300,7 +300,7 @@ class Loops {
       shard: log.shard,
       applied: this.applied,
       indexPolicy: () => state.genesis.indexPolicy,
-      barrier,
+      barrier: () => this.#barrierAndTime(),
       clock,
       logger,
     });
@@ -364,6 +364,13 @@ class Loops {
     const tail = await log.tail();
     this.applier.expect(tail);
     await this.applied.reached(tail, REQUEST_TIMEOUT_MS / 2);
+  }
+
+  /** A query counts and lists records by the log's time, which must not be behind ours by much. */
+  async #barrierAndTime(): Promise<void> {
+    const { clock } = this.parts;
+    if (this.applied.table.hasDue(clock.now())) await this.proposer.barrier();
+    else await this.#barrier();
   }
 
   /** Resolves when nothing that was accepted is unanswered, or after a while. */

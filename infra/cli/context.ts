@@ -26,6 +26,10 @@ export interface CliIo {
   readonly err: (text: string) => void;
   /** True if a person looks at stdout: tables and bars, not only lines. */
   readonly isTerminal: boolean;
+  /** Characters in a line of stdout's terminal; undefined = it is none, so nothing is cut. */
+  readonly columns?: number | undefined;
+  /** Where a progress bar may be drawn: stderr, if it is a terminal. */
+  readonly bar?: NodeJS.WritableStream | undefined;
   /** Fires on Ctrl-C and SIGTERM, which no longer end the process once this has been read. */
   readonly stopping: AbortSignal;
 }
@@ -62,6 +66,12 @@ export class RunContext implements CliContext {
   }
   get isTerminal(): boolean {
     return this.io.isTerminal;
+  }
+  get columns(): number | undefined {
+    return this.io.columns;
+  }
+  get bar(): NodeJS.WritableStream | undefined {
+    return this.io.bar;
   }
   get stopping(): AbortSignal {
     return this.io.stopping;

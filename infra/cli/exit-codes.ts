@@ -19,6 +19,7 @@ export const exitCodes = {
   conflict: { code: 4, about: "the condition was not met (--if-revision, --create)" },
   unavailable: { code: 5, about: "nothing answered or all were busy; nothing written, try again" },
   inDoubt: { code: 6, about: "sent but not answered; a write may have taken effect" },
+  partial: { code: 7, about: "done in part: load or batch had some refused, and listed them" },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;

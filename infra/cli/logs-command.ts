@@ -60,10 +60,8 @@ async function follow(command: Command, context: CliContext, flags: LogFlags): P
     const line = message.string();
     if (isWanted(line, flags)) print(line, flags, context);
   }
-  const failure = await connection.closed();
-  if (failure !== undefined && !context.stopping.aborted) {
-    throw new CommandFailed("unavailable", `the connection ended: ${failure.message}`);
-  }
+  if (context.stopping.aborted) return;
+  throw new CommandFailed("unavailable", "the connection to NATS ended; start the command again");
 }
 
 /** The newest wanted lines of all nodes' files, in order of time. */

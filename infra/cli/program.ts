@@ -6,14 +6,32 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { packageFolder } from "../nats-binary.js";
+import { registerBatchCommand } from "./batch-command.js";
 import { registerClusterCommands } from "./cluster-commands.js";
 import { RunContext, type CliContext, type CliIo } from "./context.js";
 import { exitCodes, exitCodesHelp, exitOfError } from "./exit-codes.js";
+import { registerExportCommand } from "./export-command.js";
+import { registerKeyCommands } from "./key-commands.js";
+import { registerLoadCommand } from "./load-command.js";
+import { registerLogsCommand } from "./logs-command.js";
+import { registerQueryCommands } from "./query-commands.js";
+import { registerStatusCommands } from "./status-commands.js";
+import { registerWatchCommand } from "./watch-command.js";
 
 /** Adds a group of commands to the program. One file a group. */
 type Register = (program: Command, context: CliContext) => void;
 
-const groups: readonly Register[] = [registerClusterCommands];
+const groups: readonly Register[] = [
+  registerClusterCommands,
+  registerKeyCommands,
+  registerBatchCommand,
+  registerQueryCommands,
+  registerWatchCommand,
+  registerStatusCommands,
+  registerLogsCommand,
+  registerLoadCommand,
+  registerExportCommand,
+];
 
 /** Runs the command that `args` (without node and script) name. Resolves with the exit code. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {

@@ -27,6 +27,11 @@ const code = await runCli(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   isTerminal: process.stdout.isTTY,
+  // Asked at each table: a window may be resized while a watch runs.
+  get columns() {
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
+  },
+  bar: process.stderr.isTTY ? process.stderr : undefined,
   get stopping() {
     return stoppingOnSignals();
   },

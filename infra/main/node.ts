@@ -23,6 +23,8 @@ import type { NodeReport } from "../../protocol/status.js";
 import { checkNodeName, multiKeyVerbs, Names, singleKeyVerbs } from "../../protocol/subjects.js";
 import { systemChance, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
+import { EventStream } from "../event-stream.js";
+import type { Events } from "../events.js";
 import { createLogger, type Logger } from "../logger.js";
 import { connectBus, type NatsBus } from "../nats-bus.js";
 import { packageVersion } from "../package-version.js";
@@ -96,7 +98,15 @@ class Node {
     const { ring, bucket } = await findRing(settings, names, name, buses, logger);
     const node = new Node(settings, names, name, buses, ring, warnings, logger);
     node.#unwatch = bucket.watch(({ value }) => node.#ringChanged(decodeRing(value)));
-    node.#startActors();
+    const events = new EventStream({
+      names,
+      bus: buses.logs,
+      clock: systemClock,
+      bytesMax: settings.eventsBytesMax,
+      replicas: LOG_REPLICAS,
+      warn: (description, cause) => logger.info(description, { error: cause }),
+    });
+    node.#startActors(events);
     return node;
   }
 
@@ -133,7 +143,7 @@ class Node {
     await Promise.allSettled([requests.close(), logs.close(), pulls.close()]);
   }
 
-  #startActors(): void {
+  #startActors(events: Events): void {
     const { names, name, ring, logger } = this;
     const { requests, logs, pulls } = this.buses;
     const router = new Router(names, requests, systemClock, systemChance);
@@ -148,6 +158,7 @@ class Node {
         requests,
         logs,
         pulls,
+        events,
         forward: (request) => router.route(request),
         logger,
       });

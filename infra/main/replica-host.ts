@@ -5,6 +5,7 @@
  * RESTART_FIRST_MS growing to RESTART_MAX_MS; one that stopped for good stays stopped and is shown
  * so. A damaged store is not deleted: the message says what to do.
  */
+import { Relay } from "../../actors/relay/relay.js";
 import { Replica } from "../../actors/shard/replica.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
 import type { Result } from "../../protocol/reply.js";
@@ -13,6 +14,7 @@ import type { Request } from "../../protocol/request.js";
 import type { RingShard } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
+import type { Events } from "../events.js";
 import { JetstreamLog } from "../jetstream-log.js";
 import type { Logger } from "../logger.js";
 import type { NatsBus } from "../nats-bus.js";
@@ -34,6 +36,7 @@ export interface ReplicaHostParts {
   readonly requests: NatsBus;
   readonly logs: NatsBus;
   readonly pulls: NatsBus;
+  readonly events: Events;
   readonly forward: (request: Request) => Promise<Result>;
   readonly logger: Logger;
 }
@@ -41,6 +44,7 @@ export interface ReplicaHostParts {
 export class ReplicaHost {
   readonly #stopping = new AbortController();
   #replica: Replica | undefined;
+  #relay: Relay | undefined;
   #failure = "";
   #logBytes = 0;
   #logBytesMax = 1;
@@ -73,7 +77,7 @@ export class ReplicaHost {
   }
 
   async #runOnce(): Promise<void> {
-    const { names, node, shard, requests, logs, pulls, logger, folder } = this.parts;
+    const { names, node, shard, requests, logs, pulls, events, logger, folder } = this.parts;
     const store = await openRocksStore(folder);
     const log = new JetstreamLog({
       shard: shard.shard,
@@ -94,10 +98,16 @@ export class ReplicaHost {
     try {
       const applied = await replica.loaded();
       if (applied === undefined) return await running;
-      await running;
+      const { shard: id, logId, nodes } = shard;
+      const rank = Math.max(0, nodes.indexOf(node));
+      this.#relay = new Relay({ ...common, shard: id, logId, rank, applied, events, bus: requests });
+      const relaying = this.#relay.run();
+      await Promise.race([running, relaying]);
     } finally {
+      this.#relay?.stop();
       await replica.close();
       await Promise.allSettled([running, looking]);
+      this.#relay = undefined;
       await store.close();
     }
   }
@@ -105,6 +115,7 @@ export class ReplicaHost {
   /** Looks now and then at what changes slowly: the log's size, the relay's place. */
   async #look(replica: Replica, log: JetstreamLog): Promise<void> {
     while (!replica.isEnded && !this.#stopping.signal.aborted) {
+      if (this.#relay !== undefined) replica.setRelayFloor(this.#relay.durablePlace());
       try {
         const { bytes, bytesMax } = await log.state();
         this.#logBytes = bytes;
@@ -118,6 +129,7 @@ export class ReplicaHost {
 
   async close(): Promise<void> {
     this.#stopping.abort(new Error("the node stops"));
+    this.#relay?.stop();
     await this.#replica?.close();
   }
 
@@ -139,7 +151,7 @@ export class ReplicaHost {
       queue: status?.queueLength ?? 0,
       log_bytes: this.#logBytes,
       log_bytes_max: this.#logBytesMax,
-      relay: { active: false, sequence: 0 },
+      relay: this.#relay?.status() ?? { active: false, sequence: 0 },
       digest: status?.digest ?? { sequence: 0, records: "", index: "" },
     };
   }

@@ -42,8 +42,8 @@ describe("filter", () => {
     [{ a: { $eq: { b: 1 } } }, "unsupported", /\$eq/],
     [{ a: { $in: [[1]] } }, "unsupported", /\$in/],
     [{ $or: [{ a: 1 }] }, "unsupported", /\$or/],
-    [{ a: { $in: new Array(1_001).fill(1) } }, "limit-exceeded", /1001/],
-    [{ $and: new Array(1_001).fill({ a: 1 }) }, "limit-exceeded", /1000/],
+    [{ a: { $in: Array.from({ length: 1_001 }, () => 1) } }, "limit-exceeded", /1001/],
+    [{ $and: Array.from({ length: 1_001 }, () => ({ a: 1 })) }, "limit-exceeded", /1000/],
     [{ ["a".repeat(513)]: 1 }, "limit-exceeded", /513/],
     [nested(200), "limit-exceeded", /nested/],
   ];

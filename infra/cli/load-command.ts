@@ -1,0 +1,215 @@
+/**
+ * The load command: a file of records into the store, resumable (load-state.ts), with what was
+ * rejected listed by line.
+ */
+import { createReadStream, statSync } from "node:fs";
+import type { Readable } from "node:stream";
+import type { Command } from "commander";
+import { KvError } from "../../protocol/errors.js";
+import { systemClock, type Clock } from "../clock.js";
+import type { CliContext } from "./context.js";
+import { CommandFailed, exitOfError } from "./exit-codes.js";
+import { displayOf, rateOf, type LoadDisplay } from "./load-progress.js";
+import { LoadState, type LoadProgress } from "./load-state.js";
+import { load, type LoadFigures, type LoadStore } from "./load.js";
+import type { RecordForm } from "./loaded-record.js";
+import { jsonOption, ttlOption } from "./option-values.js";
+import { readElements, type Place } from "./records-file.js";
+import { addStoreOptions, openStore } from "./store-access.js";
+import { printable } from "./table.js";
+
+/** How far it got is written down so often at most. */
+const STATE_EVERY_MS = 1_000;
+
+interface LoadFlags {
+  readonly key?: string;
+  readonly prefix: string;
+  readonly ttl?: string;
+  readonly state?: string;
+  readonly restart?: true;
+  readonly json?: true;
+}
+
+export function registerLoadCommand(root: Command, context: CliContext): void {
+  const command = root
+    .command("load")
+    .description("set the records of a file: NDJSON, or one JSON array")
+    .argument("<file>", '"-" = stdin, which cannot be resumed')
+    .option("--key <field>", "each element is a value, and its member <field> the key")
+    .option("--prefix <text>", "put before each key", "")
+    .addOption(ttlOption("time to live of records that name none"))
+    .option("--state <file>", "where to remember how far it got (default: FILE.ringdex-load)")
+    .option("--restart", "begin at the start, whatever is remembered")
+    .addOption(jsonOption("print the figures as JSON"))
+    .addHelpText("after", loadHelp);
+  addStoreOptions(command).action(async (file: string, flags: LoadFlags) => {
+    const source = sourceOf(file, context);
+    const { db: store, url, names } = await openStore(context, command);
+    const target = { store, url, storeName: names.store };
+    await runLoad({ file, source, flags, target, context, clock: systemClock });
+  });
+}
+
+const loadHelp = `
+Without --key each element is a record as "ringdex export" writes it:
+  {"key":"city.delhi","value":{"country":"IN"}}
+"value_base64", "content_type" and "ttl" or "expires_at" may stand beside it.
+
+A load that was stopped, by Ctrl-C or by a store that does not answer, goes on where it was when
+the same command is given again. Rejected lines are listed on stderr; the exit code is then 7.
+
+Examples:
+  ringdex load cities.ndjson --key id --prefix city.
+  ringdex export > all.ndjson && ringdex load all.ndjson -s nats://other:4222
+`;
+
+export interface LoadSource {
+  /** Undefined = stdin. */
+  readonly known: { readonly fileBytes: number; readonly modifiedMs: number } | undefined;
+  readonly open: (from: Place | undefined) => AsyncIterable<Uint8Array>;
+}
+
+function sourceOf(file: string, context: CliContext): LoadSource {
+  if (file === "-") return { known: undefined, open: () => bytesOf(context.stdin as Readable) };
+  let known;
+  try {
+    const { size: fileBytes, mtimeMs: modifiedMs } = statSync(file);
+    known = { fileBytes, modifiedMs };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CommandFailed("usage", `cannot read ${file}: ${why}`, { cause });
+  }
+  return { known, open: (from) => createReadStream(file, { start: from?.bytes ?? 0 }) };
+}
+
+async function* bytesOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of stream) yield Buffer.from(chunk as Buffer | string);
+}
+
+export interface LoadRun {
+  readonly file: string;
+  readonly source: LoadSource;
+  readonly flags: LoadFlags;
+  readonly target: {
+    readonly store: LoadStore;
+    readonly url: string;
+    readonly storeName: string;
+  };
+  readonly context: Pick<CliContext, "out" | "err" | "bar" | "exit" | "stopping">;
+  readonly clock: Clock;
+}
+
+/** Loads from where an earlier run got to, to the end or to where it is stopped. */
+export async function runLoad(run: LoadRun): Promise<void> {
+  const { source, flags, target, context, clock } = run;
+  const state = stateOf(run);
+  if (flags.restart === true) state?.remove();
+  const before = state?.read();
+  const figures: LoadFigures = { loaded: 0, rejected: 0, expired: 0, ...before?.figures };
+  if (before !== undefined) context.err(`${resumedLine(before)}\n`);
+  const loadedBefore = figures.loaded;
+  const startMs = clock.elapsedMs();
+  const fileBytes = source.known?.fileBytes;
+  const display = displayOf({ bar: context.bar, err: context.err, clock, fileBytes, figures });
+  const keeper = new Keeper(state, figures, clock);
+  const form: RecordForm = { keyField: flags.key, prefix: flags.prefix, ttl: flags.ttl };
+  try {
+    await load({
+      store: target.store,
+      elements: readElements(source.open(before?.place), before?.place),
+      form,
+      now: () => clock.now(),
+      figures,
+      onRejected: (line, error) => display.line(rejectedLine(line, error)),
+      onPlace: (place) => {
+        keeper.reached(place);
+        display.at(place.bytes);
+      },
+      signal: context.stopping,
+    });
+  } catch (error) {
+    keeper.save();
+    throw stoppedError(error, figures, state, context.stopping);
+  } finally {
+    endDisplay(display);
+  }
+  state?.remove();
+  const elapsedMs = clock.elapsedMs() - startMs;
+  const rate = rateOf(figures.loaded - loadedBefore, elapsedMs);
+  context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
+  if (figures.rejected > 0) context.exit("partial");
+}
+
+function stateOf({ file, source, flags, target }: LoadRun): LoadState | undefined {
+  if (source.known === undefined) return undefined;
+  return new LoadState(flags.state ?? `${file}.ringdex-load`, {
+    ...source.known,
+    url: target.url,
+    store: target.storeName,
+    keyField: flags.key ?? null,
+    prefix: flags.prefix,
+    ttl: flags.ttl ?? null,
+  });
+}
+
+/** Writes down how far the load got: now and then, and when it stops. */
+class Keeper {
+  #place: Place | undefined;
+  #savedMs: number;
+
+  constructor(
+    private readonly state: LoadState | undefined,
+    private readonly figures: LoadFigures,
+    private readonly clock: Clock,
+  ) {
+    this.#savedMs = clock.elapsedMs();
+  }
+
+  reached(place: Place): void {
+    this.#place = place;
+    if (this.clock.elapsedMs() - this.#savedMs >= STATE_EVERY_MS) this.save();
+  }
+
+  save(): void {
+    if (this.#place === undefined) return;
+    this.state?.write({ place: this.#place, figures: this.figures });
+    this.#savedMs = this.clock.elapsedMs();
+  }
+}
+
+function endDisplay(display: LoadDisplay): void {
+  display.end();
+}
+
+function resumedLine({ place, figures }: LoadProgress): string {
+  return `going on at line ${place.line}, after ${figures.loaded} loaded (--restart begins anew)`;
+}
+
+function rejectedLine(line: number, error: KvError): string {
+  return `line ${line}: ${error.kind}: ${printable(error.message)}`;
+}
+
+/** The same error, with what to do about the rest of the file. */
+function stoppedError(
+  error: unknown,
+  figures: LoadFigures,
+  state: LoadState | undefined,
+  stopping: AbortSignal,
+): unknown {
+  const again = state === undefined ? "" : "; the same command goes on from there";
+  const where = `stopped after ${figures.loaded} loaded, ${figures.rejected} rejected${again}`;
+  if (stopping.aborted) return new CommandFailed("failed", where, { cause: error });
+  if (error instanceof KvError || error instanceof CommandFailed) {
+    return new CommandFailed(exitOfError(error), `${error.message}; ${where}`, { cause: error });
+  }
+  return error;
+}
+
+function endLine({ loaded, rejected, expired }: LoadFigures, rate: number): string {
+  const others = expired > 0 ? `, ${expired} left out because their time was over` : "";
+  return `loaded ${loaded}, rejected ${rejected}${others}; ${rate}/s\n`;
+}
+
+function figuresJson(figures: LoadFigures, elapsedMs: number): string {
+  return `${JSON.stringify({ ...figures, elapsed_ms: Math.round(elapsedMs) })}\n`;
+}

@@ -1,0 +1,137 @@
+/**
+ * Loaded records: an element of a records file → the key and value to set.
+ *
+ * Two forms. With `--key FIELD` an element is a value, an object, and its key is what its member
+ * FIELD says; the value is stored as its source text, so that no number changes on the way. Without
+ * it an element is a record as `export` writes it:
+ *
+ *   {"key","value"|"value_base64","content_type","ttl"|"expires_at"}, and more that is not read
+ */
+import { valueFromJson } from "../../protocol/request-draft.js";
+import { parseContentType } from "../../protocol/content.js";
+import { KvError } from "../../protocol/errors.js";
+import { membersOf, sliceOf } from "../../protocol/json-members.js";
+import { TTL_MIN_MS, VALUE_BYTES_MAX } from "../../protocol/limits.js";
+import type { ContentType } from "../../protocol/operation.js";
+import { checkKey } from "../../protocol/position.js";
+import { parseTtl } from "../../protocol/ttl.js";
+import type { TimeMs } from "../../protocol/ids.js";
+
+export interface RecordForm {
+  /** Undefined = elements are records. */
+  readonly keyField: string | undefined;
+  readonly prefix: string;
+  /** For all that name no other. */
+  readonly ttl: string | undefined;
+}
+
+export interface LoadedRecord {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly contentType: ContentType;
+  readonly ttl?: string;
+}
+
+/** Undefined = it has expired since it was exported. Throws KvError for what cannot be set. */
+export function recordOf(
+  source: Uint8Array,
+  form: RecordForm,
+  nowMs: TimeMs,
+): LoadedRecord | undefined {
+  const { keyField, prefix, ttl } = form;
+  if (keyField === undefined) return exported(source, form, nowMs);
+  const value: unknown = parsed(source);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new KvError("bad-request", `no object, so it has no member ${JSON.stringify(keyField)}`);
+  }
+  const member = Object.hasOwn(value, keyField)
+    ? (value as Record<string, unknown>)[keyField]
+    : undefined;
+  const key = `${prefix}${keyText(member, keyField)}`;
+  return checked({ key, value: source, contentType: "application/json", ...ttlMember(ttl) });
+}
+
+function exported(
+  source: Uint8Array,
+  { prefix, ttl }: RecordForm,
+  nowMs: TimeMs,
+): LoadedRecord | undefined {
+  const members = membersOf(source);
+  const json = (name: string): unknown => {
+    const span = members.get(name);
+    return span === undefined ? undefined : parsed(sliceOf(source, span));
+  };
+  const key = json("key");
+  if (typeof key !== "string") {
+    const advice = "a record has one; for other objects name the member with --key FIELD";
+    throw new KvError("bad-request", `no "key" that is text: ${advice}`);
+  }
+  const type = json("content_type");
+  const contentType = parseContentType(typeof type === "string" ? type : undefined);
+  const span = members.get("value");
+  const base64 = json("value_base64");
+  if ((span === undefined) === (base64 === undefined)) {
+    throw new KvError("bad-request", 'a record has "value" or "value_base64"');
+  }
+  const value =
+    span === undefined
+      ? bytesOf(base64)
+      : valueFromJson(sliceOf(source, span), contentType);
+  const own = json("ttl");
+  const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : String(own);
+  if (left === null) return undefined;
+  return checked({ key: `${prefix}${key}`, value, contentType, ...ttlMember(left ?? ttl) });
+}
+
+/** Null = nothing is left of it. */
+function ttlLeft(expiresAt: unknown, nowMs: TimeMs): string | null | undefined {
+  if (expiresAt === undefined || expiresAt === null) return undefined;
+  const timeMs = typeof expiresAt === "string" ? Date.parse(expiresAt) : NaN;
+  if (Number.isNaN(timeMs)) {
+    const received = JSON.stringify(expiresAt);
+    throw new KvError("bad-request", `"expires_at" is a time (RFC 3339); received ${received}`);
+  }
+  const leftMs = timeMs - nowMs;
+  return leftMs < TTL_MIN_MS ? null : `${leftMs}ms`;
+}
+
+function ttlMember(ttl: string | undefined): { readonly ttl?: string } {
+  if (ttl === undefined) return {};
+  parseTtl(ttl);
+  return { ttl };
+}
+
+function checked(record: LoadedRecord): LoadedRecord {
+  checkKey(record.key);
+  const size = record.value.length;
+  if (size > VALUE_BYTES_MAX) {
+    const text = `a value has at most ${VALUE_BYTES_MAX} bytes; this one has ${size}`;
+    throw new KvError("too-large", text, { limit: VALUE_BYTES_MAX, size });
+  }
+  return record;
+}
+
+/** Text, or a whole number that reading has not changed. */
+function keyText(member: unknown, keyField: string): string {
+  if (typeof member === "string") return member;
+  if (Number.isSafeInteger(member)) return String(member);
+  const name = JSON.stringify(keyField);
+  const received = member === undefined ? "there is none" : `received ${JSON.stringify(member)}`;
+  throw new KvError("bad-request", `member ${name} must be text or a whole number; ${received}`);
+}
+
+function bytesOf(base64: unknown): Uint8Array {
+  const bytes = typeof base64 === "string" ? Buffer.from(base64, "base64") : undefined;
+  if (bytes !== undefined && bytes.toString("base64") === base64) return bytes;
+  throw new KvError("bad-request", '"value_base64" must be base64 with padding');
+}
+
+function parsed(source: Uint8Array): unknown {
+  const text = Buffer.from(source.buffer, source.byteOffset, source.length).toString();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new KvError("bad-request", `no JSON: ${why}`, {}, { cause });
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Commands that show the cluster: status (who is there, how far each replica is) and ring (what
+ * belongs to whom).
+ */
+import type { Command } from "commander";
+import { KvError } from "../../protocol/errors.js";
+import { parseRing, type RingTable } from "../../protocol/ring.js";
+import { toRanges } from "../../protocol/ring.js";
+import type { StatusReport } from "../../protocol/status.js";
+import type { CliContext } from "./context.js";
+import { jsonOption } from "./option-values.js";
+import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
+import { lineFor, renderTable, shownBytes, type Cell } from "./table.js";
+
+const nothing = new Uint8Array(0);
+
+export function registerStatusCommands(root: Command, context: CliContext): void {
+  const status = root
+    .command("status")
+    .description("show nodes, replicas, durability and warnings")
+    .addOption(jsonOption("print the reply of kv.status"));
+  addStoreOptions(status).action(async (flags: { readonly json?: true }) => {
+    const { ask } = await openStore(context, status);
+    const body = await ask("status", nothing);
+    if (flags.json === true) return context.out(`${JSON.stringify(body)}\n`);
+    context.out(statusText(reportOf(body), await ringIfAny(ask), context.columns));
+  });
+  const ring = root
+    .command("ring")
+    .description("show which shard has which positions, and which nodes hold it")
+    .addOption(jsonOption("print the reply of kv.ring"));
+  addStoreOptions(ring).action(async (flags: { readonly json?: true }) => {
+    const { ask } = await openStore(context, ring);
+    const body = await ask("ring", nothing);
+    const isJson = flags.json === true;
+    context.out(isJson ? `${JSON.stringify(body)}\n` : ringText(parseRing(body), context.columns));
+  });
+}
+
+/** The report tells all but which replica is at home; without the ring that is left open. */
+async function ringIfAny(ask: Ask): Promise<RingTable | undefined> {
+  try {
+    return parseRing(await ask("ring", nothing));
+  } catch (error) {
+    if (error instanceof KvError) return undefined;
+    throw error;
+  }
+}
+
+function reportOf(body: Body): StatusReport {
+  const lists = ["nodes", "replicas", "warnings"].every((name) => Array.isArray(body[name]));
+  if (lists && typeof body["durability"] === "object") return body as unknown as StatusReport;
+  throw new KvError("internal", "the reply to status is none; look at it with --json");
+}
+
+/** Title, nodes, replicas, warnings. */
+export function statusText(
+  report: StatusReport,
+  ring: RingTable | undefined,
+  columns: number | undefined,
+): string {
+  const { sync_interval: sync, log_replicas: copies } = report.durability;
+  const durability = `log sync ${sync}, ${copies} ${copies === 1 ? "copy" : "copies"} of each log`;
+  const parts = [
+    `${lineFor(`store ${report.store}, epoch ${report.epoch}; ${durability}`, columns)}\n`,
+    renderTable(
+      [{ head: "node" }, { head: "pid", isNumber: true }, { head: "state" }, { head: "version" }],
+      report.nodes.map(({ node, pid, state, version }) => [node, pid, state, version]),
+      columns,
+    ),
+    renderTable(replicaColumns, replicaRows(report, ring), columns),
+  ];
+  // Not cut: a warning says at its end what to do.
+  const warnings = report.warnings.map((warning) => `warning: ${lineFor(warning, undefined)}\n`);
+  if (warnings.length > 0) parts.push(warnings.join(""));
+  return parts.join("\n");
+}
+
+const replicaColumns = [
+  { head: "shard" },
+  { head: "node" },
+  { head: "home" },
+  { head: "state" },
+  { head: "positions", isNumber: true },
+  { head: "applied", isNumber: true },
+  { head: "last", isNumber: true },
+  { head: "lag", isNumber: true },
+  { head: "keys", isNumber: true },
+  { head: "bytes", isNumber: true },
+];
+
+function replicaRows({ replicas }: StatusReport, ring: RingTable | undefined): Cell[][] {
+  const homes = new Map(ring?.shards.map(({ shard, nodes }) => [`${shard}`, `${nodes[0]}`]));
+  return replicas.map((replica) => [
+    replica.shard,
+    replica.node,
+    homes.get(replica.shard) === replica.node ? "home" : "",
+    replica.reason === undefined ? replica.state : `${replica.state}: ${replica.reason}`,
+    replica.positions,
+    replica.sequence_applied,
+    replica.sequence_last,
+    replica.lag,
+    replica.keys,
+    shownBytes(replica.bytes),
+  ]);
+}
+
+/** Title, shards with their positions, nodes. */
+export function ringText(ring: RingTable, columns: number | undefined): string {
+  const title = `store ${ring.store}, epoch ${ring.epoch}, ${ring.positionCount} positions`;
+  const shards = ring.shards.map(({ shard, nodes, weight, positions }) => [
+    shard,
+    nodes.join(" "),
+    weight,
+    positions.length,
+    toRanges(positions).join(" "),
+  ]);
+  const nodes = ring.nodes.map(({ node, weight, zone }) => [
+    node,
+    weight,
+    zone,
+    ring.shards.filter(({ nodes: [home] }) => home === node).map(({ shard }) => shard).join(" "),
+  ]);
+  return [
+    `${lineFor(title, columns)}\n`,
+    renderTable(
+      [
+        { head: "shard" },
+        { head: "nodes (home first)" },
+        { head: "weight", isNumber: true },
+        { head: "count", isNumber: true },
+        { head: "positions" },
+      ],
+      shards,
+      columns,
+    ),
+    renderTable(
+      [{ head: "node" }, { head: "weight", isNumber: true }, { head: "zone" }, { head: "home of" }],
+      nodes,
+      columns,
+    ),
+  ].join("\n");
+}

@@ -1,0 +1,242 @@
+/**
+ * An in-memory events stream, and a handle for each program that uses it.
+ *
+ * Faults: the stream loses its tail (a server crash) or its oldest messages, or refuses one message
+ * while it takes the next; a handle's connection goes with messages still under way, or is paused,
+ * so that what it publishes arrives later.
+ */
+import type { Clock } from "../../infra/clock.js";
+import {
+  EVENTS_OUTSTANDING_MAX,
+  type Events,
+  type EventsState,
+  type EventWriter,
+  type Fence,
+  type OutgoingEvent,
+  type StoredEvent,
+} from "../../infra/events.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Sequence } from "../../protocol/ids.js";
+
+/** A writer that gets no answer gives up after this. */
+const ANSWER_MS = 2_000;
+const READ_COUNT = 100;
+
+export class MemoryEventStream {
+  #messages: StoredEvent[] = [];
+  #first = 1;
+  /** Messages that will be refused: returns true for each such one. */
+  refuses: (event: OutgoingEvent) => boolean = () => false;
+  bytesMax = Infinity;
+
+  constructor(
+    readonly clock: Clock,
+    readonly isDurable = true,
+  ) {}
+
+  /** Kept messages, oldest first. */
+  get messages(): readonly StoredEvent[] {
+    return this.#messages;
+  }
+
+  get first(): Sequence {
+    return this.#first as Sequence;
+  }
+
+  get last(): Sequence {
+    return (this.#first + this.#messages.length - 1) as Sequence;
+  }
+
+  connect(): MemoryEvents {
+    return new MemoryEvents(this);
+  }
+
+  lastOn(subject: string): StoredEvent | undefined {
+    return this.#messages.findLast((message) => message.subject === subject);
+  }
+
+  /** Stores or refuses, as the server does. */
+  take(event: OutgoingEvent, fence: Fence): Sequence | KvError {
+    if (this.refuses(event)) return new KvError("unavailable", "refused");
+    const at = this.lastOn(fence.subject)?.sequence ?? 0;
+    if (at !== fence.sequence) {
+      return new KvError("conflict", `wrong last sequence: ${at}, expected ${fence.sequence}`);
+    }
+    const sequence = (this.last + 1) as Sequence;
+    const headers = new Map<string, string[]>();
+    for (const [name, value] of event.headers) headers.set(name.toLowerCase(), [value]);
+    this.#messages.push({ sequence, subject: event.subject, headers, data: event.data.slice() });
+    return sequence;
+  }
+
+  /** The server comes back without what followed `last`. */
+  truncate(last: number): void {
+    this.#messages = this.#messages.filter(({ sequence }) => sequence <= last);
+  }
+
+  /** The oldest messages go, up to before `first`. */
+  trim(first: number): void {
+    this.#messages = this.#messages.filter(({ sequence }) => sequence >= first);
+    this.#first = Math.max(this.#first, first);
+  }
+}
+
+export class MemoryEvents implements Events {
+  readonly #stream: MemoryEventStream;
+  readonly #writers = new Set<MemoryEventWriter>();
+  #isConnected = true;
+  isPaused = false;
+
+  constructor(stream: MemoryEventStream) {
+    this.#stream = stream;
+  }
+
+  async open(): Promise<{ isDurable: boolean }> {
+    await this.#ask();
+    return { isDurable: this.#stream.isDurable };
+  }
+
+  writer(): EventWriter {
+    const writer = new MemoryEventWriter(this.#stream, this, () => this.#writers.delete(writer));
+    this.#writers.add(writer);
+    return writer;
+  }
+
+  async last(subject: string): Promise<StoredEvent | undefined> {
+    await this.#ask();
+    return this.#stream.lastOn(subject);
+  }
+
+  async *read(after: Sequence, before: Sequence): AsyncGenerator<readonly StoredEvent[]> {
+    let next = after + 1;
+    while (next < before) {
+      await this.#ask();
+      const { messages } = this.#stream;
+      const found = messages.filter(({ sequence }) => sequence >= next).slice(0, READ_COUNT);
+      const last = found.at(-1);
+      if (last === undefined) throw new KvError("unavailable", `nothing from ${next} on`);
+      yield found.filter(({ sequence }) => sequence < before);
+      next = last.sequence + 1;
+    }
+  }
+
+  async state(): Promise<EventsState> {
+    await this.#ask();
+    const { first, last, bytesMax, messages } = this.#stream;
+    const bytes = messages.reduce((sum, { data }) => sum + data.length, 0);
+    return { first, last, bytes, bytesMax };
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  /** `landed`: how many of the messages under way reach the stream all the same. */
+  disconnect(landed = 0): void {
+    this.#isConnected = false;
+    for (const writer of this.#writers) writer.cut(landed);
+  }
+
+  reconnect(): void {
+    this.#isConnected = true;
+  }
+
+  /** What was published while paused arrives now. */
+  resume(): void {
+    this.isPaused = false;
+    for (const writer of this.#writers) writer.deliver();
+  }
+
+  async #ask(): Promise<void> {
+    await new Promise<void>((resolve) => this.#stream.clock.soon(resolve));
+    if (!this.#isConnected) throw new KvError("unavailable", "no connection to the stream");
+  }
+}
+
+class MemoryEventWriter implements EventWriter {
+  failure: KvError | undefined;
+  /** Published, and not yet at the stream. */
+  readonly #way: { readonly event: OutgoingEvent; readonly fence: Fence }[] = [];
+  #outstandingCount = 0;
+  #sequenceLast = 0 as Sequence;
+  #waiters: { wanted: number; resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  constructor(
+    private readonly stream: MemoryEventStream,
+    private readonly events: MemoryEvents,
+    private readonly onClose: () => void,
+  ) {}
+
+  get isFull(): boolean {
+    return this.#outstandingCount >= EVENTS_OUTSTANDING_MAX;
+  }
+
+  publish(event: OutgoingEvent, fence: Fence): void {
+    if (this.failure !== undefined) return;
+    if (!this.events.isConnected) return this.#fail(new KvError("unavailable", "no connection"));
+    this.#way.push({ event, fence });
+    this.#outstandingCount += 1;
+    this.stream.clock.soon(() => {
+      if (!this.events.isPaused) this.#arrive();
+    });
+  }
+
+  ready(): Promise<void> {
+    return this.#wait(EVENTS_OUTSTANDING_MAX - 1);
+  }
+
+  async flushed(): Promise<Sequence> {
+    await this.#wait(0);
+    return this.#sequenceLast;
+  }
+
+  close(): void {
+    this.#fail(new KvError("unavailable", "the writer is closed"));
+    this.onClose();
+  }
+
+  cut(landed: number): void {
+    for (const { event, fence } of this.#way.splice(0).slice(0, landed)) {
+      this.stream.take(event, fence);
+    }
+    this.#fail(new KvError("in-doubt", "the connection went"));
+  }
+
+  deliver(): void {
+    while (this.#way.length > 0) this.#arrive();
+  }
+
+  /** Also after the writer has failed: what is under way is. */
+  #arrive(): void {
+    const next = this.#way.shift();
+    if (next === undefined) return;
+    const taken = this.stream.take(next.event, next.fence);
+    this.stream.clock.soon(() => this.#answer(taken));
+  }
+
+  #answer(taken: Sequence | KvError): void {
+    if (this.failure !== undefined) return;
+    if (taken instanceof KvError) return this.#fail(taken);
+    this.#sequenceLast = taken;
+    this.#outstandingCount -= 1;
+    const woken = this.#waiters.filter(({ wanted }) => this.#outstandingCount <= wanted);
+    this.#waiters = this.#waiters.filter((waiter) => !woken.includes(waiter));
+    for (const { resolve } of woken) resolve();
+  }
+
+  #wait(wanted: number): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.#outstandingCount <= wanted) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ wanted, resolve, reject });
+      this.stream.clock.after(ANSWER_MS, () => {
+        if (this.#outstandingCount > wanted) this.#fail(new KvError("in-doubt", "no answer"));
+      });
+    });
+  }
+
+  #fail(error: KvError): void {
+    this.failure ??= error;
+    for (const { reject } of this.#waiters.splice(0)) reject(error);
+  }
+}
