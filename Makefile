@@ -15,7 +15,7 @@ TESTS   ?= dist/test/**/*.test.js
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile
 
-demo: build nats-server ## load 138,000 cities, ask for them, kill a node, check everything
+demo: build nats-server ## load all cities of the world, find them, kill a node, check everything
 	@node dist/test/demo/demo.js
 
 run: build ## a cluster in the foreground; Ctrl-C stops it
@@ -36,7 +36,7 @@ test: build nats-server ## build, lint, format check and all tests; TESTS=... fo
 	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js '$(TESTS)'
 
 bench: build nats-server ## operations a second, beside NATS KV on the same server
-	@node dist/test/bench/bench.js
+	@node dist/test/bench/side-by-side.js
 
 lint: build ## what a compiler misses
 	@$(BIN)/oxlint --type-aware

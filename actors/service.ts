@@ -69,9 +69,17 @@ export class Service {
 
   start(): void {
     const { name, id } = this.description;
-    const bodies = { PING: () => this.#ping(), INFO: () => this.#info(), STATS: () => this.#stats() };
+    const bodies = {
+      PING: () => this.#ping(),
+      INFO: () => this.#info(),
+      STATS: () => this.#stats(),
+    };
     for (const [verb, body] of Object.entries(bodies)) {
-      for (const subject of [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${id}`]) {
+      for (const subject of [
+        `$SRV.${verb}`,
+        `$SRV.${verb}.${name}`,
+        `$SRV.${verb}.${name}.${id}`,
+      ]) {
         const answer = ({ reply }: Message): void => {
           if (reply !== undefined) this.bus.publish(reply, encoder.encode(JSON.stringify(body())));
         };

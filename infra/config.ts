@@ -223,7 +223,12 @@ export interface NodeSettings {
   readonly logBytesMax: number;
   readonly eventsBytesMax: number;
   readonly indexExclude: readonly string[];
+  /** nats-server's `sync_interval`, where it is known; shown by status. */
+  readonly syncInterval: string;
 }
+
+/** What status says of a nats-server whose configuration we did not write. */
+export const SYNC_INTERVAL_UNKNOWN = "unknown";
 
 /** The arguments of `ringdex node start` that say these settings. */
 export function nodeArguments(node: NodeSettings): string[] {
@@ -232,6 +237,7 @@ export function nodeArguments(node: NodeSettings): string[] {
   args.push("--replicas", String(node.replicaCount), "--log-level", node.logLevel);
   args.push("--log-bytes-max", String(node.logBytesMax));
   args.push("--events-bytes-max", String(node.eventsBytesMax));
+  args.push("--sync-interval", node.syncInterval);
   if (node.indexExclude.length > 0) args.push("--index-exclude", node.indexExclude.join(","));
   return args;
 }

@@ -37,8 +37,10 @@ export interface FindOptions {
   readonly releaseUrl?: string;
 }
 
-/** The path of a nats-server of version NATS_SERVER_VERSION_MIN or newer. Takes seconds to minutes
- * the first time where it must be built; then milliseconds. Throws an Error that says what to do. */
+/**
+ * The path of a nats-server of version NATS_SERVER_VERSION_MIN or newer. Takes seconds to minutes
+ * the first time where it must be built; then milliseconds. Throws an Error that says what to do.
+ */
 export async function findNatsServer(options: FindOptions = {}): Promise<string> {
   const env = options.env ?? process.env;
   const onProgress = options.onProgress ?? (() => undefined);

@@ -14,7 +14,7 @@ import { DamagedError } from "./record.js";
 export const STORE_FORMAT = 1;
 
 export interface AppliedRow {
-  readonly format: typeof STORE_FORMAT;
+  readonly format: number;
   readonly logId: LogId;
   readonly sequence: Sequence;
   /** max(previous, the entry's time). Rule L6. */
@@ -25,6 +25,12 @@ export interface AppliedRow {
   readonly messageHash: bigint;
   readonly genesis: Genesis;
 }
+
+/** 64-bit numbers as hexadecimal text. */
+type PackedRow = Omit<AppliedRow, "chain" | "messageHash"> & {
+  readonly chain: string;
+  readonly messageHash: string;
+};
 
 export function encodeAppliedRow(row: AppliedRow): Uint8Array {
   const body = encode({ ...row, chain: hex(row.chain), messageHash: hex(row.messageHash) });
@@ -41,7 +47,7 @@ export function decodeAppliedRow(data: Uint8Array): AppliedRow {
   if (end < 0 || hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
     throw new DamagedError("the row that says how far the log was applied");
   }
-  const row = decode(bytes.subarray(0, end)) as AppliedRow & { chain: string; messageHash: string };
+  const row = decode(bytes.subarray(0, end)) as PackedRow;
   return { ...row, chain: BigInt(`0x${row.chain}`), messageHash: BigInt(`0x${row.messageHash}`) };
 }
 

@@ -37,6 +37,7 @@ import { hash32 } from "./digest.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "./ids.js";
 import {
   contentTypes,
+  type ContentType,
   type Operation,
   type RequestRef,
   type Ttl,
@@ -103,7 +104,8 @@ export type Entry = Omit<EntryHead, "kind"> & EntryBody;
 
 /** Bytes that `operation` takes in an entry at most. */
 export function operationBytesMax(operation: Operation): number {
-  let bytes = 24 + 3 * operation.key.length;
+  // The numbers of an incr, which has the most of them; a UTF-16 unit is 3 bytes of UTF-8 at most.
+  let bytes = 32 + 3 * operation.key.length;
   if (operation.request !== undefined) bytes += 4 + 3 * operation.request.id.length;
   if (operation.verb === "set" || operation.verb === "patch") bytes += operation.value.length;
   if (operation.verb === "incr") bytes += 3 * (operation.path?.length ?? 0);
@@ -219,16 +221,35 @@ export function isEntry(decoded: Entry | EntryRefusal): decoded is Entry {
 class Malformed extends Error {}
 
 function readGenesis(body: Uint8Array): Genesis {
-  const genesis = decode(body) as Genesis;
+  let genesis: Genesis;
+  try {
+    genesis = decode(body) as Genesis;
+  } catch (error) {
+    throw new Malformed(error instanceof Error ? error.message : String(error));
+  }
+  const { limits, positions, positionCount } = genesis ?? {};
   const whole =
     typeof genesis?.store === "string" &&
     typeof genesis.logId === "string" &&
-    Array.isArray(genesis.positions) &&
-    typeof genesis.limits?.valueBytesMax === "number" &&
-    Array.isArray(genesis.indexPolicy?.excluded);
+    Number.isSafeInteger(positionCount) &&
+    Array.isArray(positions) &&
+    positions.every((each) => Number.isSafeInteger(each) && each >= 0 && each < positionCount) &&
+    typeof limits === "object" &&
+    limitNames.every((name) => Number.isSafeInteger(limits?.[name])) &&
+    Number.isSafeInteger(genesis.behaviourVersion) &&
+    Array.isArray(genesis.indexPolicy?.excluded) &&
+    genesis.indexPolicy.excluded.every((path: unknown) => typeof path === "string");
   if (!whole) throw new Malformed("members are missing");
   return genesis;
 }
+
+const limitNames = [
+  "valueBytesMax",
+  "depthMax",
+  "indexEntriesMax",
+  "pathBytesMax",
+  "outcomesMax",
+] as const satisfies readonly (keyof LoggedLimits)[];
 
 function readOperations(reader: Reader): Group[] {
   const groups: Operation[][] = [];
@@ -253,13 +274,12 @@ function readOperation(reader: Reader): { operation: Operation; more: boolean } 
   const flags = reader.u8();
   const position = reader.u16() as Position;
   const key = reader.text(reader.u16());
-  const ifRevision =
-    (flags & FLAG_CONDITION) === 0 ? undefined : (reader.u48() as Revision);
+  const ifRevision = (flags & FLAG_CONDITION) === 0 ? undefined : (reader.u48() as Revision);
   const request = (flags & FLAG_REQUEST) === 0 ? undefined : readRequestRef(reader);
   const returnPrevious = (flags & FLAG_PREVIOUS) !== 0;
-  const base = { key, position, ifRevision, request, returnPrevious };
   const ttl = reader.ttl();
-  return { operation: readRest(reader, verb, base, ttl), more: (flags & FLAG_MORE) !== 0 };
+  const head: OperationHead = { verb, key, position, ifRevision, request, returnPrevious, ttl };
+  return { operation: readRest(reader, head), more: (flags & FLAG_MORE) !== 0 };
 }
 
 function readRequestRef(reader: Reader): RequestRef {
@@ -267,29 +287,37 @@ function readRequestRef(reader: Reader): RequestRef {
   return { id, index: reader.u16() };
 }
 
-function readRest(
-  reader: Reader,
-  verb: WriteVerb,
-  base: Omit<Extract<Operation, { verb: "del" }>, "verb">,
-  ttl: Ttl,
-): Operation {
+type OperationHead = Omit<Extract<Operation, { verb: "touch" }>, "verb"> & {
+  readonly verb: WriteVerb;
+};
+
+/** Literals, not spreads: a spread of the head costs more than all else here. */
+function readRest(reader: Reader, head: OperationHead): Operation {
+  const { verb, key, position, ifRevision, request, returnPrevious, ttl } = head;
   switch (verb) {
-    case "set":
-      return { verb, ...base, ...reader.content(), ttl };
+    case "set": {
+      const contentType = reader.contentType();
+      const value = reader.value();
+      return { verb, key, position, ifRevision, request, returnPrevious, contentType, value, ttl };
+    }
     case "patch": {
-      const { contentType, value } = reader.content();
+      const contentType = reader.contentType();
       if (contentType !== "application/json" && contentType !== "application/msgpack") {
         throw new Malformed(`a patch of ${contentType}`);
       }
-      return { verb, ...base, contentType, value, ttl };
+      const value = reader.value();
+      return { verb, key, position, ifRevision, request, returnPrevious, contentType, value, ttl };
     }
-    case "incr":
-      return { verb, ...base, by: reader.f64(), path: reader.optionalText(), ttl };
+    case "incr": {
+      const by = reader.f64();
+      const path = reader.optionalText();
+      return { verb, key, position, ifRevision, request, returnPrevious, by, path, ttl };
+    }
     case "touch":
-      return { verb, ...base, ttl };
+      return { verb, key, position, ifRevision, request, returnPrevious, ttl };
     case "del":
     case "check":
-      return { verb, ...base };
+      return { verb, key, position, ifRevision, request, returnPrevious };
   }
 }
 
@@ -388,12 +416,15 @@ class Reader {
     const bytes = this.u16();
     return bytes === 0 ? undefined : this.text(bytes).slice(1);
   }
-  content(): { contentType: (typeof contentTypes)[number]; value: Uint8Array } {
+  contentType(): ContentType {
     const contentType = contentTypes[this.u8()];
     if (contentType === undefined) throw new Malformed("unknown content type");
+    return contentType;
+  }
+  value(): Uint8Array {
     const bytes = this.buffer.readUInt32BE(this.#offset);
     this.#offset += 4;
-    return { contentType, value: this.raw(bytes) };
+    return this.raw(bytes);
   }
   ttl(): Ttl {
     const form = this.u8();

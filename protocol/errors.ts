@@ -70,7 +70,14 @@ export class KvError extends Error {
     if (typeof body !== "object" || body === null) {
       return new KvError("internal", `a reply's error is not an object: ${JSON.stringify(body)}`);
     }
-    const { code: _code, name, description, retryable, written: _w, ...details } = body as ErrorBody;
+    const {
+      code: _code,
+      name,
+      description,
+      retryable,
+      written: _w,
+      ...details
+    } = body as ErrorBody;
     if (!Object.hasOwn(table, name)) {
       return new KvError("internal", `a reply names an unknown error ${JSON.stringify(name)}`);
     }

@@ -45,6 +45,8 @@ export const REQUEST_ID_BYTES_MAX = 128;
 export const REQUEST_WINDOW_MS = 60_000;
 /** How far ahead of log time a UUIDv7 may be. Rule L4. */
 export const REQUEST_AHEAD_MAX_MS = 10_000;
+/** Revisions: six bytes, in entries and records. */
+export const REVISION_MAX = 2 ** 48 - 1;
 /** Outcome records a shard remembers. *Logged.* Rule L4. */
 export const OUTCOMES_MAX = 4_194_304;
 

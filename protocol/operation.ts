@@ -71,12 +71,7 @@ export interface CheckOperation extends OperationBase {
 }
 
 export type Operation =
-  | SetOperation
-  | DelOperation
-  | PatchOperation
-  | IncrOperation
-  | TouchOperation
-  | CheckOperation;
+  SetOperation | DelOperation | PatchOperation | IncrOperation | TouchOperation | CheckOperation;
 export type WriteVerb = Operation["verb"];
 
 /** One record, as it stands in a store. */
@@ -91,8 +86,7 @@ export interface StoredRecord {
 
 /** What an operation did. Computed by the applier, the same on every replica. */
 export type Outcome =
-  | { readonly ok: true; readonly done: Done }
-  | { readonly ok: false; readonly error: KvError };
+  { readonly ok: true; readonly done: Done } | { readonly ok: false; readonly error: KvError };
 
 export interface Done {
   readonly verb: WriteVerb;

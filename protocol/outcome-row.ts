@@ -4,7 +4,7 @@
  * Two read it. A repeated request finds its first outcome here (rule L4). The relay finds here what
  * the log alone does not tell: revisions, which operations changed something, and what a patch,
  * increment or touch left. It is MessagePack in arrays, because there is one for each operation of
- * every entry:
+ * every entry, followed by its xxhash32 so that damage is noticed:
  *
  *   row      [log time, chain as 8 bytes, [expired …], [operation …]]
  *   expired  [position, revision, key]
@@ -15,6 +15,8 @@
  */
 import { Decoder, Encoder } from "@msgpack/msgpack";
 import { assert } from "./assert.js";
+import { DamagedError } from "./damaged.js";
+import { hash32 } from "./digest.js";
 import { writeVerbs } from "./entry.js";
 import { KvError, type ErrorDetails, type ErrorName } from "./errors.js";
 import type { Position, Revision, TimeMs } from "./ids.js";
@@ -54,6 +56,7 @@ export interface RequestRecord {
   readonly hash: bigint;
 }
 
+const CHECKSUM_BYTES = 4;
 const FLAG_OK = 1;
 const FLAG_CREATED = 2;
 const FLAG_EXISTED = 4;
@@ -63,17 +66,26 @@ const encoder = new Encoder();
 const decoder = new Decoder();
 
 export function encodeOutcomeRow(row: OutcomeRow): Uint8Array {
-  return encoder.encode([
+  const body = encoder.encodeSharedRef([
     row.logTime,
     bytes8(row.chain),
     row.expired.map((expired) => [expired.position, expired.revision, expired.key]),
     row.operations.map(packOperation),
   ]);
+  const bytes = Buffer.allocUnsafe(body.length + CHECKSUM_BYTES);
+  bytes.set(body);
+  bytes.writeUInt32BE(hash32(body), body.length);
+  return bytes;
 }
 
-/** Throws TypeError or RangeError for bytes that are no row: the store is damaged. */
-export function decodeOutcomeRow(bytes: Uint8Array): OutcomeRow {
-  const [logTime, chain, expired, operations] = decoder.decode(bytes) as [
+/** Throws DamagedError. */
+export function decodeOutcomeRow(data: Uint8Array): OutcomeRow {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const end = bytes.length - CHECKSUM_BYTES;
+  if (end < 0 || hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
+    throw new DamagedError("the row of what an entry did");
+  }
+  const [logTime, chain, expired, operations] = decoder.decode(bytes.subarray(0, end)) as [
     TimeMs,
     Uint8Array,
     [Position, Revision, string][],
@@ -96,8 +108,7 @@ function packOperation(operation: OperationOutcome): unknown[] {
     return [position, 0, changed, kind, message, details, retryable, request];
   }
   const { verb, created, existed, revision, expiresAt, number } = outcome.done;
-  const flags =
-    FLAG_OK | changed | (created ? FLAG_CREATED : 0) | (existed ? FLAG_EXISTED : 0);
+  const flags = FLAG_OK | changed | (created ? FLAG_CREATED : 0) | (existed ? FLAG_EXISTED : 0);
   const packedResult =
     result === undefined ? null : [contentTypes.indexOf(result.contentType), result.value];
   return [

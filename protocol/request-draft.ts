@@ -7,7 +7,13 @@
 import { convertValue, decodeValue } from "./content.js";
 import { KvError } from "./errors.js";
 import type { Position, Revision } from "./ids.js";
-import { PATH_BYTES_MAX, REQUEST_ID_BYTES_MAX, VALUE_BYTES_MAX } from "./limits.js";
+import {
+  BATCH_OPERATIONS_MAX,
+  PATH_BYTES_MAX,
+  REQUEST_ID_BYTES_MAX,
+  REVISION_MAX,
+  VALUE_BYTES_MAX,
+} from "./limits.js";
 import type { ContentType, Operation, RequestRef, Ttl } from "./operation.js";
 import { checkKey, positionOf } from "./position.js";
 import type { GetRequest, ReadLevel, Request } from "./request.js";
@@ -99,6 +105,7 @@ export function finishRequest(draft: Draft, positionCount: number): Request {
     throw new KvError("bad-request", `${optionNames[option]} does not apply to ${verb}`);
   }
   if (draft.requestId !== undefined) checkRequestId(draft.requestId);
+  checkNumbers(draft);
   const position = positionOf(key, positionCount);
   if (verb === "get") return finishGet(draft, position);
   if (draft.accept !== undefined && draft.accept !== "application/json") {
@@ -173,6 +180,17 @@ function checkRequestId(id: string): void {
   const name = optionNames.requestId;
   const form = `${name} is text of 1 … ${REQUEST_ID_BYTES_MAX} bytes`;
   throw new KvError("bad-request", `${form}; received ${size} bytes: ${quote(id)}`);
+}
+
+/** What has a fixed width in a log entry. */
+function checkNumbers({ ifRevision = 0, requestIndex }: Draft): void {
+  if (ifRevision > REVISION_MAX) {
+    const form = `${optionNames.ifRevision} is at most ${REVISION_MAX}`;
+    throw new KvError("bad-request", `${form}; received ${ifRevision}`);
+  }
+  if (requestIndex < BATCH_OPERATIONS_MAX) return;
+  const form = `"request_index" is below ${BATCH_OPERATIONS_MAX}`;
+  throw new KvError("bad-request", `${form}; received ${requestIndex}`);
 }
 
 function checkSize(what: string, bytes: Uint8Array): void {

@@ -70,7 +70,7 @@ export class StatusCollector {
       replicas: replicas.toSorted((left, right) => {
         return left.shard.localeCompare(right.shard) || left.node.localeCompare(right.node);
       }),
-      warnings: [...new Set([...answered.flatMap((report) => report.warnings)])],
+      warnings: [...new Set(answered.flatMap((report) => report.warnings))],
     };
     return JSON.stringify({ ...status, warnings: [...status.warnings, ...warningsOf(status)] });
   }

@@ -65,7 +65,8 @@ export function changesOf(entry: Entry, row: OutcomeRow): Change[] {
 }
 
 function changeOf(operation: Operation, outcome: OperationOutcome, updatedAt: TimeMs): Change {
-  const { key, position, verb } = operation;
+  const { key, verb } = operation;
+  const { position } = outcome;
   assert(outcome.outcome.ok, `a refused ${verb} takes no revision`);
   const { revision, expiresAt } = outcome.outcome.done;
   if (verb === "del") return removal("del", key, position, revision, updatedAt);

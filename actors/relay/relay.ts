@@ -112,7 +112,8 @@ export class Relay {
     const { clock } = this.parts;
     while (!this.#isStopping) {
       const leftMs = this.#lease.leftMs(clock.elapsedMs());
-      if (leftMs > 0) await this.#pause(leftMs);
+      // What is heard meanwhile may bring it nearer.
+      if (leftMs > 0) await this.#pause(Math.min(leftMs, ALIVE_MS / 2));
       else await this.#beActive();
     }
   }

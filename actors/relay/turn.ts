@@ -206,7 +206,12 @@ export class Turn {
       const row = decodeOutcomeRow(bytes);
       const entry = decodeEntry(data);
       this.#compare(sequence, entry, row);
-      if (isEntry(entry)) for (const change of changesOf(entry, row)) await this.#publish(change);
+      for (const change of isEntry(entry) ? changesOf(entry, row) : []) {
+        // Awaited only when it must be: what is published in one turn of the event loop leaves in
+        // one write to the socket.
+        if (this.#writer.isFull) await this.#writer.ready();
+        this.#publish(change);
+      }
       this.#place = sequence;
       this.#chain = row.chain;
       if (this.#eventCount >= MARKER_EVENTS_MAX) await this.#mark();
@@ -224,7 +229,7 @@ export class Turn {
     throw new KvError("unavailable", text);
   }
 
-  async #publish(change: Change): Promise<void> {
+  #publish(change: Change): void {
     const { position, revision } = change;
     const verdict = this.#published.judge(position, revision);
     if (verdict === "there") return;
@@ -234,13 +239,12 @@ export class Turn {
     const { sequence } = applied;
     const known = Math.max(applied.table.revision(position), this.#published.last(position));
     logger.info("events of a position are missing, it is reset", { shard, position, revision });
-    await this.#send(resetOf(position, known as typeof revision, applied.logTime));
+    this.#send(resetOf(position, known as typeof revision, applied.logTime));
     this.#published.reset(position, known);
     this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;
   }
 
-  async #send(change: Change): Promise<void> {
-    if (this.#writer.isFull) await this.#writer.ready();
+  #send(change: Change): void {
     this.#checkWriter();
     this.#writer.publish(eventOf(this.parts.names, change), this.#fence);
     this.#eventCount += 1;
@@ -275,7 +279,8 @@ export class Turn {
     });
     for (const { position, revision } of resets) {
       const known = Math.max(revision, this.#published.last(position)) as typeof revision;
-      await this.#send(resetOf(position, known, logTime));
+      if (this.#writer.isFull) await this.#writer.ready();
+      this.#send(resetOf(position, known, logTime));
       this.#published.reset(position, known);
     }
     this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;

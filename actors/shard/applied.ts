@@ -115,7 +115,7 @@ export class Applied {
         try {
           resolve(open());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       };
       if (this.#batchInFlight) this.#openers.push(task);

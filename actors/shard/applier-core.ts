@@ -27,6 +27,7 @@ import {
   type OperationOutcome,
   type OutcomeRow,
 } from "../../protocol/outcome-row.js";
+import { positionOf } from "../../protocol/position.js";
 import { decodeRecord } from "../../protocol/record.js";
 import { appliedKey, originKey, outcomeKey, recordKey } from "../../protocol/store-keys.js";
 import type { LogMessage } from "../../infra/log.js";
@@ -119,6 +120,9 @@ export class ApplierCore {
   ): void {
     for (const group of entry.groups) {
       for (const { key, position, request } of group) {
+        // An operation whose key is not in its position will be refused, and must not decide where
+        // the key's record is read.
+        if (positionOf(key, this.state.ownership.positionCount) !== position) continue;
         if (!recordKeys.has(key)) recordKeys.set(key, recordKey(position, Buffer.from(key)));
         if (request === undefined) continue;
         const places = this.state.outcomes.lookup(fingerprint(position, request));
@@ -197,6 +201,11 @@ export class ApplierCore {
     if (entry.kind !== "genesis") throw noGenesis(state.logId, `the first entry is ${entry.kind}`);
     if (entry.genesis.logId !== state.logId) {
       throw noGenesis(state.logId, `its genesis names log ${entry.genesis.logId}`);
+    }
+    const { positionCount } = state.ownership;
+    if (entry.genesis.positionCount !== positionCount) {
+      const text = `its genesis has ${entry.genesis.positionCount} positions, not ${positionCount}`;
+      throw noGenesis(state.logId, text);
     }
     state.begin(entry.genesis);
     for (const position of entry.genesis.positions) work.own(position);

@@ -44,8 +44,9 @@ export class Applier {
   #wake: (() => void) | undefined;
   #stopped = false;
   #syncedAtMs: number;
-  /** Everything up to here survives a crash of the machine. */
-  durable: Sequence;
+  /** Everything up to here survives a crash of the machine. What was found at the start may have
+   * been written without `sync`. */
+  durable = 0 as Sequence;
   appliedAtMs: number;
 
   constructor(
@@ -62,7 +63,6 @@ export class Applier {
     this.#core = new ApplierCore(state);
     this.#syncedAtMs = clock.elapsedMs();
     this.appliedAtMs = clock.elapsedMs();
-    this.durable = state.sequence;
   }
 
   async run(): Promise<void> {
@@ -127,8 +127,14 @@ export class Applier {
 
   async #fetch(): Promise<Delivery | undefined> {
     this.#isLate = false;
+    // The connection may have been away without the consumer having said so yet.
+    await this.#compareLog();
     const message = await this.#readLog((this.state.sequence + 1) as Sequence);
-    if (message === undefined || this.#stopped) return undefined;
+    if (this.#stopped) return undefined;
+    if (message === undefined) {
+      this.#watchForLate();
+      return undefined;
+    }
     this.logger.info("an entry was not delivered and has been fetched", {
       shard: this.log.shard,
       sequence: message.sequence,
@@ -205,8 +211,7 @@ export class Applier {
 
   #syncIsDue(): boolean {
     return (
-      this.durable < this.state.sequence &&
-      this.clock.elapsedMs() - this.#syncedAtMs >= SYNC_MS
+      this.durable < this.state.sequence && this.clock.elapsedMs() - this.#syncedAtMs >= SYNC_MS
     );
   }
 
@@ -252,11 +257,12 @@ export class Applier {
     const bytes = encodeEntry({
       kind: "barrier",
       version: BEHAVIOUR_VERSION,
-      // An origin that never opened: every replica passes over the entry.
+      // An origin that never opened: every replica passes over the entry. But first each compares
+      // the basis; if the log did lose writes, it stops those that had not seen them too (rule L3).
       origin: Buffer.from(this.chance.bytes(16)).toString("hex") as Origin,
       number: 0,
-      basisSequence: 0 as Sequence,
-      basisChain: 0n,
+      basisSequence: this.state.sequence,
+      basisChain: this.state.chain,
     });
     const result = await this.log.append(bytes, LATE_MS * 5);
     if (result.kind === "accepted") return result.sequence;

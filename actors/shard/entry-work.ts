@@ -98,8 +98,8 @@ export class EntryWork {
   #applyAtomic(group: Group): OperationOutcome[] {
     const repeats: OperationOutcome[] = [];
     try {
-      for (const operation of group) {
-        const repeat = this.#admit(operation);
+      for (const [index, operation] of group.entries()) {
+        const repeat = this.#admitOf(operation, index);
         if (repeat !== undefined) repeats.push(repeat);
       }
       checkWholeRepeat(group, repeats);
@@ -149,6 +149,15 @@ export class EntryWork {
       throw new KvError("overloaded", text, { limit: "outcomes", max });
     }
     return undefined;
+  }
+
+  /** As `#admit`; the refusal names the operation's place in its atomic group. */
+  #admitOf(operation: Operation, index: number): OperationOutcome | undefined {
+    try {
+      return this.#admit(operation);
+    } catch (error) {
+      throw withIndex(error, index);
+    }
   }
 
   #firstOutcome(operation: Operation): OperationOutcome | undefined {

@@ -9,11 +9,12 @@ import type { Position, TimeMs } from "../../protocol/ids.js";
 import { EXPIRE_PER_ENTRY_MAX } from "../../protocol/limits.js";
 import type { StoredRecord } from "../../protocol/operation.js";
 import { decodeRecord } from "../../protocol/record.js";
-import { expiryKey, parseExpiryKey, recordKey } from "../../protocol/store-keys.js";
+import { expiryRange, parseExpiryKey, recordKey } from "../../protocol/store-keys.js";
 import type { DueRows } from "./entry-work.js";
 
 const ROWS_PER_READ = 64;
-const nothing = new Uint8Array(0);
+/** No expiry is later: times have six bytes. */
+const TIME_MAX = (2 ** 48 - 2) as TimeMs;
 
 type DueRow = DueRows["rows"][number];
 
@@ -53,7 +54,7 @@ async function readPosition(
   dueAt: TimeMs,
   rows: DueRow[],
 ): Promise<TimeMs> {
-  const iterator = store.iterate({ ...expiryRangeOf(position), values: false });
+  const iterator = store.iterate({ ...expiryRange(position, TIME_MAX), values: false });
   try {
     for (;;) {
       const found = await iterator.next(ROWS_PER_READ);
@@ -69,16 +70,9 @@ async function readPosition(
   }
 }
 
-function expiryRangeOf(position: Position): { from: Uint8Array; to: Uint8Array } {
-  return {
-    from: expiryKey(position, 0 as TimeMs, nothing),
-    to: expiryKey((position + 1) as Position, 0 as TimeMs, nothing),
-  };
-}
-
 /** When the position's first record expires; Infinity = none does. */
 export async function firstExpiry(store: Store, position: Position): Promise<TimeMs> {
-  const iterator = store.iterate({ ...expiryRangeOf(position), values: false });
+  const iterator = store.iterate({ ...expiryRange(position, TIME_MAX), values: false });
   try {
     const [row] = await iterator.next(1);
     return row === undefined ? (Infinity as TimeMs) : parseExpiryKey(row.key).expiresAt;

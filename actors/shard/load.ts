@@ -121,4 +121,3 @@ async function eachRow(
     await iterator.close();
   }
 }
-

@@ -12,6 +12,7 @@ import { attributesOf, type Attribute, type IndexPolicy } from "../../protocol/a
 import { decodeValue, encodeValue, isExact, type Plain } from "../../protocol/content.js";
 import type { LoggedLimits } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
+import { TTL_MAX_MS } from "../../protocol/limits.js";
 import type { Revision, TimeMs } from "../../protocol/ids.js";
 import { increment } from "../../protocol/increment.js";
 import { mergePatch } from "../../protocol/merge-patch.js";
@@ -103,6 +104,13 @@ function patch(
   const before = record === undefined ? {} : readExactly(record, "patch");
   const change = decodeValue(operation.value, operation.contentType);
   assert(change !== undefined, `${operation.contentType} decodes to a value`);
+  if (!isExact(operation.value, operation.contentType)) {
+    throw new KvError(
+      "unsupported",
+      "the patch holds a number that a 64-bit float cannot keep, or a member twice; set the " +
+        "record whole",
+    );
+  }
   const contentType = record?.contentType ?? "application/json";
   const after = mergePatch(before, change);
   const bytes = encodeValue(after, contentType);
@@ -115,6 +123,9 @@ function incr(
   circumstances: Circumstances,
   done: Done,
 ): Evaluation {
+  if (!Number.isFinite(operation.by)) {
+    throw new KvError("bad-request", `"by" is a finite number; received ${operation.by}`);
+  }
   const before = record === undefined ? undefined : readExactly(record, "incr");
   const { value, number } = increment(before, operation.path, operation.by);
   const contentType = record?.contentType ?? "application/json";
@@ -164,7 +175,13 @@ function put(
     pathBytesMax: limits.pathBytesMax,
   });
   const expiresAt = expiry(operation.ttl, logTime, before);
-  const record = { revision: revisionNext, updatedAt: logTime, expiresAt, contentType, value: bytes };
+  const record = {
+    revision: revisionNext,
+    updatedAt: logTime,
+    expiresAt,
+    contentType,
+    value: bytes,
+  };
   return {
     kind: "put",
     done: { ...done, revision: revisionNext, expiresAt },
@@ -176,5 +193,9 @@ function put(
 function expiry(ttl: Ttl, logTime: TimeMs, before: StoredRecord | undefined): TimeMs {
   if (ttl === "never") return 0 as TimeMs;
   if (ttl === "keep") return before?.expiresAt ?? (0 as TimeMs);
+  if (ttl > TTL_MAX_MS) {
+    const text = `"ttl" is at most ${TTL_MAX_MS} ms; received ${ttl}`;
+    throw new KvError("bad-request", text, { limit: "ttl", max: TTL_MAX_MS });
+  }
   return (logTime + ttl) as TimeMs;
 }

@@ -18,7 +18,8 @@ export class PositionTable {
   readonly #bytes: Float64Array;
   readonly #dueFrom: Float64Array;
   readonly #digests: PositionDigest[];
-  #dueFromAll = Infinity;
+  /** The least of `#dueFrom`; undefined = has to be looked for. */
+  #dueFromAll: number | undefined = Infinity;
 
   constructor(readonly positionCount: number) {
     this.#revisions = new Float64Array(positionCount);
@@ -75,22 +76,23 @@ export class PositionTable {
   /** A record of the position expires at `time`. */
   expiryAdded(position: Position, time: TimeMs): void {
     if (time < (this.#dueFrom[position] ?? Infinity)) this.#dueFrom[position] = time;
-    if (time < this.#dueFromAll) this.#dueFromAll = time;
+    if (this.#dueFromAll !== undefined && time < this.#dueFromAll) this.#dueFromAll = time;
   }
 
   /** The store was looked into: the position's earliest expiry is `time`, or none (Infinity). */
   setDueFrom(position: Position, time: TimeMs): void {
     this.#dueFrom[position] = time;
-    this.#dueFromAll = this.#dueFrom.reduce((least, each) => Math.min(least, each), Infinity);
+    this.#dueFromAll = undefined;
   }
 
   /** Earliest time at which anything here may be due; Infinity = nothing ever expires. */
   get dueFromAll(): TimeMs {
+    this.#dueFromAll ??= this.#dueFrom.reduce((least, each) => Math.min(least, each), Infinity);
     return this.#dueFromAll as TimeMs;
   }
 
   hasDue(time: TimeMs): boolean {
-    return this.#dueFromAll <= time;
+    return this.dueFromAll <= time;
   }
 
   /** Positions where something may be due at `time`, ascending. */

@@ -35,16 +35,19 @@ import {
 import type { Outcome } from "../../protocol/operation.js";
 import type { Appended } from "../../infra/log.js";
 
-/** A group that waits for its outcomes. */
+/** A group that waits for its outcomes. Times are by elapsed time. */
 export interface Pending {
   readonly group: Group;
-  /** By elapsed time; past it the caller is told `in-doubt` or `unavailable`. */
+  /** Past it the caller is told `in-doubt` or `unavailable`. */
   readonly deadlineMs: number;
   /** Called once: outcomes in the group's order, or why there are none. */
   readonly settle: (outcomes: readonly Outcome[] | KvError) => void;
 }
 
+/** Somebody who waits for an entry, whatever stands in it. One of the two is called, once. */
 export interface Barrier {
+  /** Past it the caller is told `unavailable`. */
+  readonly deadlineMs: number;
   readonly resolve: () => void;
   readonly reject: (error: KvError) => void;
 }
@@ -60,7 +63,7 @@ interface InFlight {
   readonly number: number;
   readonly bytes: Uint8Array;
   readonly pending: (Pending & { settled?: true })[];
-  readonly barriers: readonly Barrier[];
+  barriers: readonly Barrier[];
   /** Some attempt had no answer: it may land at any time. */
   unanswered: boolean;
   /** What a refusal after that said; the fence settles the rest with it. */
@@ -222,6 +225,7 @@ export class ProposerCore {
         offset += group.length;
       }
       for (const barrier of flight.barriers) barrier.resolve();
+      flight.barriers = [];
       // A fence that is on its way kills nothing any more, but its number is taken.
       if (flight.fence === undefined) this.#inFlight = undefined;
       return;
@@ -236,11 +240,12 @@ export class ProposerCore {
   skipped(origin: Origin, number: number): boolean {
     const flight = this.#inFlight;
     if (origin !== this.origin || flight === undefined) return false;
-    if (number !== flight.number || flight.fence !== undefined) return false;
-    if (flight.pending.some(({ settled }) => settled === true)) return false;
-    // The entry with the origin's next number is passed over only if the origin is unknown.
+    // The entry with the origin's next number, or its fence, is passed over only if the origin is
+    // unknown: its `open` never landed, or it was silent for too long. Then nothing of it counts.
+    // With a fence on its way, what is passed over may be a copy of an entry that was applied.
+    if (number !== (flight.fence?.number ?? flight.number)) return false;
     const error = new KvError("unavailable", "the log does not know this node; send it again");
-    this.#settle(flight, error);
+    this.#settle(flight, flight.refusal ?? error);
     return true;
   }
 
@@ -270,6 +275,9 @@ export class ProposerCore {
       const text = "the log has not answered in time; send it again with the same request id";
       settleOnce(pending, new KvError("in-doubt", text));
     }
+    this.#barriers = keepTimely(this.#barriers, elapsedMs);
+    const flight = this.#inFlight;
+    if (flight !== undefined) flight.barriers = keepTimely(flight.barriers, elapsedMs);
   }
 
   /** The replica ends: what is queued was not done, what is in flight may have been. */
@@ -292,6 +300,15 @@ export class ProposerCore {
     for (const barrier of flight.barriers) barrier.reject(error);
     this.#inFlight = undefined;
   }
+}
+
+/** Rejects the barriers that have waited past `elapsedMs`, and returns the others. */
+function keepTimely(barriers: readonly Barrier[], elapsedMs: number): Barrier[] {
+  return barriers.filter((barrier) => {
+    if (barrier.deadlineMs > elapsedMs) return true;
+    barrier.reject(new KvError("unavailable", "the shard's log has not answered in time"));
+    return false;
+  });
 }
 
 const ENTRY_HEAD_ROOM = 8 * 1_024;

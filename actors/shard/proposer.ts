@@ -73,11 +73,13 @@ export class Proposer {
     this.#wakeUp();
   }
 
-  /** Resolves when an entry proposed after this call has been applied here. */
+  /** Resolves when an entry proposed after this call has been applied here. Rejects with KvError,
+   * `unavailable` after half of what a request may take. */
   barrier(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new KvError("unavailable", "the replica is ending"));
-      this.#core.wantBarrier({ resolve, reject });
+      const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
+      this.#core.wantBarrier({ deadlineMs, resolve, reject });
       this.#wakeUp();
     });
   }

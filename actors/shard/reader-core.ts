@@ -1,5 +1,5 @@
 /**
- * Reader core: what a batch of gets needs before it may be read, and what a record says. No I/O.
+ * Reader core: what a get needs before it may be read, and what a record says. No I/O.
  */
 import { KvError } from "../../protocol/errors.js";
 import type { TimeMs } from "../../protocol/ids.js";
@@ -8,9 +8,9 @@ import type { Result } from "../../protocol/reply.js";
 import type { GetRequest } from "../../protocol/request.js";
 import { isDue } from "./entry-work.js";
 
-/** True if some get is to see every write acknowledged before it. */
-export function needsTail(batch: readonly { readonly request: GetRequest }[]): boolean {
-  return batch.some(({ request }) => request.level === "linearizable");
+/** True if the get is to see every write acknowledged before it. */
+export function needsTail(request: GetRequest): boolean {
+  return request.level === "linearizable";
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Reader: answers a replica's gets.
  *
- * Mailbox     gets, taken in batches: all that has arrived
+ * Mailbox     gets, taken in batches: all that has arrived; two, by what they have to wait for
  * State       none of its own; reads the replica's store
  * Decides in  reader-core.ts (no I/O); this file only carries its decisions out
  * Lifecycle   run until closed
@@ -10,6 +10,7 @@
 import type { Clock } from "../../infra/clock.js";
 import type { Store } from "../../infra/store.js";
 import { KvError } from "../../protocol/errors.js";
+import type { Revision } from "../../protocol/ids.js";
 import { SESSION_WAIT_MS } from "../../protocol/limits.js";
 import { decodeRecord } from "../../protocol/record.js";
 import type { Result } from "../../protocol/reply.js";
@@ -26,7 +27,10 @@ export interface PendingGet {
 
 export class Reader {
   readonly #mailbox: Mailbox<PendingGet>;
+  /** Gets that need no word from the log: they must not wait behind those that do. */
+  readonly #mailboxAtOnce: Mailbox<PendingGet>;
   #answering = 0;
+  #fail: (error: unknown) => void = () => {};
 
   constructor(
     private readonly applied: Applied,
@@ -38,6 +42,7 @@ export class Reader {
     private readonly clock: Clock,
   ) {
     this.#mailbox = new Mailbox(clock);
+    this.#mailboxAtOnce = new Mailbox(clock);
   }
 
   /** True if no get is unanswered. */
@@ -52,60 +57,67 @@ export class Reader {
       this.#answering -= 1;
       settle(result);
     };
-    this.#mailbox.offer({ request, settle: settleOnce });
+    const mailbox = needsTail(request) ? this.#mailbox : this.#mailboxAtOnce;
+    mailbox.offer({ request, settle: settleOnce });
     this.#answering += 1;
   }
 
   async run(): Promise<void> {
-    // One batch at a time: what arrives while we ask for the log's end is the next batch, so a
-    // busy reader asks less often, not more.
-    for await (const batch of this.#mailbox.batches()) await this.#answer(batch);
+    const failed = new Promise<never>((_resolve, reject) => {
+      this.#fail = reject;
+    });
+    const loops = Promise.all([this.#answerLinearizable(), this.#answerAtOnce()]);
+    await Promise.race([loops, failed]);
   }
 
   close(): void {
-    for (const { settle } of this.#mailbox.close()) settle(refused(ending()));
+    const left = [...this.#mailbox.close(), ...this.#mailboxAtOnce.close()];
+    settleAll(left, new KvError("unavailable", "the replica is ending; send it again"));
   }
 
-  async #answer(batch: readonly PendingGet[]): Promise<void> {
-    const ready: PendingGet[] = [];
-    for (const get of batch) {
-      // Waits of single gets must not hold up the others.
-      if (get.request.level === "session") void this.#answerSession(get);
-      else ready.push(get);
+  /**
+   * One batch at a time: what arrives while we ask for the log's end is the next batch, so a busy
+   * reader asks less often, not more. The end is asked after the batch was taken: a write
+   * acknowledged before any of these gets was sent lies at or before it.
+   */
+  async #answerLinearizable(): Promise<void> {
+    for await (const batch of this.#mailbox.batches()) {
+      const error = await refusalOf(this.barrier());
+      if (error !== undefined) settleAll(batch, error);
+      else await this.#read(batch);
     }
-    if (needsTail(ready)) {
-      const error = await this.#reachedEnd();
-      if (error !== undefined) return settleAll(ready, error);
-    }
-    await this.#read(ready);
   }
 
-  /** The end is asked after the batch was taken: a write acknowledged before any of these gets
-   * was sent lies at or before it. */
-  async #reachedEnd(): Promise<KvError | undefined> {
-    try {
-      await this.barrier();
-      return undefined;
-    } catch (error) {
-      if (error instanceof KvError) return error;
-      throw error;
+  async #answerAtOnce(): Promise<void> {
+    for await (const batch of this.#mailboxAtOnce.batches()) {
+      const ready: PendingGet[] = [];
+      for (const get of batch) {
+        // Waits of single gets must not hold up the others.
+        if (this.#mustWait(get)) this.#apart(this.#answerSession(get));
+        else ready.push(get);
+      }
+      await this.#read(ready);
     }
+  }
+
+  #mustWait({ request: { level, position, minRevision = 0 } }: PendingGet): boolean {
+    return level === "session" && this.applied.table.revision(position) < minRevision;
   }
 
   async #answerSession(get: PendingGet): Promise<void> {
-    const { position, minRevision } = get.request;
-    try {
-      if (minRevision !== undefined) {
-        await this.applied.reachedRevision(position, minRevision, SESSION_WAIT_MS);
-      }
-      await this.#read([get]);
-    } catch (error) {
-      const own = error instanceof KvError;
-      get.settle(refused(own ? error : new KvError("internal", "reading failed", {}, { cause: error })));
-    }
+    const { position, minRevision = 0 as Revision } = get.request;
+    const waited = this.applied.reachedRevision(position, minRevision, SESSION_WAIT_MS);
+    const error = await refusalOf(waited);
+    if (error !== undefined) settleAll([get], error);
+    else await this.#read([get]);
   }
 
-  async #read(batch: readonly PendingGet[]): Promise<void> {
+  /** What goes on beside the loops; a failure of it is the reader's. */
+  #apart(task: Promise<void>): void {
+    task.catch((error: unknown) => this.#fail(error));
+  }
+
+  async #read(batch: readonly PendingGet[], timeHasMoved = false): Promise<void> {
     if (batch.length === 0) return;
     const { ownership } = this.applied;
     const generations = batch.map(({ request }) => ownership.generation(request.position));
@@ -117,49 +129,40 @@ export class Reader {
       // Ownership is looked at last: a position that left while we read has taken its records
       // along, and "not found" would be a lie.
       if (!ownership.stillOwns(request.position, generations[index] as number)) {
-        get.settle(refused(movedAway(request)));
+        get.settle({ kind: "refused", error: movedAway(request) });
         continue;
       }
       const row = rows[index];
       const record = row === undefined ? undefined : decodeRecord(row);
       const { logTime } = this.applied;
-      if (request.level === "linearizable" && isDoubtful(record, logTime, this.clock.now())) {
-        doubtful.push(get);
-      } else {
-        get.settle(resultOf(request, record, logTime));
-      }
+      const mayBeDue = needsTail(request) && isDoubtful(record, logTime, this.clock.now());
+      if (mayBeDue && !timeHasMoved) doubtful.push(get);
+      else get.settle(resultOf(request, record, logTime));
     }
-    if (doubtful.length > 0) void this.#readAfterTimeMoved(doubtful);
+    if (doubtful.length > 0) this.#apart(this.#readAfterTimeMoved(doubtful));
   }
 
   /** Records due by our clock but not by the log's: the log decides (rule L6). */
   async #readAfterTimeMoved(batch: readonly PendingGet[]): Promise<void> {
-    try {
-      await this.moveTime();
-      const keys = batch.map(({ request }) => recordKey(request.position, Buffer.from(request.key)));
-      const rows = await this.store.getMany(keys);
-      for (const [index, { request, settle }] of batch.entries()) {
-        const row = rows[index];
-        const record = row === undefined ? undefined : decodeRecord(row);
-        settle(resultOf(request, record, this.applied.logTime));
-      }
-    } catch (error) {
-      const own = error instanceof KvError;
-      settleAll(batch, own ? error : new KvError("internal", "reading failed", {}, { cause: error }));
-    }
+    const error = await refusalOf(this.moveTime());
+    if (error !== undefined) settleAll(batch, error);
+    else await this.#read(batch, true);
+  }
+}
+
+/** Why it was refused; undefined if it was not. What is no KvError is rejected as before. */
+async function refusalOf(waited: Promise<void>): Promise<KvError | undefined> {
+  try {
+    await waited;
+    return undefined;
+  } catch (error) {
+    if (error instanceof KvError) return error;
+    throw error;
   }
 }
 
 function settleAll(batch: readonly PendingGet[], error: KvError): void {
-  for (const { settle } of batch) settle(refused(error));
-}
-
-function refused(error: KvError): Result {
-  return { kind: "refused", error };
-}
-
-function ending(): KvError {
-  return new KvError("unavailable", "the replica is ending; send it again");
+  for (const { settle } of batch) settle({ kind: "refused", error });
 }
 
 function movedAway({ position }: GetRequest): KvError {

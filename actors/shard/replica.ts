@@ -46,8 +46,6 @@ import { ReplicaStopped } from "./stopped.js";
 /** How often the lag is looked at. */
 const SERVING_CHECK_MS = 500;
 
-
-
 export interface ReplicaParts {
   readonly names: Names;
   readonly node: NodeName;
@@ -75,7 +73,11 @@ export interface ReplicaStatus {
   readonly bytes: number;
   readonly positionsOwned: number;
   readonly queueLength: number;
-  readonly digest: { readonly sequence: Sequence; readonly records: string; readonly index: string };
+  readonly digest: {
+    readonly sequence: Sequence;
+    readonly records: string;
+    readonly index: string;
+  };
 }
 
 export class Replica {

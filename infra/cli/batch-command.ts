@@ -10,16 +10,22 @@ import type { Command } from "commander";
 import { v7 as uuidV7 } from "uuid";
 import { KvError } from "../../protocol/errors.js";
 import { membersOf } from "../../protocol/json-members.js";
-import { ATOMIC_BYTES_MAX, BATCH_OPERATIONS_MAX } from "../../protocol/limits.js";
+import {
+  ATOMIC_BYTES_MAX,
+  BATCH_OPERATIONS_MAX,
+  PAYLOAD_BYTES_MAX,
+} from "../../protocol/limits.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { jsonOption } from "./option-values.js";
-import { readElements, type FileElement } from "./records-file.js";
+import { readElements } from "./records-file.js";
 import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
 import { lineFor, shownValue } from "./table.js";
 
 /** Operations of one batch out of many lines; leaves its reply room for long keys. */
 const LINES_MAX = 500;
+/** Bytes of these; a longer line is a batch of its own. */
+const BATCH_BYTES_MAX = PAYLOAD_BYTES_MAX / 2;
 
 interface BatchFlags {
   readonly atomic?: true;
@@ -36,9 +42,8 @@ export function registerBatchCommand(root: Command, context: CliContext): void {
     .addHelpText("after", batchHelp);
   addStoreOptions(command).action(async (file: string, flags: BatchFlags) => {
     const input = file === "-" ? context.stdin : createReadStream(file);
-    const elements = readElements(bytesOf(input, file));
     const { ask } = await openStore(context, command);
-    await runBatch(elements, ask, flags, context);
+    await runBatch(bytesOf(input, file), ask, flags, context);
   });
 }
 
@@ -48,66 +53,107 @@ patch, incr, touch, check with the members that docs/protocol.md names.
 If some are refused the exit code is 7; the others have taken effect.
 `;
 
-/** An operation of which only what is looked at here is read. */
-type Element = FileElement & { readonly source: Uint8Array };
-
+/** Does what the input says, a batch after the other. */
 export async function runBatch(
-  pieces: AsyncIterable<readonly FileElement[]>,
+  input: AsyncIterable<Uint8Array>,
   ask: Ask,
   flags: BatchFlags,
   context: Pick<CliContext, "out" | "columns" | "exit">,
 ): Promise<void> {
-  let waiting: Element[] = [];
-  let bytes = 0;
   let [doneCount, refusedCount] = [0, 0];
-  const send = async (): Promise<void> => {
-    if (waiting.length === 0) return;
-    const payload = payloadOf(waiting, flags.atomic === true);
+  for await (const payload of payloads(input, flags.atomic === true)) {
     const outcomes = outcomesOf(await sendBatch(ask, payload));
     for (const outcome of outcomes) context.out(outcomeLine(outcome, flags, context.columns));
     const refused = outcomes.filter(isRefusal).length;
     doneCount += outcomes.length - refused;
     refusedCount += refused;
-    [waiting, bytes] = [[], 0];
-  };
-  for await (const elements of pieces) {
-    for (const { source, line, end } of elements) {
-      if (source === undefined) throw new CommandFailed("usage", `line ${line} is too long`);
-      const isFull = waiting.length >= LINES_MAX || bytes + source.length > ATOMIC_BYTES_MAX;
-      if (isFull && flags.atomic !== true) await send();
-      checkElement(source, line);
-      waiting.push({ source, line, end });
-      bytes += source.length;
-      checkAtomicCount(waiting.length, flags);
-    }
   }
-  await send();
   if (refusedCount > 0) context.exit(doneCount > 0 ? "partial" : "failed");
 }
 
-function checkElement(source: Uint8Array, line: number): void {
+/** The payloads of the batches that an input makes. */
+async function* payloads(
+  input: AsyncIterable<Uint8Array>,
+  atomic: boolean,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { head, all } = await withHead(input);
+  const members = head === undefined ? undefined : membersIfObject(head);
+  if (head !== undefined && members?.has("ops") === true) {
+    if (!atomic) return yield head;
+    const text = 'a kv.batch document says itself whether it is "atomic"; leave --atomic out';
+    throw new CommandFailed("usage", text);
+  }
+  let sources: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const elements of readElements(all)) {
+    for (const { source, line } of elements) {
+      checkOperation(source, line, atomic);
+      const isFull = sources.length >= LINES_MAX || bytes + source.length > BATCH_BYTES_MAX;
+      if (isFull && !atomic) {
+        yield payloadOf(sources, atomic);
+        [sources, bytes] = [[], 0];
+      }
+      sources.push(source);
+      bytes += source.length;
+      if (atomic) checkAtomicSize(sources.length, bytes);
+    }
+  }
+  if (sources.length > 0) yield payloadOf(sources, atomic);
+}
+
+/** `head`: the whole input, if it is no longer than a message; `all`: the same from the start. */
+async function withHead(input: AsyncIterable<Uint8Array>): Promise<{
+  readonly head: Uint8Array | undefined;
+  readonly all: AsyncIterable<Uint8Array>;
+}> {
+  const pieces: Uint8Array[] = [];
+  const iterator = input[Symbol.asyncIterator]();
+  let size = 0;
+  let isAtEnd = false;
+  while (!isAtEnd && size <= PAYLOAD_BYTES_MAX) {
+    const next = await iterator.next();
+    isAtEnd = next.done === true;
+    if (next.done === true) break;
+    pieces.push(next.value);
+    size += next.value.length;
+  }
+  async function* all(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* pieces;
+    if (!isAtEnd) yield* { [Symbol.asyncIterator]: () => iterator };
+  }
+  return { head: isAtEnd ? Buffer.concat(pieces) : undefined, all: all() };
+}
+
+function membersIfObject(json: Uint8Array): ReadonlyMap<string, unknown> | undefined {
   try {
-    membersOf(source);
-  } catch (cause) {
-    if (!(cause instanceof KvError)) throw cause;
-    const text = `line ${line} is no operation: ${cause.message}; what stands before is done`;
-    throw new CommandFailed("usage", text, { cause });
+    return membersOf(json);
+  } catch (error) {
+    if (error instanceof KvError) return undefined; // several lines, each its own document
+    throw error;
   }
 }
 
-function checkAtomicCount(count: number, { atomic }: BatchFlags): void {
-  if (atomic !== true || count <= BATCH_OPERATIONS_MAX) return;
-  const text = `an atomic batch has at most ${BATCH_OPERATIONS_MAX} operations; nothing was done`;
-  throw new CommandFailed("usage", text);
+/** The store judges operations; that it is an object keeps one line from breaking the others. */
+function checkOperation(
+  source: Uint8Array | undefined,
+  line: number,
+  atomic: boolean,
+): asserts source is Uint8Array {
+  const done = atomic ? "nothing was done" : "at most what stands before it was done";
+  const isObject = source !== undefined && membersIfObject(source) !== undefined;
+  if (isObject) return;
+  const form = 'an operation like {"op":"set","key":"a","value":1}, on one line';
+  throw new CommandFailed("usage", `line ${line} is not ${form}; ${done}`);
 }
 
-/** A single document with "ops" is the batch itself. */
-function payloadOf(elements: readonly Element[], atomic: boolean): Uint8Array {
-  const [first] = elements;
-  if (elements.length === 1 && first !== undefined && membersOf(first.source).has("ops")) {
-    return first.source;
-  }
-  const texts = elements.map(({ source }) => Buffer.from(source).toString());
+function checkAtomicSize(count: number, bytes: number): void {
+  if (count <= BATCH_OPERATIONS_MAX && bytes <= PAYLOAD_BYTES_MAX) return;
+  const limit = `${BATCH_OPERATIONS_MAX} operations and ${ATOMIC_BYTES_MAX} bytes`;
+  throw new CommandFailed("usage", `an atomic batch has at most ${limit}; nothing was done`);
+}
+
+function payloadOf(sources: readonly Uint8Array[], atomic: boolean): Uint8Array {
+  const texts = sources.map((source) => Buffer.from(source).toString());
   return Buffer.from(`{"ops":[${texts.join(",")}]${atomic ? ',"atomic":true' : ""}}`);
 }
 
@@ -133,9 +179,7 @@ function outcomeLine(outcome: Body, { json }: BatchFlags, columns: number | unde
     const { kind, message } = KvError.fromBody(outcome["error"]);
     return `${lineFor(`${kind}: ${message}`, columns)}\n`;
   }
-  const { key, revision, ...rest } = outcome;
-  delete rest["type"];
-  delete rest["position"];
+  const { key, revision, type: _type, position: _position, ...rest } = outcome;
   const told = Object.entries(rest).map(([name, value]) => `${name}=${shownValue(value)}`);
   return `${lineFor([key, revision ?? "-", ...told].map(String).join("  "), columns)}\n`;
 }

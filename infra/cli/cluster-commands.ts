@@ -6,7 +6,12 @@ import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { natsConf } from "../../protocol/nats-conf.js";
-import { settingsTable, type NodeSettings, type SettingName } from "../config.js";
+import {
+  settingsTable,
+  SYNC_INTERVAL_UNKNOWN,
+  type NodeSettings,
+  type SettingName,
+} from "../config.js";
 import { findNatsServer } from "../nats-binary.js";
 import { startInBackground, stopCluster } from "../main/background.js";
 import { EXIT_REFUSED } from "../main/node-process.js";
@@ -74,6 +79,13 @@ const nodeSettingNames: readonly SettingName[] = [
   "indexExclude",
 ];
 
+interface NodeStartOptions {
+  readonly name: string;
+  readonly data: string;
+  readonly clusterNodes: string;
+  readonly syncInterval: string;
+}
+
 function registerNode(root: Command, context: CliContext): void {
   const group = root.command("node").description("nodes of a cluster");
   const start = group
@@ -81,19 +93,21 @@ function registerNode(root: Command, context: CliContext): void {
     .description('run one node; ends on SIGTERM or when its stdin closes ("up" starts these)')
     .requiredOption("--name <name>", "the node's name, which its data folder keeps")
     .requiredOption("--data <folder>", "the node's own folder")
-    .requiredOption("--cluster-nodes <names>", "n1,n2,…: the nodes that a new ring is made of");
+    .requiredOption("--cluster-nodes <names>", "n1,n2,…: the nodes that a new ring is made of")
+    .option("--sync-interval <interval>", "nats-server's, for status", SYNC_INTERVAL_UNKNOWN);
   addSettingOptions(start, nodeSettingNames);
-  start.action(async (options: { name: string; data: string; clusterNodes: string }) => {
+  start.action(async (options: NodeStartOptions) => {
     const clusterNodes = options.clusterNodes.split(",").map((name) => name.trim());
     const settings = context.settings(start);
     const { natsUrl } = settings;
     if (natsUrl === undefined) {
       throw new CommandFailed("usage", "node start needs --nats-url or RINGDEX_NATS_URL");
     }
-    const { name, data } = options;
+    const { name, data, syncInterval } = options;
     const node: NodeSettings = {
       ...settings,
       name,
+      syncInterval,
       dataFolder: resolve(data),
       natsUrl,
       clusterNodes,

@@ -7,10 +7,11 @@
  * A value comes back byte for byte: JSON as its source text, unless that has line ends (NDJSON has
  * one record a line), and all that JSON cannot tell exactly as base64.
  */
+import { isUtf8 } from "node:buffer";
 import type { Command } from "commander";
 import { PAGE_ROWS_MAX } from "../../protocol/limits.js";
-import type { Entry, KeysOptions, Outcome, ReadLevel } from "../client/options.js";
-import { ops, type BatchOperation } from "../client/operations.js";
+import { ops, type Ringdex } from "../client/client.js";
+import type { Entry, KeysOptions, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { readOption } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
@@ -18,12 +19,7 @@ import { addStoreOptions, openStore } from "./store-access.js";
 /** Records read at once: with the largest values 32 MiB. */
 const RECORDS_MAX = 128;
 
-export interface ExportStore {
-  keys(options: KeysOptions): AsyncIterable<string>;
-  batch(
-    operations: readonly BatchOperation<Entry<Uint8Array> | undefined>[],
-  ): Promise<readonly Outcome<Entry<Uint8Array> | undefined>[]>;
-}
+export type ExportStore = Pick<Ringdex<unknown>, "keys" | "batch">;
 
 export function registerExportCommand(root: Command, context: CliContext): void {
   const command = root
@@ -85,16 +81,14 @@ export function exportLine(entry: Entry<Uint8Array>): string {
 
 function valueMember({ value, contentType }: Entry<Uint8Array>): string {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
-  const text = contentType === "application/json" || contentType === "text/plain";
   // White space around a value belongs to the value, but would be cut off when read again.
   const isCut = bytes.length === 0 || bytes[0]! <= 0x20 || bytes.at(-1)! <= 0x20;
   const isOneLine = !bytes.includes(0x0a) && !bytes.includes(0x0d);
   if (contentType === "application/json" && isOneLine && !isCut) {
     return `"value":${bytes.toString()}`;
   }
-  const decoded = bytes.toString();
-  if (text && contentType === "text/plain" && Buffer.from(decoded).equals(bytes)) {
-    return `"value":${JSON.stringify(decoded)}`;
+  if (contentType === "text/plain" && isUtf8(bytes)) {
+    return `"value":${JSON.stringify(bytes.toString())}`;
   }
   return `"value_base64":"${bytes.toString("base64")}"`;
 }

@@ -94,7 +94,10 @@ async function valueOf(
     return bytes;
   }
   if (contentType === "application/msgpack") {
-    return parseJson(value, () => `a MessagePack value is typed as JSON; received ${quoted(value)}`);
+    return parseJson(
+      value,
+      () => `a MessagePack value is typed as JSON; received ${quoted(value)}`,
+    );
   }
   if (contentType === "application/json") parseJson(value, () => notJson(key, value));
   return Buffer.from(value);
@@ -252,5 +255,7 @@ function say(
 ): void {
   const { expiresAt, ...members } = result;
   const expires = expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() };
-  context.out(flags.json === true ? `${JSON.stringify({ ...members, ...expires })}\n` : `${line}\n`);
+  context.out(
+    flags.json === true ? `${JSON.stringify({ ...members, ...expires })}\n` : `${line}\n`,
+  );
 }

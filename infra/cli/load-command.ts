@@ -9,7 +9,7 @@ import { KvError } from "../../protocol/errors.js";
 import { systemClock, type Clock } from "../clock.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed, exitOfError } from "./exit-codes.js";
-import { displayOf, rateOf, type LoadDisplay } from "./load-progress.js";
+import { displayOf, rateOf } from "./load-progress.js";
 import { LoadState, type LoadProgress } from "./load-state.js";
 import { load, type LoadFigures, type LoadStore } from "./load.js";
 import type { RecordForm } from "./loaded-record.js";
@@ -43,7 +43,7 @@ export function registerLoadCommand(root: Command, context: CliContext): void {
     .addOption(jsonOption("print the figures as JSON"))
     .addHelpText("after", loadHelp);
   addStoreOptions(command).action(async (file: string, flags: LoadFlags) => {
-    const source = sourceOf(file, context);
+    const source = sourceOf(file, context.stdin);
     const { db: store, url, names } = await openStore(context, command);
     const target = { store, url, storeName: names.store };
     await runLoad({ file, source, flags, target, context, clock: systemClock });
@@ -69,8 +69,9 @@ export interface LoadSource {
   readonly open: (from: Place | undefined) => AsyncIterable<Uint8Array>;
 }
 
-function sourceOf(file: string, context: CliContext): LoadSource {
-  if (file === "-") return { known: undefined, open: () => bytesOf(context.stdin as Readable) };
+/** The file, or stdin for "-". */
+export function sourceOf(file: string, stdin: NodeJS.ReadableStream): LoadSource {
+  if (file === "-") return { known: undefined, open: () => bytesOf(stdin as Readable) };
   let known;
   try {
     const { size: fileBytes, mtimeMs: modifiedMs } = statSync(file);
@@ -131,7 +132,7 @@ export async function runLoad(run: LoadRun): Promise<void> {
     keeper.save();
     throw stoppedError(error, figures, state, context.stopping);
   } finally {
-    endDisplay(display);
+    display.end();
   }
   state?.remove();
   const elapsedMs = clock.elapsedMs() - startMs;
@@ -175,10 +176,6 @@ class Keeper {
     this.state?.write({ place: this.#place, figures: this.figures });
     this.#savedMs = this.clock.elapsedMs();
   }
-}
-
-function endDisplay(display: LoadDisplay): void {
-  display.end();
 }
 
 function resumedLine({ place, figures }: LoadProgress): string {

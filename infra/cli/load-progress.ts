@@ -6,7 +6,6 @@ import type { Clock } from "../clock.js";
 import type { LoadFigures } from "./load.js";
 
 const LINE_EVERY_MS = 5_000;
-const BAR_EVERY_MS = 100;
 
 export interface LoadDisplay {
   /** How far the file has been done, in bytes. */
@@ -87,7 +86,6 @@ class Bar implements LoadDisplay {
       barCompleteChar: "█",
       barIncompleteChar: "░",
       hideCursor: true,
-      throttleTime: BAR_EVERY_MS,
     });
     this.#bar.start(fileBytes, 0, { loaded: figures.loaded, rate: 0 });
   }

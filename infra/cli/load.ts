@@ -152,7 +152,9 @@ class Loading {
 
   #done(chunk: Chunk, refused: ReadonlyMap<number, KvError>): void {
     const { figures, onRejected, onPlace } = this.parts;
-    const fromStore = [...refused].map(([index, error]) => [chunk.lines[index] ?? 0, error] as const);
+    const fromStore = [...refused].map(
+      ([index, error]) => [chunk.lines[index] ?? 0, error] as const,
+    );
     const rejects = [...chunk.rejects, ...fromStore].toSorted(([a], [b]) => a - b);
     for (const [line, error] of rejects) onRejected(line, error);
     figures.loaded += chunk.entries.length - refused.size;

@@ -74,10 +74,11 @@ function exported(
     throw new KvError("bad-request", 'a record has "value" or "value_base64"');
   }
   const value =
-    span === undefined
-      ? bytesOf(base64)
-      : valueFromJson(sliceOf(source, span), contentType);
+    span === undefined ? bytesOf(base64) : valueFromJson(sliceOf(source, span), contentType);
   const own = json("ttl");
+  if (own !== undefined && typeof own !== "string" && typeof own !== "number") {
+    throw new KvError("bad-request", `"ttl" is a duration like "90m"; received ${typeof own}`);
+  }
   const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : String(own);
   if (left === null) return undefined;
   return checked({ key: `${prefix}${key}`, value, contentType, ...ttlMember(left ?? ttl) });

@@ -176,7 +176,9 @@ function registerKeys(root: Command, context: CliContext): void {
     .argument("[prefix]", "only keys that begin so")
     .option("--limit <n>", "keys in all (default: every one)", wholeNumber)
     .addOption(readOption())
-    .addOption(jsonOption("print each key as a line of JSON, exact for keys with control characters"));
+    .addOption(
+      jsonOption("print each key as a line of JSON, exact for keys with control characters"),
+    );
   addStoreOptions(command).action(async (prefix: string | undefined, flags: KeysFlags) => {
     const { db } = await openStore(context, command);
     const { limit, read } = flags;
@@ -200,10 +202,11 @@ function addQueryOptions(command: Command, aboutJson: string): void {
     .addOption(jsonOption(aboutJson));
 }
 
-function queryOptions({ read, scan, partial }: QueryFlags): Pick<
-  FindOptions,
-  "read" | "scan" | "partial"
-> {
+function queryOptions({
+  read,
+  scan,
+  partial,
+}: QueryFlags): Pick<FindOptions, "read" | "scan" | "partial"> {
   return {
     ...(read === undefined ? {} : { read }),
     ...(scan === undefined ? {} : { scan }),

@@ -4,8 +4,7 @@
  */
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
-import { parseRing, type RingTable } from "../../protocol/ring.js";
-import { toRanges } from "../../protocol/ring.js";
+import { parseRing, toRanges, type RingTable } from "../../protocol/ring.js";
 import type { StatusReport } from "../../protocol/status.js";
 import type { CliContext } from "./context.js";
 import { jsonOption } from "./option-values.js";
@@ -119,7 +118,10 @@ export function ringText(ring: RingTable, columns: number | undefined): string {
     node,
     weight,
     zone,
-    ring.shards.filter(({ nodes: [home] }) => home === node).map(({ shard }) => shard).join(" "),
+    ring.shards
+      .filter(({ nodes: [home] }) => home === node)
+      .map(({ shard }) => shard)
+      .join(" "),
   ]);
   return [
     `${lineFor(title, columns)}\n`,

@@ -4,9 +4,10 @@
  * Keys and values are anybody's bytes. What a terminal would obey instead of showing (escape
  * sequences, line ends) is written as JSON writes it. Nothing is cut where no terminal looks, so
  * that `ringdex find … | grep` sees all there is.
+ *
+ * Not cli-table3: it takes the marks of Devanagari, Arabic or Thai for places of their own, so that
+ * columns beside names in these scripts do not line up.
  */
-import Table from "cli-table3";
-
 /** Between two columns. */
 const GAP = "  ";
 /** A column is not made narrower than this, however little room there is. */
@@ -33,32 +34,17 @@ export function renderTable(
     Math.max(...all.map((row) => displayWidth(row[index] ?? ""))),
   );
   const widths = columns === undefined ? natural : fitted(natural, columns);
-  const table = new Table({
-    chars: { ...noLines, middle: GAP },
-    style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
-    colAligns: heads.map(({ isNumber }) => (isNumber === true ? "right" : "left")),
+  const lines = all.map((row) => {
+    const padded = row.map((text, index) => {
+      const width = widths[index] ?? 0;
+      const cut = cutTo(text, width);
+      const pad = " ".repeat(Math.max(width - displayWidth(cut), 0));
+      return heads[index]?.isNumber === true ? pad + cut : cut + pad;
+    });
+    return `${padded.join(GAP).trimEnd()}\n`;
   });
-  for (const row of all) table.push(row.map((text, index) => cutTo(text, widths[index] ?? 0)));
-  const lines = table.toString().split("\n");
-  return lines.map((line) => `${line.trimEnd()}\n`).join("");
+  return lines.join("");
 }
-
-const noLines = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-};
 
 /**
  * Widths that fit: the widest column gives first, so that narrow ones (numbers, states) stay whole.
@@ -72,7 +58,7 @@ export function fitted(natural: readonly number[], columns: number): number[] {
     const widest = Math.max(...widths);
     if (widest <= COLUMN_CHARS_MIN) break;
     const index = widths.lastIndexOf(widest);
-    const next = Math.max(COLUMN_CHARS_MIN, ...widths.filter((width) => width < widest));
+    const next = Math.max(COLUMN_CHARS_MIN, ...widths.filter((_, other) => other !== index));
     // At least one, so that columns of equal width give in turn.
     const cut = Math.max(1, Math.min(excess, widest - next));
     widths[index] = widest - cut;
@@ -123,7 +109,7 @@ export function displayWidth(text: string): number {
 const withoutWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 // East Asian wide and full-width blocks, and pictures.
 const wide =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f200}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
 function characterWidth(character: string): number {
   if (withoutWidth.test(character)) return 0;

@@ -23,7 +23,11 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
     .command("watch")
     .description("print changes as they happen: operation, key, revision, value")
     .argument("[prefix]", "only keys that begin so")
-    .option("--from <when>", "now (default), beginning, a time, or 10m = ten minutes ago", parseFrom)
+    .option(
+      "--from <when>",
+      "now (default), beginning, a time, or 10m = ten minutes ago",
+      parseFrom,
+    )
     .option("--count <n>", "end after so many changes", wholeNumber)
     .addOption(jsonOption("print each change as a line of JSON"));
   addStoreOptions(command).action(async (prefix: string | undefined, flags: WatchFlags) => {

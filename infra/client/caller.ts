@@ -43,12 +43,15 @@ export interface CallerParts {
   /** Of one sending; what is unanswered then is sent again. */
   readonly attemptTimeoutMs: number;
   readonly inFlightMax: number;
+  /** Told of each request that is to be sent again. */
+  readonly onRetry?: ((error: KvError) => void) | undefined;
 }
 
 export class Caller {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly attemptTimeoutMs: number;
+  readonly onRetry: (error: KvError) => void;
   readonly #chance: Chance;
   readonly #timeoutMs: number;
   readonly #gate: Gate;
@@ -58,6 +61,7 @@ export class Caller {
     this.bus = parts.bus;
     this.clock = parts.clock;
     this.attemptTimeoutMs = parts.attemptTimeoutMs;
+    this.onRetry = parts.onRetry ?? (() => undefined);
     this.#chance = parts.chance;
     this.#timeoutMs = parts.timeoutMs;
     this.#gate = new Gate(parts.clock, parts.inFlightMax);
@@ -129,6 +133,7 @@ export class Caller {
         if (this.clock.elapsedMs() + pauseMs >= deadlineMs) {
           throw finalError(error, doubt, isWrite, timeoutMs);
         }
+        this.onRetry(error);
         await this.pause(pauseMs, signal);
       }
     }

@@ -104,7 +104,7 @@ export async function connect<Value = Json>(options: ConnectOptions = {}): Promi
   // Handlers of ours throw nothing that the caller is not told by its own promise.
   const clock = systemClock;
   const bus = new NatsBus(connection, { clock, onFailure: () => undefined });
-  const limits = { timeoutMs, attemptTimeoutMs, inFlightMax };
+  const limits = { timeoutMs, attemptTimeoutMs, inFlightMax, onRetry: options.onRetry };
   const caller = new Caller({ bus, clock, chance: systemChance, ...limits });
   const ring = new RingView(caller, names);
   // A store without a coordinator yet is no reason to fail: single keys do not need the ring.

@@ -79,6 +79,7 @@ export class Many {
     for (;;) {
       const again = await this.#round(pending, inOrder, options);
       if (again.length === 0) return items.map(resultOf);
+      for (const [, error] of again) this.parts.caller.onRetry(error);
       idleCount = again.length < pending.length ? 0 : idleCount + 1;
       pending = again.map(([item]) => item).sort((a, b) => a.index - b.index);
       // Replies that were too large for one message need a smaller request and no pause.

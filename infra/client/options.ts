@@ -39,6 +39,8 @@ export interface ConnectOptions {
   readonly readLevel?: ReadLevel;
   /** How many requests may be under way; more wait. Default IN_FLIGHT_MAX. */
   readonly inFlightMax?: number;
+  /** Called each time a request is to be sent again, with what its last sending came to. */
+  readonly onRetry?: (error: KvError) => void;
   /** Shown in NATS's list of connections. */
   readonly name?: string;
   readonly user?: string;

@@ -43,7 +43,11 @@ export class StreamMaker implements LogMaker {
     try {
       for (const shard of shards) {
         made.push(shard);
-        await createLogStream(this.bus, { ...this.#names(shard), bytesMax, replicas: this.logReplicas });
+        await createLogStream(this.bus, {
+          ...this.#names(shard),
+          bytesMax,
+          replicas: this.logReplicas,
+        });
       }
       return true;
     } catch (error) {

@@ -234,7 +234,7 @@ class Node {
       pid: process.pid,
       version: packageVersion,
       epoch: this.ring.epoch,
-      durability: { sync_interval: "always", log_replicas: LOG_REPLICAS },
+      durability: { sync_interval: this.settings.syncInterval, log_replicas: LOG_REPLICAS },
       replicas: this.#hosts.map((host) => host.report()),
       warnings: this.warnings,
     };
@@ -250,7 +250,11 @@ async function connectAll(settings: NodeSettings, logger: Logger): Promise<Buses
       onFailure: (error) => logger.error("a message could not be handled", { error }),
       onServerError: (error) => logger.error("nats-server says", { error }),
     });
-  const [requests, logs, pulls] = await Promise.all([open("requests"), open("logs"), open("pulls")]);
+  const [requests, logs, pulls] = await Promise.all([
+    open("requests"),
+    open("logs"),
+    open("pulls"),
+  ]);
   requests.onStatus((status) => logger.info("the connection to nats-server changes", { status }));
   return { requests, logs, pulls };
 }

@@ -100,7 +100,15 @@ export class ReplicaHost {
       if (applied === undefined) return await running;
       const { shard: id, logId, nodes } = shard;
       const rank = Math.max(0, nodes.indexOf(node));
-      this.#relay = new Relay({ ...common, shard: id, logId, rank, applied, events, bus: requests });
+      this.#relay = new Relay({
+        ...common,
+        shard: id,
+        logId,
+        rank,
+        applied,
+        events,
+        bus: requests,
+      });
       const relaying = this.#relay.run();
       await Promise.race([running, relaying]);
     } finally {

@@ -15,7 +15,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { natsConf } from "../../protocol/nats-conf.js";
-import { nodeArguments, nodeNames, type Settings } from "../config.js";
+import { nodeArguments, nodeNames, SYNC_INTERVAL_UNKNOWN, type Settings } from "../config.js";
 import {
   compareVersions,
   findNatsServer,
@@ -173,9 +173,11 @@ class Supervisor {
       };
       for (const name of names) {
         const folder = this.paths.node(name);
-        const node = { ...settings, name, dataFolder: folder, natsUrl, store, replicaCount };
-        const args = [...nodeCommand.args, ...nodeArguments({ ...node, clusterNodes: names })];
-        const command = { file: nodeCommand.file, args };
+        // Ours is configured by natsConf(); of another one we know nothing.
+        const syncInterval = settings.natsUrl === undefined ? "always" : SYNC_INTERVAL_UNKNOWN;
+        const own = { name, dataFolder: folder, natsUrl, store, replicaCount, syncInterval };
+        const args = nodeArguments({ ...settings, ...own, clusterNodes: names });
+        const command = { file: nodeCommand.file, args: [...nodeCommand.args, ...args] };
         const onReady = (): void => {
           if (waiting.delete(name)) report(`${name} serves`);
           if (waiting.size === 0) resolve(true);

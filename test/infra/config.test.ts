@@ -88,12 +88,13 @@ describe("settings", () => {
       logLevel,
       logBytesMax,
       eventsBytesMax,
+      syncInterval: "always",
       indexExclude: ["a", "b"],
     });
     expect(args.join(" ")).to.equal(
       "--name n1 --data /d/n1 --nats-url nats://h:1 --store kv --cluster-nodes n1,n2 " +
         "--replicas 2 --log-level info --log-bytes-max 8589934592 " +
-        "--events-bytes-max 1073741824 --index-exclude a,b",
+        "--events-bytes-max 1073741824 --sync-interval always --index-exclude a,b",
     );
   });
 });

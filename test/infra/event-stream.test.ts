@@ -35,7 +35,8 @@ describe("event stream", () => {
   };
   before(async function () {
     this.timeout(30_000);
-    const config = 'jetstream { store_dir: "%FOLDER%/data", max_file_store: 100MB, sync_interval: always }';
+    const config =
+      'jetstream { store_dir: "%FOLDER%/data", max_file_store: 100MB, sync_interval: always }';
     server = await startTestServer({ config });
   });
   beforeEach(async () => {

@@ -12,15 +12,19 @@ import {
   findLeftover,
   startNatsServer,
   stopLeftover,
+  type NatsServer,
 } from "../../infra/nats-server.js";
 import { startTestServer } from "../support/nats-server.js";
 
 describe("nats-server", () => {
   let folder: string;
+  let started: NatsServer[];
   beforeEach(() => {
+    started = [];
     folder = mkdtempSync(join(tmpdir(), "ringdex-server-"));
   });
-  afterEach(() => {
+  afterEach(async () => {
+    for (const server of started) await server.stop("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -40,6 +44,7 @@ describe("nats-server", () => {
   it("serves on a free port when started, and not when stopped", async () => {
     const options = await optionsOf("max_payload: 2MB");
     const server = await startNatsServer({ ...options, storeFolder: join(folder, "js") });
+    started.push(server);
     expect(server.port).to.be.greaterThan(0);
     expect(server.maxPayload).to.equal(2 * 1_024 ** 2);
     expect(await server.stop()).to.deep.equal({ code: 0, signal: null });
@@ -60,6 +65,7 @@ describe("nats-server", () => {
   it("is known as a leftover by its folder, and ended by its id", async () => {
     const options = await optionsOf(`jetstream { store_dir: "${join(folder, "js")}" }`);
     const server = await startNatsServer(options);
+    started.push(server);
     expect(await findLeftover(options.pidFile, join(tmpdir(), "elsewhere"))).to.equal(undefined);
     expect(await findLeftover(options.pidFile, folder)).to.equal(server.pid);
     await stopLeftover(server.pid, folder);

@@ -117,7 +117,7 @@ describe("supervisor", function () {
     expect(existsSync(join(folder, "nodes", "n3"))).to.equal(false);
   });
 
-  it("leaves no node when it is killed, and the next start ends the nats-server left behind", async () => {
+  it("leaves no node when killed, and the next start ends the nats-server it left", async () => {
     const first = up();
     await first.ready();
     const nodes = ["n1", "n2", "n3"].map((name) => pidOf(events(folder, name)[0]));

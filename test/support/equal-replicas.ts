@@ -1,0 +1,40 @@
+/**
+ * Are the replicas of each shard equal? Digests say so, and compare only at equal sequence.
+ */
+import type { ReplicaReport, StatusReport } from "../../protocol/status.js";
+import type { Cluster } from "./cluster.js";
+import { until } from "./until.js";
+
+const LIMIT_MS = 30_000;
+
+/**
+ * Waits until all replicas serve and those of each shard have been seen at one sequence; rejects
+ * as soon as two have different digests there. Resolves with the status that showed it.
+ */
+export async function equalReplicas(cluster: Cluster): Promise<StatusReport> {
+  await cluster.settled(LIMIT_MS);
+  let status = await cluster.status();
+  const areSeen = async (): Promise<boolean> => {
+    status = await cluster.status();
+    const shards = new Set(status.replicas.map(({ shard }) => shard));
+    return [...shards].every((wanted) =>
+      atOneSequence(status.replicas.filter(({ shard }) => shard === wanted)),
+    );
+  };
+  await until(areSeen, LIMIT_MS, "replicas at one sequence");
+  return status;
+}
+
+/** False if they are not at one sequence. */
+function atOneSequence(replicas: readonly ReplicaReport[]): boolean {
+  const [first, ...others] = replicas;
+  if (first === undefined || others.length === 0) return false;
+  if (others.some(({ digest }) => digest.sequence !== first.digest.sequence)) return false;
+  for (const { digest, shard, node } of others) {
+    const { records, index } = first.digest;
+    if (digest.records === records && digest.index === index) continue;
+    const [one, other] = [JSON.stringify(first.digest), JSON.stringify(digest)];
+    throw new Error(`${shard} differs: ${first.node} has ${one}, ${node} has ${other}`);
+  }
+  return true;
+}
