@@ -85,7 +85,7 @@ export class EventStream implements Events {
         return objectIn(answer, "config");
       } catch (error) {
         if (!(error instanceof JetstreamError)) throw error;
-        if (error.errorCode === errorCodes.streamNameInUse) return await this.#existing();
+        if (error.errorCode === errorCodes.streamNameInUse) return this.#existing();
         if (error instanceof InsufficientStorage && bytesMax / 2 >= BYTES_MIN) {
           bytesMax = Math.floor(bytesMax / 2);
           warn?.(`no room for the events stream, trying ${bytesMax} bytes`, error);
@@ -104,7 +104,7 @@ export class EventStream implements Events {
     const subjects = Array.isArray(config.subjects) ? (config.subjects as unknown[]) : [];
     const missing = this.#subjects.filter((subject) => !subjects.includes(subject));
     if (missing.length === 0) return config;
-    const text = `the stream ${this.#stream} was made by something else: it lacks ${missing.join()}`;
+    const text = `the stream ${this.#stream} was made by something else, it lacks ${missing.join()}`;
     throw new KvError("unavailable", text);
   }
 

@@ -65,7 +65,7 @@ export interface EventWriter {
   close(): void;
 }
 
-/** All that ask the server reject with KvError `unavailable` or `in-doubt` if it does not answer. */
+/** What asks the server rejects with KvError `unavailable` or `in-doubt` if it does not answer. */
 export interface Events {
   /**
    * Makes the stream if there is none. Before anything else, and again if it may have gone.

@@ -25,6 +25,7 @@ import {
   type Names,
   type SingleKeyVerb,
 } from "../../protocol/subjects.js";
+import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import type { ServiceCounters } from "../service.js";
 import type { BatchRunner } from "./batch-split.js";
@@ -49,7 +50,11 @@ export class Coordinator {
   #subscriptions: Subscription[] = [];
   #underWay = 0;
 
-  constructor(private readonly parts: CoordinatorParts) {}
+  readonly #answers: Answers;
+
+  constructor(private readonly parts: CoordinatorParts) {
+    this.#answers = new Answers(parts.names, parts.bus, parts.logger);
+  }
 
   start(): void {
     const { names, bus } = this.parts;
@@ -72,14 +77,13 @@ export class Coordinator {
   }
 
   #take(message: Message): void {
-    const { names, bus, counters, clock, logger } = this.parts;
+    const { names, counters, clock, logger } = this.parts;
     const address = names.parseVerbSubject(message.subject);
     const verb = address?.verb ?? "unknown";
     const startedAt = clock.elapsedMs();
     const answer = (reply: Reply, error?: KvError): void => {
       counters.count(verb, clock.elapsedMs() - startedAt, error);
-      if (message.reply === undefined) return;
-      bus.publish(message.reply, reply.body, { headers: reply.headers });
+      this.#answers.send(message, reply, (tooLarge) => errorReply(tooLarge, verb));
     };
     const refuse = (cause: unknown): void => {
       const error = asKvError(cause, logger);

@@ -11,43 +11,20 @@
  * fallen silent another takes over. The stream itself refuses all but the one that began last, so
  * two that take themselves for active publish nothing twice.
  */
-import type { Applied } from "../shard/applied.js";
-import type { Bus, Message } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
-import type { Events } from "../../infra/events.js";
-import type { Log } from "../../infra/log.js";
-import type { Logger } from "../../infra/logger.js";
-import type { Store } from "../../infra/store.js";
+import type { Message } from "../../infra/bus.js";
+import { sleep } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
-import type { LogId, NodeName, Sequence, ShardId } from "../../protocol/ids.js";
+import type { Sequence } from "../../protocol/ids.js";
 import { RELAY_BEHIND_MAX } from "../../protocol/limits.js";
-import type { Names } from "../../protocol/subjects.js";
 import { DurablePlace } from "./durable-place.js";
 import { ALIVE_MS, Lease } from "./lease.js";
 import { readMarker } from "./relay-core.js";
-import { Turn } from "./turn.js";
+import { Turn, type RelayParts } from "./turn.js";
 
 /** How often the last marker is looked at. */
 const LOOK_MS = 10_000;
 /** The same while the stream does not answer. */
 const LOOK_AGAIN_MS = 1_000;
-
-export interface RelayParts {
-  readonly names: Names;
-  readonly shard: ShardId;
-  readonly logId: LogId;
-  readonly node: NodeName;
-  /** Of this node among the shard's: 0 = its home. */
-  readonly rank: number;
-  readonly log: Log;
-  readonly store: Store;
-  readonly applied: Applied;
-  readonly events: Events;
-  readonly bus: Bus;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
-}
 
 export interface RelayStatus {
   readonly active: boolean;

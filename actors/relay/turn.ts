@@ -11,15 +11,21 @@
  * Whatever goes wrong (a refusal, an answer that does not come, a connection that goes) ends the
  * turn: run() rejects with KvError. What is then under way may land; the next turn finds it.
  */
-import type { Delivery, LogConsumer, LogMessage } from "../../infra/log.js";
-import type { EventWriter, Fence } from "../../infra/events.js";
+import type { Bus } from "../../infra/bus.js";
+import type { Chance, Clock } from "../../infra/clock.js";
+import type { Delivery, Log, LogConsumer, LogMessage } from "../../infra/log.js";
+import type { Logger } from "../../infra/logger.js";
+import type { Store } from "../../infra/store.js";
+import type { Events, EventWriter, Fence } from "../../infra/events.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
 import { decodeEntry, isEntry, type Entry, type EntryRefusal } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
-import type { LogId, Sequence } from "../../protocol/ids.js";
+import type { LogId, NodeName, Sequence, ShardId } from "../../protocol/ids.js";
 import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/outcome-row.js";
 import { outcomeKey } from "../../protocol/store-keys.js";
+import type { Names } from "../../protocol/subjects.js";
+import type { Applied } from "../shard/applied.js";
 import {
   changesOf,
   eventOf,
@@ -29,7 +35,6 @@ import {
   resetOf,
   type Change,
 } from "./relay-core.js";
-import type { RelayParts } from "./relay.js";
 
 /** A marker is written this often while there is something new, */
 const MARKER_MS = 1_000;
@@ -41,6 +46,24 @@ const KEEP_CHECK_MS = 5_000;
 const GROUP_ENTRIES_MAX = 64;
 /** How long one wait for the applier lasts before other things are looked at. */
 const APPLIED_WAIT_MS = 500;
+
+/** What a relay and its turns work with. */
+export interface RelayParts {
+  readonly names: Names;
+  readonly shard: ShardId;
+  readonly logId: LogId;
+  readonly node: NodeName;
+  /** Of this node among the shard's: 0 = its home. */
+  readonly rank: number;
+  readonly log: Log;
+  readonly store: Store;
+  readonly applied: Applied;
+  readonly events: Events;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly logger: Logger;
+}
 
 export class Turn {
   readonly #writer: EventWriter;

@@ -48,6 +48,12 @@ interface Waiter<Value> {
   readonly timer: Timer;
 }
 
+/** Waits for the batch in flight. */
+interface Opener {
+  readonly open: () => void;
+  readonly reject: (error: KvError) => void;
+}
+
 export class Applied {
   sequence = 0 as Sequence;
   logTime = 0 as TimeMs;
@@ -55,9 +61,10 @@ export class Applied {
   epoch = 0 as Epoch;
   readonly #sequenceWaiters: Waiter<Sequence>[] = [];
   readonly #revisionWaiters = new Map<Position, Waiter<Revision>[]>();
-  readonly #openers: (() => void)[] = [];
+  readonly #openers: Opener[] = [];
   #batchInFlight = false;
   #viewCount = 0;
+  #ended: KvError | undefined;
 
   constructor(
     readonly ownership: Ownership,
@@ -84,9 +91,19 @@ export class Applied {
     this.#batchInFlight = false;
     this.sequence = sequence;
     this.logTime = logTime;
-    for (const open of this.#openers.splice(0)) open();
+    for (const { open } of this.#openers.splice(0)) open();
     this.#wakeSequences();
     this.#wakeRevisions();
+  }
+
+  /** Nothing more will be applied: whoever waits, now or later, is told `error`. */
+  end(error: KvError): void {
+    this.#ended = error;
+    for (const { reject } of this.#openers.splice(0)) reject(error);
+    for (const waiter of this.#sequenceWaiters.splice(0)) refuse(waiter, error);
+    for (const waiters of this.#revisionWaiters.values()) {
+      for (const waiter of waiters.splice(0)) refuse(waiter, error);
+    }
   }
 
   /** Resolves when everything up to `sequence` is applied; `unavailable` after `timeoutMs`. */
@@ -118,8 +135,9 @@ export class Applied {
           reject(error);
         }
       };
-      if (this.#batchInFlight) this.#openers.push(task);
-      else task();
+      if (!this.#batchInFlight) task();
+      else if (this.#ended !== undefined) reject(this.#ended);
+      else this.#openers.push({ open: task, reject });
     });
   }
 
@@ -169,6 +187,7 @@ export class Applied {
     timeoutMs: number,
     describe: () => string,
   ): Promise<void> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => {
       const timer = this.clock.after(timeoutMs, () => {
         waiters.splice(waiters.indexOf(waiter), 1);
@@ -189,6 +208,11 @@ export class Applied {
       if (waiters.length === 0) this.#revisionWaiters.delete(position);
     }
   }
+}
+
+function refuse({ timer, reject }: Waiter<number>, error: KvError): void {
+  timer.cancel();
+  reject(error);
 }
 
 function wake<Value extends number>(waiters: Waiter<Value>[], reached: Value): void {

@@ -164,7 +164,7 @@ export class Applier {
   }
 
   async #applyGroup(plan: Plan): Promise<number> {
-    const decision = this.#core.decide(plan, await this.#read(plan));
+    const decision = this.#core.decide(plan, await readRows(this.store, plan));
     await this.#write(decision.writes, this.#syncIsDue(), () => {
       decision.publish();
       this.applied.batchWritten(decision.sequence, decision.logTime);
@@ -175,19 +175,6 @@ export class Applier {
       this.onResult(result);
     }
     return decision.results.length;
-  }
-
-  async #read(plan: Plan): Promise<Rows> {
-    const due =
-      plan.duePositions.length === 0
-        ? undefined
-        : await readDue(this.store, plan.duePositions, plan.dueAt);
-    const keys = [...plan.recordKeys.values(), ...plan.outcomeSequences.map(outcomeKey)];
-    const rows = keys.length === 0 ? [] : await this.store.getMany(keys);
-    const count = plan.recordKeys.size;
-    const decoded = decodeRows(plan, rows.slice(0, count), rows.slice(count));
-    for (const [key, record] of due?.records ?? []) decoded.records.set(key, record);
-    return { ...decoded, due };
   }
 
   /** Makes what was written durable, by writing something: an empty batch is not synced. */
@@ -295,6 +282,20 @@ export class Applier {
       reason,
     });
   }
+}
+
+/** What the plan's entries need to know of the store. */
+export async function readRows(store: Store, plan: Plan): Promise<Rows> {
+  const due =
+    plan.duePositions.length === 0
+      ? undefined
+      : await readDue(store, plan.duePositions, plan.dueAt);
+  const keys = [...plan.recordKeys.values(), ...plan.outcomeSequences.map(outcomeKey)];
+  const rows = keys.length === 0 ? [] : await store.getMany(keys);
+  const count = plan.recordKeys.size;
+  const decoded = decodeRows(plan, rows.slice(0, count), rows.slice(count));
+  for (const [key, record] of due?.records ?? []) decoded.records.set(key, record);
+  return { ...decoded, due };
 }
 
 function trimmed(sequence: Sequence, first: Sequence): ReplicaStopped {

@@ -8,12 +8,18 @@
  * A key that is not in the position of its subject (keys with a tag), or whose position this shard
  * does not own, is forwarded; the one who asked never sees it (rule M4).
  */
-import type { Bus, Message } from "../../infra/bus.js";
+import type { Message } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { HOPS_MAX } from "../../protocol/limits.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";
-import { packedReply, subjectReply, type Result } from "../../protocol/reply.js";
+import {
+  errorReply,
+  packedReply,
+  subjectReply,
+  type Reply,
+  type Result,
+} from "../../protocol/reply.js";
 import {
   parsePackedRequest,
   parseSubjectRequest,
@@ -21,6 +27,7 @@ import {
   type Request,
 } from "../../protocol/request.js";
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import type { Ownership } from "./ownership.js";
 import type { Proposer } from "./proposer.js";
@@ -29,7 +36,7 @@ import type { Reader } from "./reader.js";
 export class Border {
   constructor(
     private readonly names: Names,
-    private readonly bus: Bus,
+    private readonly answers: Answers,
     private readonly ownership: Ownership,
     private readonly proposer: Proposer,
     private readonly reader: Reader,
@@ -50,12 +57,12 @@ export class Border {
           ? parsePackedRequest(verb, message.data, positionCount)
           : parseSubjectRequest(verb, key, message.data, message.headers, positionCount);
       this.take(request, (result) => {
-        if (key === undefined) this.#reply(message, packedReply(result));
+        if (key === undefined) this.#replyPacked(message, result);
         else this.#replyToSubject(message, verb, request, result);
       });
     } catch (error) {
       const refused: Result = { kind: "refused", error: asKvError(error, this.logger) };
-      if (key === undefined) this.#reply(message, packedReply(refused));
+      if (key === undefined) this.#replyPacked(message, refused);
       else this.#replyToSubject(message, verb, undefined, refused);
     }
   }
@@ -112,25 +119,22 @@ export class Border {
     if (message.reply === undefined) return;
     const accept = request?.kind === "get" ? request.accept : undefined;
     const returnPrevious = request?.kind === "write" && request.operation.returnPrevious;
-    const { headers, body } = subjectReply(verb, result, { accept, returnPrevious });
-    this.#reply(message, body, headers);
+    const reply = subjectReply(verb, result, { accept, returnPrevious });
+    this.answers.send(message, reply, (error) => errorReply(error, verb));
   }
 
   #answerUnknown(message: Message): void {
     const error = new KvError("unsupported", `nothing answers on ${message.subject}`);
-    const { headers, body } = subjectReply("unknown", { kind: "refused", error });
-    this.#reply(message, body, headers);
+    this.answers.send(message, errorReply(error), errorReply);
   }
 
-  #reply(
-    { reply }: Message,
-    body: Uint8Array,
-    headers?: readonly (readonly [string, string])[],
-  ): void {
-    if (reply === undefined) return;
-    const options = headers === undefined || headers.length === 0 ? undefined : { headers };
-    this.bus.publish(reply, body, options);
+  #replyPacked(message: Message, result: Result): void {
+    this.answers.send(message, packed(result), (error) => packed({ kind: "refused", error }));
   }
+}
+
+function packed(result: Result): Reply {
+  return { headers: [], body: packedReply(result) };
 }
 
 export function resultOf(operation: Operation, outcome: Outcome | undefined): Result {

@@ -100,13 +100,16 @@ export class Reader {
     }
   }
 
-  #mustWait({ request: { level, position, minRevision = 0 } }: PendingGet): boolean {
-    return level === "session" && this.applied.table.revision(position) < minRevision;
+  #mustWait({ request }: PendingGet): boolean {
+    const { level, position, minRevision } = request;
+    if (level !== "session" || minRevision === undefined) return false;
+    return this.applied.table.revision(position) < minRevision;
   }
 
   async #answerSession(get: PendingGet): Promise<void> {
-    const { position, minRevision = 0 as Revision } = get.request;
-    const waited = this.applied.reachedRevision(position, minRevision, SESSION_WAIT_MS);
+    const { position, minRevision } = get.request;
+    const wanted = minRevision ?? (0 as Revision);
+    const waited = this.applied.reachedRevision(position, wanted, SESSION_WAIT_MS);
     const error = await refusalOf(waited);
     if (error !== undefined) settleAll([get], error);
     else await this.#read([get]);

@@ -28,9 +28,10 @@ import {
   TICK_QUIET_MS,
 } from "../../protocol/limits.js";
 import type { ReplicaPhase } from "../../protocol/replica-phase.js";
-import { packedBatchReply, type Result } from "../../protocol/reply.js";
+import { packedBatchReply, type Reply, type Result } from "../../protocol/reply.js";
 import { parsePackedBatch, type Request } from "../../protocol/request.js";
 import type { Names } from "../../protocol/subjects.js";
+import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { Applied } from "./applied.js";
 import { Applier } from "./applier.js";
@@ -267,6 +268,7 @@ class Loops {
   readonly reader: Reader;
   readonly query: Query;
   readonly border: Border;
+  readonly #answers: Answers;
   #batchesUnderWay = 0;
 
   constructor(
@@ -306,9 +308,10 @@ class Loops {
       clock,
       logger,
     });
+    this.#answers = new Answers(names, bus, logger);
     this.border = new Border(
       names,
-      bus,
+      this.#answers,
       state.ownership,
       this.proposer,
       this.reader,
@@ -345,7 +348,8 @@ class Loops {
   }
 
   #reply(message: Message, bytes: Uint8Array): void {
-    if (message.reply !== undefined) this.parts.bus.publish(message.reply, bytes);
+    const packed = (body: Uint8Array): Reply => ({ headers: [], body });
+    this.#answers.send(message, packed(bytes), (error) => packed(packedBatchReply(error)));
   }
 
   #basis(): { sequence: Sequence; chain: bigint } {
@@ -389,6 +393,7 @@ class Loops {
   close(): void {
     const error = new KvError("unavailable", "the replica ended; send it again");
     this.applier.stop();
+    this.applied.end(error);
     this.proposer.close(error);
     this.reader.close();
     this.query.close();

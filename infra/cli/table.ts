@@ -108,8 +108,11 @@ export function displayWidth(text: string): number {
 
 const withoutWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 // East Asian wide and full-width blocks, and pictures.
-const wide =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f200}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
+const wide = new RegExp(
+  "^[\\u1100-\\u115f\\u2e80-\\u303e\\u3041-\\ua4cf\\uac00-\\ud7a3\\uf900-\\ufaff" +
+    "\\ufe30-\\ufe6f\\uff00-\\uff60\\uffe0-\\uffe6\\u{1f200}-\\u{1faff}\\u{20000}-\\u{3fffd}]$",
+  "u",
+);
 
 function characterWidth(character: string): number {
   if (withoutWidth.test(character)) return 0;

@@ -38,8 +38,9 @@ describe("time to live in a cluster", function () {
       expect(await db.find({ ttl: "short" }, { read: "stale" }).toArray()).to.deep.equal([]);
       expect(await db.get("ttl.short.0", { read: "stale" })).to.equal(undefined);
     }
-    const left = await db.find({ ttl: { $exists: true } }, { order: ["ttl"] }).toArray();
-    expect(left.map(({ key }) => key)).to.deep.equal(["ttl.long", "ttl.never", "ttl.touched"]);
+    const left = await db.find({ ttl: { $exists: true } }).toArray();
+    const keysLeft = left.map(({ key }) => key);
+    expect(keysLeft).to.have.members(["ttl.long", "ttl.never", "ttl.touched"]);
     expect((await db.set("ttl.short.0", 1, { ifAbsent: true })).created).to.equal(true);
     await db.del("ttl.short.0");
 

@@ -58,7 +58,7 @@ export function eventsContract(connect: () => Promise<Events>): void {
     expect(await events.state()).to.include({ first: 1, last: 3 });
   });
 
-  it("refuses whoever does not know the last marker, and all that follows from that writer", async () => {
+  it("refuses whoever does not know the last marker, and all that follows from there", async () => {
     const first = writer();
     first.publish(message(marker), fence(0));
     const begun = await first.flushed();

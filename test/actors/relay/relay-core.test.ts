@@ -35,7 +35,7 @@ const set = (key: string): Wanted => ({
 });
 
 describe("changes of an entry", () => {
-  it("takes a set's value from the entry, and a patch's, increment's and touch's from the row", () => {
+  it("takes a set's value from the entry, and what a patch or increment left from the row", () => {
     const left = { contentType: "application/msgpack", value: Buffer.from([1]) } as const;
     const entry = entryOf(set("a"), { verb: "incr", key: "a", path: "n", by: 1, ttl: "keep" });
     const outcomes = [done("set", 0, 1), { ...done("incr", 0, 2, logTime), result: left }];

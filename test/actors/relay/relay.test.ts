@@ -11,6 +11,7 @@ import { EventConsumer, type Rebuilt } from "../../support/event-consumer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork, type MemoryBus } from "../../support/memory-bus.js";
 import { MemoryEventStream, type MemoryEvents } from "../../support/memory-events.js";
+import { Disk, type StoreCall } from "../../support/memory-store.js";
 import { MemoryStream, type MemoryLog } from "../../support/memory-log.js";
 import { EntryWriter, names, RelayReplica, type Wanted } from "../../support/relay-shard.js";
 
@@ -28,6 +29,8 @@ class Shard {
   readonly network: MemoryNetwork;
   readonly entries = new EntryWriter();
   readonly nodes: Node[] = [];
+  /** What a node's disk waits for. */
+  pause: (node: string, call: StoreCall) => Promise<void> = () => Promise.resolve();
 
   constructor(isDurable = true, id = "00000000000000a1") {
     this.stream = new MemoryStream({ clock: this.clock, id });
@@ -46,7 +49,8 @@ class Shard {
         events: this.events.connect(),
         bus: this.network.connect(node),
       };
-      const replica = new RelayReplica({ node, rank, clock, ...parts });
+      const store = new Disk((call) => this.pause(node, call)).open();
+      const replica = new RelayReplica({ node, rank, clock, store, ...parts });
       this.nodes.push({ replica, ...parts });
       await replica.start();
     }
@@ -73,6 +77,11 @@ class Shard {
       const marker = this.events.lastOn(names.relayMarker(this.stream.shard));
       return marker !== undefined && (readMarker(marker)?.sequence ?? 0) >= last;
     }, limitMs);
+  }
+
+  lastMarker(): ReturnType<typeof readMarker> {
+    const stored = this.events.lastOn(names.relayMarker(this.stream.shard));
+    return stored && readMarker(stored);
   }
 
   consume(): EventConsumer {
@@ -161,7 +170,7 @@ describe("relay", () => {
     await shard.compare();
   });
 
-  it("goes on at another replica when it falls silent, and what it sends late is refused", async () => {
+  it("goes on at another replica when it falls silent; what it sends late is refused", async () => {
     const [home, other] = await shard.add(2);
     shard.set("a");
     await shard.published();
@@ -193,6 +202,47 @@ describe("relay", () => {
     await shard.published();
     expect(shard.consume().eventCount).to.equal(6);
     await shard.compare();
+  });
+
+  it("leaves that out when a relay between them wrote no more than its first marker", async () => {
+    const [home, second] = await shard.add(3);
+    await shard.published();
+    for (const key of ["a", "b", "c", "d", "e", "f"]) shard.set(key);
+    await shard.clock.runUntil(() => shard.consume().eventCount >= 3);
+    cut(home);
+    await shard.clock.runUntil(() => shard.lastMarker()?.node === "n2");
+    cut(second);
+    await shard.published();
+    expect(shard.lastMarker()?.node).to.equal("n3");
+    expect(shard.consume().eventCount).to.equal(6);
+  });
+
+  it("leaves that out when a relay between them came to its end on the way", async () => {
+    let isHeld = false;
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    shard.pause = async (node, call) => {
+      if (!isHeld || node !== "n2" || call !== "write") return;
+      if ((shard.nodes[1]?.replica.applied.sequence ?? 0) >= 5) await held;
+    };
+    const [home, second] = await shard.add(3);
+    await shard.published();
+    isHeld = true;
+    for (const key of ["a", "b", "c"]) shard.set(key);
+    await shard.clock.runUntil(() => second?.replica.applied.sequence === 5);
+    for (const key of ["d", "e", "f"]) shard.set(key);
+    await shard.clock.runUntil(() => shard.consume().eventCount === 6);
+    expect(shard.lastMarker()?.sequence).to.equal(2);
+    cut(home);
+    await shard.clock.runUntil(() => shard.lastMarker()?.sequence === 5);
+    expect(shard.lastMarker()?.node).to.equal("n2");
+    cut(second);
+    await shard.published();
+    expect(shard.lastMarker()?.node).to.equal("n3");
+    expect(shard.consume().eventCount).to.equal(6);
+    release();
   });
 
   it("resets a position of which a message was lost while later ones landed", async () => {
@@ -367,6 +417,11 @@ describe("relay", () => {
     );
   }).timeout(60_000);
 });
+
+function cut(node: Node | undefined): void {
+  node?.events.disconnect();
+  node?.bus.disconnect();
+}
 
 /** Random entries, and relays that are stopped, cut off and paused meanwhile. */
 async function playWithFaults(shard: Shard, seed: number): Promise<void> {
