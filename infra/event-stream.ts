@@ -104,7 +104,7 @@ export class EventStream implements Events {
     const subjects = Array.isArray(config.subjects) ? (config.subjects as unknown[]) : [];
     const missing = this.#subjects.filter((subject) => !subjects.includes(subject));
     if (missing.length === 0) return config;
-    const text = `the stream ${this.#stream} was made by something else, it lacks ${missing.join()}`;
+    const text = `the stream ${this.#stream} is not ours, it lacks ${missing.join()}`;
     throw new KvError("unavailable", text);
   }
 

@@ -93,8 +93,8 @@ const descriptionMax = 200;
 export function shortened(error: KvError): KvError {
   if (Buffer.byteLength(errorMember(error)) <= errorBytesMax) return error;
   const { kind, message, details, retryable } = error;
-  const { index, limit, size, revision, field } = details;
-  const known = { index, limit, size, revision, field };
+  const { index, limit, max, received, size, revision, field } = details;
+  const known = { index, limit, max, received, size, revision, field };
   const cut = (units: number): string =>
     `${message.slice(0, units).replace(/\p{Surrogate}/gu, "")}…`;
   const options = { cause: error, retryable };

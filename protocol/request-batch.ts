@@ -27,9 +27,9 @@ export function assembleBatch(
   draftAt: (index: number) => Draft,
 ): BatchRequest {
   if (count > BATCH_OPERATIONS_MAX) {
-    const limit = BATCH_OPERATIONS_MAX;
-    const text = `a batch has at most ${limit} operations; received ${count}`;
-    throw new KvError("limit-exceeded", text, { limit, size: count });
+    const max = BATCH_OPERATIONS_MAX;
+    const text = `a batch has at most ${max} operations; received ${count}`;
+    throw new KvError("limit-exceeded", text, { limit: "batch_operations", max, received: count });
   }
   const requests: (Request | RefusedRequest)[] = [];
   for (let index = 0; index < count; index++) {

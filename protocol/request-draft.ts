@@ -234,9 +234,9 @@ function checkPath(path: string): void {
   }
   const size = Buffer.byteLength(path);
   if (size <= PATH_BYTES_MAX) return;
-  const limit = PATH_BYTES_MAX;
-  const text = `"path" has at most ${limit} bytes; received ${size}: ${quote(path)}`;
-  throw new KvError("limit-exceeded", text, { limit, size });
+  const max = PATH_BYTES_MAX;
+  const text = `"path" has at most ${max} bytes; received ${size}: ${quote(path)}`;
+  throw new KvError("limit-exceeded", text, { limit: "path_bytes", max, received: size });
 }
 
 /** The value of a keyless set in another form than JSON: the counterpart of how replies tell it. */

@@ -48,6 +48,8 @@ export class Applier {
    * been written without `sync`. */
   durable = 0 as Sequence;
   appliedAtMs: number;
+  /** The log's past has been compared with what was applied here: nothing is served before. */
+  hasCompared = false;
 
   constructor(
     private readonly log: Log,
@@ -71,8 +73,10 @@ export class Applier {
       while (!this.#stopped) {
         const delivery = await this.#next();
         if (delivery === undefined) continue;
-        if (delivery.kind === "resumed") await this.#compareLog();
-        else await this.#applyAll(delivery.messages);
+        if (delivery.kind === "resumed") {
+          await this.#compareLog();
+          this.hasCompared = true;
+        } else await this.#applyAll(delivery.messages);
       }
     } finally {
       this.stop();

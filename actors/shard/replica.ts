@@ -199,7 +199,9 @@ export class Replica {
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.sequence;
         const hasBegun = loops.state.hasBegun && loops.applied.sequence > 0;
-        if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && hasBegun) {
+        // A log that lost entries may show no lag at all: what it holds is compared first.
+        const isReady = hasBegun && loops.applier.hasCompared;
+        if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
           this.#startServing(loops);
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
           logger.info("the replica lags and stops serving", { shard: log.shard, lag });

@@ -35,7 +35,7 @@ export function ttlText(text: string): string {
     parseTtl(text);
     return text;
   } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? `It is wrong: ${error.message}.` : "");
+    throw new InvalidArgumentError(error instanceof Error ? `${error.message}.` : "");
   }
 }
 

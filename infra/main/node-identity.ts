@@ -1,9 +1,11 @@
 /**
  * A node keeps its name and store in its data folder and refuses others: two nodes on one folder,
- * or a folder moved to another cluster, would mix stores of different logs.
+ * or a folder moved to another cluster, would mix stores of different logs. For the same reason it
+ * refuses a ring to which none of its stores belongs.
  */
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { RingShard, RingTable } from "../../protocol/ring.js";
 
 /** Layout of a node's folder. */
 export const NODE_FORMAT = 1;
@@ -38,6 +40,39 @@ export async function claimFolder(folder: string, name: string, store: string): 
     const text = `${folder} belongs to node ${found.name} of store ${found.store}`;
     throw new NodeRefused(`${text}, not to ${name} of ${store}: give another --data`);
   }
+}
+
+/** The folder of a shard's store: a store belongs to one log. */
+export function storeFolder(folder: string, shard: RingShard): string {
+  return join(storesFolder(folder), storeName(shard));
+}
+
+/**
+ * Throws NodeRefused if the folder has stores and the ring (undefined = there is none) knows none
+ * of them. Then JetStream's folder is gone or it is another server: a new ring, or that one, would
+ * serve an empty store in place of the data that lie here.
+ */
+export async function refuseOtherRing(folder: string, ring: RingTable | undefined): Promise<void> {
+  const stores = await readdir(storesFolder(folder)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  const known = new Set(ring?.shards.map(storeName));
+  if (stores.length === 0 || stores.some((name) => known.has(name))) return;
+  throw new NodeRefused(
+    `nats-server has ${ring === undefined ? "no ring" : "another ring"}, but ${folder} has the ` +
+      `stores ${stores.toSorted().join(", ")}, which still hold their data: JetStream's folder was ` +
+      `removed or replaced, or this is another server. Put the folder back, or start on another ` +
+      `data folder`,
+  );
+}
+
+function storesFolder(folder: string): string {
+  return join(folder, "stores");
+}
+
+function storeName({ shard, logId }: Pick<RingShard, "shard" | "logId">): string {
+  return `${shard}-${logId}`;
 }
 
 async function readIdentity(file: string): Promise<Identity | undefined> {

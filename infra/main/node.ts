@@ -30,7 +30,7 @@ import { connectBus, type NatsBus } from "../nats-bus.js";
 import { packageVersion } from "../package-version.js";
 import { RingBucket } from "../ring-bucket.js";
 import { StreamMaker } from "./log-maker.js";
-import { claimFolder, NodeRefused } from "./node-identity.js";
+import { claimFolder, NodeRefused, refuseOtherRing, storeFolder } from "./node-identity.js";
 import { EXIT_REFUSED } from "./node-process.js";
 import { ReplicaHost } from "./replica-host.js";
 import { checkServer } from "./server-check.js";
@@ -154,7 +154,7 @@ class Node {
         shard,
         epoch: ring.epoch,
         positionCount: ring.positionCount,
-        folder: join(this.settings.dataFolder, "stores", `${shard.shard}-${shard.logId}`),
+        folder: storeFolder(this.settings.dataFolder, shard),
         requests,
         logs,
         pulls,
@@ -273,6 +273,8 @@ async function findRing(
     clock: systemClock,
     onFailure: (error) => logger.error("watching the ring failed", { error }),
   });
+  const found = await bucket.read();
+  await refuseOtherRing(settings.dataFolder, found && decodeRing(found.value));
   const maker = new StreamMaker(names, logs, LOG_REPLICAS, logger);
   const keeper = new RingKeeper(bucket, maker, systemClock, systemChance, logger);
   const nodes = settings.clusterNodes.map(checkNodeName);

@@ -95,6 +95,7 @@ export class ReplicaHost {
     this.#replica = replica;
     const running = replica.run();
     const looking = this.#look(replica, log);
+    let relaying: Promise<void> = Promise.resolve();
     try {
       const applied = await replica.loaded();
       if (applied === undefined) return await running;
@@ -109,12 +110,13 @@ export class ReplicaHost {
         events,
         bus: requests,
       });
-      const relaying = this.#relay.run();
+      relaying = this.#relay.run();
       await Promise.race([running, relaying]);
     } finally {
       this.#relay?.stop();
       await replica.close();
-      await Promise.allSettled([running, looking]);
+      // All that read the store have ended before it is closed.
+      await Promise.allSettled([running, looking, relaying]);
       this.#relay = undefined;
       await store.close();
     }

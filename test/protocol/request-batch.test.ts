@@ -108,6 +108,8 @@ describe("a JSON batch", () => {
     const error = errorOf(() => batch(ops(1_001)));
     expect(error.kind).to.equal("limit-exceeded");
     expect(error.message).to.match(/1000.*1001/);
+    const details = { limit: "batch_operations", max: 1_000, received: 1_001 };
+    expect(error.details).to.deep.equal(details);
   });
 
   it("refuses keys whose outcomes would not fit a reply, before anything is done", () => {

@@ -80,8 +80,8 @@ export function del(key: string, options: Omit<Options, "ttl"> = {}): Operation 
   return operation({ verb: "del", key, ...options });
 }
 
-export function check(key: string, ifRevision: number, options: Options = {}): Operation {
-  return operation({ verb: "check", key, request: options.request ?? undefined!, ifRevision });
+export function check(key: string, ifRevision: number): Operation {
+  return operation({ verb: "check", key, ifRevision });
 }
 
 export function genesisOf(changes: Partial<Genesis> = {}): Genesis {

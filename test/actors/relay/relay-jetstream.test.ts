@@ -96,7 +96,7 @@ describe("relay over JetStream", function () {
     expect(failures).to.deep.equal([]);
   });
 
-  it("hands over between relays and outlives the server's death, each change told once", async () => {
+  it("tells each change once, from relay to relay and past the server's death", async () => {
     const home = await start(0);
     await start(1);
     await append(entries.operations([[set("a", 1)], [set("b c", 2)]]));
