@@ -12,7 +12,7 @@ export class InvariantError extends Error {
   override readonly name = "InvariantError";
 }
 
-/** Throws InvariantError with `reason` (why it holds, with the numbers in it) unless `condition`. */
+/** Throws InvariantError with `reason` (why it holds, with the numbers) unless `condition`. */
 export function assert(condition: unknown, reason: string): asserts condition {
   if (!condition) throw new InvariantError(reason);
 }

@@ -9,7 +9,7 @@
  *   row      [log time, chain as 8 bytes, [expired …], [operation …]]
  *   expired  [position, revision, key]
  *   operation, done      [position, verb, flags, revision, expires at, number, result, request]
- *   operation, refused   [position, verb, flags, error name, description, details, retryable, request]
+ *   operation, refused   [position, verb, flags, error, description, details, retryable, request]
  *   result   [content type, value]     of patch, incr and touch; null else
  *   request  [id, index, hash as 8 bytes]   null if it had none or this is a repeat
  */

@@ -3,8 +3,8 @@
  *
  * Used for whatever did not reach an owner by its subject: keys that fit no subject, keys with a
  * tag, clients of a nats-server without the mapping, positions that have moved. It asks again after
- * `unavailable`, `overloaded` and a time-out, and because it may ask again, a write without a request
- * id is given one (rule L4).
+ * `unavailable`, `overloaded` and a time-out, and because it may ask again, a write without a
+ * request id is given one (rule L4).
  *
  * Limit: COORDINATOR_REQUESTS_MAX requests at once; beyond it `overloaded`.
  */

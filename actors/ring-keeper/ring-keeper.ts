@@ -6,9 +6,9 @@
  * Decides in  protocol/ring-plan.ts
  * Lifecycle   one call at a node's start
  *
- * Streams and their first entries are created first and the ring last, by compare-and-set (rule L1):
- * whoever finds a ring finds complete logs, and after that nobody creates the log of a shard that
- * exists. A node that loses the race deletes the streams it made.
+ * Streams and their first entries are created first and the ring last, by compare-and-set (rule
+ * L1): whoever finds a ring finds complete logs, and after that nobody creates the log of a shard
+ * that exists. A node that loses the race deletes the streams it made.
  */
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";

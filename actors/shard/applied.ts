@@ -22,7 +22,7 @@ import { VIEW_MS_MAX, VIEWS_MAX } from "../../protocol/limits.js";
 import type { Ownership } from "./ownership.js";
 import type { PositionTable } from "./position-table.js";
 
-/** One state of the replica, held still: iterators opened together, and the counters beside them. */
+/** One state of the replica, held still: iterators opened together, and the counters with them. */
 export interface View {
   readonly sequence: Sequence;
   readonly logTime: TimeMs;
@@ -121,7 +121,8 @@ export class Applied {
     this.#revisionWaiters.set(position, waiters);
     return this.#wait(waiters, revision, timeoutMs, () => {
       const now = this.table.revision(position);
-      return `waited ${timeoutMs} ms for revision ${revision} of position ${position}, it is ${now}`;
+      const awaited = `revision ${revision} of position ${position}`;
+      return `waited ${timeoutMs} ms for ${awaited}, it is ${now}`;
     });
   }
 

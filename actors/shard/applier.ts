@@ -7,8 +7,8 @@
  * Lifecycle   run until stopped. Ends with ReplicaStopped where going on would be wrong
  * On a bug    InvariantError or a failed write leaves run(); the replica is started again
  *
- * The consumer is not trusted to be complete (rule L7): only the entry after the last one applied is
- * taken; a gap makes a new consumer; an entry that is known to exist and does not come is fetched.
+ * The consumer is not trusted to be complete (rule L7): only the entry after the last one applied
+ * is taken; a gap makes a new consumer; an entry known to exist that does not come is fetched.
  * Whenever the consumer is new or the connection was away, the log is compared with what was
  * applied before anything else is taken (rule L1).
  */
@@ -139,7 +139,7 @@ export class Applier {
       this.#watchForLate();
       return undefined;
     }
-    this.logger.info("an entry was not delivered and has been fetched", {
+    this.logger.debug("an entry was late and has been fetched", {
       shard: this.log.shard,
       sequence: message.sequence,
     });

@@ -3,7 +3,7 @@
  *
  * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.batch
  * State       none
- * Decides in  protocol/request.ts and reply.ts (form and limits); which loop takes what is said here
+ * Decides in  protocol/request.ts and reply.ts (form, limits); which loop takes what is said here
  *
  * A key that is not in the position of its subject (keys with a tag), or whose position this shard
  * does not own, is forwarded; the one who asked never sees it (rule M4).

@@ -79,7 +79,7 @@ Examples:
   ringdex set lock '"mine"' --create --ttl 30s
 `;
 
-/** What is to be stored, checked here if it is JSON: the usual mistake deserves the usual advice. */
+/** What is to be stored, checked here if it is JSON: the usual mistake deserves usual advice. */
 async function valueOf(
   context: CliContext,
   key: string,

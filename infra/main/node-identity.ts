@@ -61,9 +61,9 @@ export async function refuseOtherRing(folder: string, ring: RingTable | undefine
   if (stores.length === 0 || stores.some((name) => known.has(name))) return;
   throw new NodeRefused(
     `nats-server has ${ring === undefined ? "no ring" : "another ring"}, but ${folder} has the ` +
-      `stores ${stores.toSorted().join(", ")}, which still hold their data: JetStream's folder was ` +
-      `removed or replaced, or this is another server. Put the folder back, or start on another ` +
-      `data folder`,
+      `stores ${stores.toSorted().join(", ")}, which still hold their data: JetStream's folder ` +
+      `was removed or replaced, or this is another server. Put the folder back, or start on ` +
+      `another data folder`,
   );
 }
 

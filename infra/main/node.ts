@@ -2,11 +2,11 @@
  * Node: one process of the cluster. Wires real infrastructure to actors.
  *
  * Every node runs one coordinator, the replicas that the ring gives it with a relay each, and a
- * ring-keeper at its start. Three connections: requests and replies; appends to logs and JetStream's
- * API; pulls, which would hold the others up while catching up (rule L7).
+ * ring-keeper at its start. Three connections: requests and replies; appends to logs and
+ * JetStream's API; pulls, which would hold the others up while catching up (rule L7).
  *
- * It ends on SIGTERM, or when its stdin closes because the supervisor is gone: nothing new is taken,
- * what was taken is answered, then stores are closed.
+ * It ends on SIGTERM, or when its stdin closes because the supervisor is gone: nothing new is
+ * taken, what was taken is answered, then stores are closed.
  */
 import { join } from "node:path";
 import { BatchRunner } from "../../actors/coordinator/batch-split.js";

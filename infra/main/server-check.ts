@@ -28,8 +28,8 @@ export async function checkServer(
     throw new NodeRefused(`${text}: upgrade it`);
   }
   if (maxPayload < PAYLOAD_BYTES_MAX) {
-    const text = `nats-server's max_payload is ${maxPayload}, at least ${PAYLOAD_BYTES_MAX} is needed`;
-    throw new NodeRefused(`${text}: set it in nats.conf`);
+    const text = `nats-server's max_payload is ${maxPayload}, at least ${PAYLOAD_BYTES_MAX} is`;
+    throw new NodeRefused(`${text} needed: set it in nats.conf`);
   }
   return checkMapping(bus, names, positionCount, chance);
 }

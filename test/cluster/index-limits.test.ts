@@ -97,7 +97,7 @@ describe("index limits in a cluster", function () {
     for (const key of keys) await db.del(key);
   });
 
-  it("leave out what a policy excludes, which is then found by looking at every record", async () => {
+  it("leave out what a policy excludes, which is then found by a look at all records", async () => {
     const { db } = shared;
     // More than the index would take.
     const many = Object.fromEntries(

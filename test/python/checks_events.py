@@ -35,12 +35,13 @@ class Feed:
         )
         return cls(store, subscription)
 
-    async def until(self, enough) -> None:
-        """Reads on until `enough(self)`, or fails after WAIT_SECONDS."""
+    async def until_none(self, missing) -> None:
+        """Reads on until `missing(self)` is empty, or fails after WAIT_SECONDS."""
         end = time.monotonic() + WAIT_SECONDS
-        while not enough(self):
+        while missing(self):
             if time.monotonic() > end:
-                raise Broken("more events", [event["subject"] for event in self.events[-10:]])
+                came = [event["subject"] for event in self.events[-10:]]
+                raise Broken(missing(self), f"the last that came are {came}")
             try:
                 messages = await self.subscription.fetch(batch=500, timeout=1)
             except NatsTimeout:
@@ -90,7 +91,10 @@ async def changes(store: Store, report: Report, run: str) -> None:
     await store.ask(f"set.{key}-refused", 1, Kv_If_Revision=9)
     await store.ask("set", {"key": odd, "value": [1, 2]})
     await store.ask(f"set.{text}", b"short", Content_Type="text/plain", Kv_TTL="1s")
-    await feed.until(lambda feed: len(feed.of(key)) >= 5 and feed.of(odd) and len(feed.of(text)) > 1)
+    wanted = {key: 5, odd: 1, text: 2}
+    await feed.until_none(
+        lambda feed: [name for name, count in wanted.items() if len(feed.of(name)) < count]
+    )
 
     seen = feed.of(key)
     report.equal("events: one for each change of a key, in order",
@@ -123,10 +127,12 @@ async def history(store: Store, report: Report, _run: str) -> None:
     """Runs last: everything this program wrote must be there."""
     feed = await Feed.open(store, DeliverPolicy.ALL)
 
-    def has_all(feed: Feed) -> bool:
-        return all(feed.lasts.get(place, 0) >= last for place, last in store.seen.items())
+    def missing(feed: Feed) -> dict:
+        lasts = feed.lasts
+        return {f"revision {last} of position {place}": f"{lasts.get(place)} is the last event's"
+                for place, last in store.seen.items() if lasts.get(place, 0) < last}
 
-    await feed.until(has_all)
+    await feed.until_none(missing)
     report.equal("events: of everything written none is missing or twice", feed.gaps, [])
     wrong = [event for event in feed.events
              if event["key"] is not None and position_of(event["key"]) != event["position"]]

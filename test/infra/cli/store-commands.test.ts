@@ -1,13 +1,15 @@
 /**
  * The commands that talk to a store, each run as typed, against a fake store on a real nats-server.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { expect } from "chai";
 import type { Msg } from "nats";
+import { exitCodes } from "../../../infra/cli/exit-codes.js";
 import { runCli } from "../../../infra/cli/program.js";
+import { packageFolder } from "../../../infra/nats-binary.js";
 import { positionOf } from "../../../protocol/position.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";
@@ -394,6 +396,15 @@ describe("store commands", function () {
     for (const name of ["keys", "watch", "logs", "status", "ring", "load", "export"]) {
       await expectHelp(name);
     }
+  });
+
+  it("end with the codes that docs/cli.md lists", () => {
+    const text = readFileSync(join(packageFolder(), "docs", "cli.md"), "utf8");
+    const rows = [...text.matchAll(/^\| (\d) +\| (.*?) +\|$/gm)];
+    const told = rows.map(([, code, about]) => ({ code: Number(code), about }));
+    expect(
+      told.map(({ about, ...row }) => ({ ...row, about: about?.replaceAll("`", "") })),
+    ).to.deep.equal(Object.values(exitCodes));
   });
 
   async function expectHelp(name: string): Promise<void> {
