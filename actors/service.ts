@@ -6,38 +6,68 @@
  * replica has hundreds of subscriptions for six verbs.
  */
 import type { Bus, Message, Subscription } from "../infra/bus.js";
+import type { Clock } from "../infra/clock.js";
+import { assert } from "../protocol/assert.js";
 import type { KvError } from "../protocol/errors.js";
+import type { Reply } from "../protocol/reply.js";
+import type { Answers } from "./answer.js";
 
+/** What STATS tells of one verb. */
 interface Figures {
   requests: number;
   errors: number;
-  elapsedMs: number;
-  lastError: string;
+  /** Begun and not ended. */
+  underWay: number;
+  /** The times of all ends less those of all begins; so nothing is kept for each request. */
+  balanceMs: number;
+  errorLast: KvError | undefined;
 }
 
-/** Counts by verb, since the actor started. */
+/** Counts by verb, since the actor started. Cost of a request: two looks at the clock. */
 export class ServiceCounters {
   readonly #figures = new Map<string, Figures>();
 
-  constructor(private readonly verbs: readonly string[]) {
+  constructor(
+    private readonly verbs: readonly string[],
+    private readonly clock: Clock,
+  ) {
     for (const verb of verbs) {
-      this.#figures.set(verb, { requests: 0, errors: 0, elapsedMs: 0, lastError: "" });
+      const figures = { requests: 0, errors: 0, underWay: 0, balanceMs: 0, errorLast: undefined };
+      this.#figures.set(verb, figures);
     }
   }
 
   /** A verb that is none of the service's is counted under no name. */
-  count(verb: string, elapsedMs: number, error?: KvError): void {
+  begin(verb: string): void {
+    const figures = this.#figures.get(verb);
+    if (figures === undefined) return;
+    figures.underWay += 1;
+    figures.balanceMs -= this.clock.elapsedMs();
+  }
+
+  /** Once for each `begin`. */
+  end(verb: string, error?: KvError): void {
     const figures = this.#figures.get(verb);
     if (figures === undefined) return;
     figures.requests += 1;
-    figures.elapsedMs += elapsedMs;
+    figures.underWay -= 1;
+    figures.balanceMs += this.clock.elapsedMs();
     if (error === undefined) return;
     figures.errors += 1;
-    figures.lastError = `${error.code}:${error.message}`;
+    figures.errorLast = error;
   }
 
-  entries(): [verb: string, figures: Figures][] {
-    return this.verbs.map((verb) => [verb, this.#figures.get(verb) as Figures]);
+  /** What was answered, and the time spent; what is under way counts with its time so far. */
+  entries(): { verb: string; requests: number; errors: number; ms: number; errorLast: string }[] {
+    const nowMs = this.clock.elapsedMs();
+    return this.verbs.map((verb) => {
+      const figures = this.#figures.get(verb);
+      assert(figures !== undefined, "the constructor made figures for each verb");
+      const { requests, errors, underWay, balanceMs, errorLast } = figures;
+      const ms = Math.max(0, balanceMs + underWay * nowMs);
+      const text = errorLast === undefined ? "" : `${errorLast.code}:${errorLast.message}`;
+      return { verb, requests, errors, ms, errorLast: text };
+    });
   }
 }
 
@@ -58,6 +88,11 @@ export interface ServiceDescription {
 
 const encoder = new TextEncoder();
 
+/** For a server that takes messages of a few kilobytes only; it is refused at a node's start. */
+function tooLarge(error: KvError): Reply {
+  return { headers: [], body: encoder.encode(JSON.stringify({ error: error.toBody() })) };
+}
+
 export class Service {
   #subscriptions: Subscription[] = [];
 
@@ -65,6 +100,7 @@ export class Service {
     private readonly bus: Bus,
     private readonly description: ServiceDescription,
     private readonly counters: ServiceCounters,
+    private readonly answers: Answers,
   ) {}
 
   start(): void {
@@ -80,8 +116,10 @@ export class Service {
         `$SRV.${verb}.${name}`,
         `$SRV.${verb}.${name}.${id}`,
       ]) {
-        const answer = ({ reply }: Message): void => {
-          if (reply !== undefined) this.bus.publish(reply, encoder.encode(JSON.stringify(body())));
+        const answer = (message: Message): void => {
+          if (message.reply === undefined) return;
+          const reply = encoder.encode(JSON.stringify(body()));
+          this.answers.send(message, { headers: [], body: reply }, tooLarge);
         };
         this.#subscriptions.push(this.bus.subscribe(subject, undefined, answer));
       }
@@ -104,7 +142,7 @@ export class Service {
 
   #info(): object {
     const { description, queue, subjectOf } = this.description;
-    const endpoints = this.counters.entries().map(([verb]) => {
+    const endpoints = this.counters.entries().map(({ verb }) => {
       return { name: verb, subject: subjectOf(verb), queue_group: queue, metadata: {} };
     });
     return { type: "io.nats.micro.v1.info_response", ...this.#head(), description, endpoints };
@@ -112,18 +150,18 @@ export class Service {
 
   #stats(): object {
     const { started, queue, subjectOf } = this.description;
-    const endpoints = this.counters.entries().map(([verb, figures]) => {
-      const processing = Math.round(figures.elapsedMs * 1e6);
+    const endpoints = this.counters.entries().map(({ verb, requests, errors, ms, errorLast }) => {
+      // In nanoseconds.
+      const processing = Math.round(ms * 1e6);
       return {
         name: verb,
         subject: subjectOf(verb),
         queue_group: queue,
-        num_requests: figures.requests,
-        num_errors: figures.errors,
-        last_error: figures.lastError,
+        num_requests: requests,
+        num_errors: errors,
+        last_error: errorLast,
         processing_time: processing,
-        average_processing_time:
-          figures.requests === 0 ? 0 : Math.round(processing / figures.requests),
+        average_processing_time: requests === 0 ? 0 : Math.round(processing / requests),
       };
     });
     return { type: "io.nats.micro.v1.stats_response", ...this.#head(), started, endpoints };

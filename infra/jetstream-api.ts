@@ -116,3 +116,15 @@ export function timeMsIn(parent: JsonObject, name: string): number {
   if (!Number.isNaN(timeMs)) return timeMs;
   throw new KvError("unavailable", `an answer of JetStream lacks the time ${name}`);
 }
+
+/** Streams with a subject that `subject` may meet, or that it is met by; all pages of the answer. */
+export async function streamNames(bus: Bus, subject: string): Promise<string[]> {
+  const names: string[] = [];
+  for (;;) {
+    const answer = await askJetstream(bus, "STREAM.NAMES", { subject, offset: names.length });
+    const { streams } = answer;
+    const page = Array.isArray(streams) ? streams : [];
+    names.push(...page.map(String));
+    if (page.length === 0 || names.length >= numberIn(answer, "total")) return names;
+  }
+}

@@ -37,7 +37,11 @@ const PINGS_OUT_MAX = 2;
 /** How long close() waits for what is still to be sent. */
 const CLOSE_FLUSH_MS = 2_000;
 
-const unfitForSubject = /[\s\0]/;
+/**
+ * What isSubjectKey rules out for being no part of a token. Not \s: a key may have a no-break space,
+ * which is white space to Unicode and a letter like any other to NATS.
+ */
+const unfitForSubject = /[\0-\u0020\u007f]/;
 
 export interface NatsBusOptions {
   /** `nats://host:port`, several separated by commas; `user:password@` or `token@` before it. */

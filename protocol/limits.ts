@@ -109,7 +109,7 @@ export const EVENTS_BYTES_MAX = 1_024 ** 3;
 /** Entries the relay may be behind before their outcomes are forgotten, and events reset. */
 export const RELAY_BEHIND_MAX = 1_000_000;
 
-/** Lag, in entries behind a fresh probe, above which a replica stops serving; below which it starts. */
+/** Entries behind a fresh probe: with more a replica stops serving, with fewer it starts again. */
 export const LAG_SERVING_MAX = 256;
 export const LAG_SERVING_AGAIN = 16;
 

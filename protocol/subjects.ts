@@ -184,9 +184,18 @@ export class Names {
     return `${this.store}-log-${shard}-${logId}`;
   }
 
-  /** The names of all log streams begin with this. */
-  get logStreamPrefix(): string {
-    return `${this.store}-log-`;
+  /** What all logs are appended to. */
+  get logWildcard(): string {
+    return `${this.#prefix}log.>`;
+  }
+
+  /** Undefined = it keeps no log of this store. */
+  parseLogStream(stream: string): { shard: ShardId; logId: LogId } | undefined {
+    const start = `${this.store}-log-`;
+    if (!stream.startsWith(start)) return undefined;
+    const [shard = "", logId = "", ...more] = stream.slice(start.length).split("-");
+    if (!isShardId(shard) || !/^[0-9a-f]{16}$/.test(logId) || more.length > 0) return undefined;
+    return { shard, logId: logId as LogId };
   }
 
   get eventsStream(): string {

@@ -17,7 +17,6 @@ import {
   parsePackedBatchReply,
   type BatchResult,
   type Reply,
-  type Result,
 } from "../../protocol/reply.js";
 import {
   encodePackedBatch,
@@ -29,9 +28,9 @@ import {
 } from "../../protocol/request.js";
 import { RingLookup, type RingTable } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
+import { AGAIN_FIRST_MS, AGAIN_MAX_MS } from "./attempts.js";
+import { BatchProgress } from "./batch-progress.js";
 
-const AGAIN_FIRST_MS = 20;
-const AGAIN_MAX_MS = 500;
 /** Payload bytes of one message to a shard; an operation of the largest size fits with the rest. */
 const PART_BYTES_MAX = 512 * 1_024;
 
@@ -107,21 +106,11 @@ export class BatchRunner {
 
   async #untilAnswered(batch: BatchRequest): Promise<BatchResult> {
     const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
-    const results = batch.requests.map((request): Result | undefined =>
-      request.kind === "refused" ? request : undefined,
-    );
-    const doubtful = new Set<number>();
+    const progress = new BatchProgress(batch);
     let waitMs = AGAIN_FIRST_MS;
     for (;;) {
-      const open = [...results.keys()].filter((index) => isOpen(results[index]));
-      const parts = this.#parts(batch, open);
-      const refusal = await this.#askParts(batch, parts, results, doubtful);
-      if (refusal !== undefined && !isPassing(refusal)) return refusal;
-      const isDone = refusal === undefined && results.every((result) => !isOpen(result));
-      if (isDone || this.clock.elapsedMs() + waitMs > end) {
-        if (refusal !== undefined) return refusal;
-        return results.map((result, index) => finalResult(result, doubtful.has(index)));
-      }
+      await this.#askParts(batch, this.#parts(batch, progress.open()), progress);
+      if (progress.isDone || this.clock.elapsedMs() + waitMs > end) return progress.result();
       await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
       waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
     }
@@ -131,32 +120,20 @@ export class BatchRunner {
   async #askParts(
     batch: BatchRequest,
     parts: readonly Part[],
-    results: (Result | undefined)[],
-    doubtful: Set<number>,
-  ): Promise<KvError | undefined> {
+    progress: BatchProgress,
+  ): Promise<void> {
     const byShard = new Map<ShardId, Part[]>();
     for (const part of parts) {
       byShard.set(part.shard, [...(byShard.get(part.shard) ?? []), part]);
     }
-    let refusal: KvError | undefined;
     const askShard = async (shardParts: readonly Part[]): Promise<void> => {
       for (const part of shardParts) {
-        const answer = await this.#ask(batch, part);
-        if (answer instanceof KvError && batch.atomic) refusal = answer;
-        for (const [place, index] of part.indexes.entries()) {
-          const result: Result =
-            answer instanceof KvError
-              ? { kind: "refused", error: answer }
-              : (answer[place] as Result);
-          results[index] = result;
-          if (result.kind === "refused" && result.error.kind === "in-doubt") doubtful.add(index);
-        }
+        progress.take(part.indexes, await this.#ask(batch, part));
         // What follows for the same shard must not overtake what has to be sent again.
-        if (part.indexes.some((index) => isOpen(results[index]))) return;
+        if (part.indexes.some((index) => progress.isOpen(index))) return;
       }
     };
     await Promise.all([...byShard.values()].map(askShard));
-    return refusal;
   }
 
   #parts(batch: BatchRequest, open: readonly number[]): Part[] {
@@ -167,7 +144,7 @@ export class BatchRunner {
     const [first] = requests;
     if (first === undefined) return [];
     const { shard } = lookup.shardOf(positionOf(first));
-    return [{ shard, indexes: [...requests.keys()], requests }];
+    return [{ shard, indexes: open, requests }];
   }
 
   async #ask(batch: BatchRequest, part: Part): Promise<BatchResult> {
@@ -185,22 +162,4 @@ export class BatchRunner {
       throw error;
     }
   }
-}
-
-function isPassing(error: KvError): boolean {
-  return error.retryable && (error.kind === "unavailable" || error.kind === "in-doubt");
-}
-
-/** Not answered yet, or answered by something that passes. */
-function isOpen(result: Result | undefined): boolean {
-  return result === undefined || (result.kind === "refused" && isPassing(result.error));
-}
-
-function finalResult(result: Result | undefined, isDoubtful: boolean): Result {
-  if (result !== undefined && result.kind !== "refused") return result;
-  const error =
-    result?.error ?? new KvError("unavailable", "it was not its turn in time; send it again");
-  if (!isDoubtful || !isPassing(error)) return { kind: "refused", error };
-  const text = `an attempt had no answer, and then: ${error.message}`;
-  return { kind: "refused", error: new KvError("in-doubt", text) };
 }

@@ -49,7 +49,6 @@ export interface CoordinatorParts {
 export class Coordinator {
   #subscriptions: Subscription[] = [];
   #underWay = 0;
-
   readonly #answers: Answers;
 
   constructor(private readonly parts: CoordinatorParts) {
@@ -77,12 +76,12 @@ export class Coordinator {
   }
 
   #take(message: Message): void {
-    const { names, counters, clock, logger } = this.parts;
+    const { names, counters, logger } = this.parts;
     const address = names.parseVerbSubject(message.subject);
     const verb = address?.verb ?? "unknown";
-    const startedAt = clock.elapsedMs();
+    counters.begin(verb);
     const answer = (reply: Reply, error?: KvError): void => {
-      counters.count(verb, clock.elapsedMs() - startedAt, error);
+      counters.end(verb, error);
       this.#answers.send(message, reply, (tooLarge) => errorReply(tooLarge, verb));
     };
     const refuse = (cause: unknown): void => {

@@ -3,8 +3,8 @@
  *
  * Used for whatever did not reach an owner by its subject: keys that fit no subject, keys with a
  * tag, clients of a nats-server without the mapping, positions that have moved. It asks again after
- * `unavailable`, `overloaded` and a time-out, and because it may ask again, a write without a
- * request id is given one (rule L4).
+ * `unavailable` and a time-out, and because it may ask again, a write without a request id is given
+ * one (rule L4).
  *
  * Limit: COORDINATOR_REQUESTS_MAX requests at once; beyond it `overloaded`.
  */
@@ -22,9 +22,7 @@ import {
 import { parsePackedReply, type Result } from "../../protocol/reply.js";
 import { encodePackedRequest, type Request } from "../../protocol/request.js";
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
-
-const AGAIN_FIRST_MS = 20;
-const AGAIN_MAX_MS = 500;
+import { AGAIN_FIRST_MS, AGAIN_MAX_MS, finalError, isWorthAnother, readError } from "./attempts.js";
 
 export class Router {
   #underWay = 0;
@@ -71,16 +69,15 @@ export class Router {
     const payload = encodePackedRequest(request);
     const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
     let waitMs = AGAIN_FIRST_MS;
-    let mayBeWritten = false;
+    let isDoubtful = false;
     for (;;) {
       const result = await this.#ask(subject, payload, key);
       if (result.kind !== "refused") return result;
-      const { error } = result;
-      mayBeWritten ||= error.written === "unknown";
-      const isPassing = error.kind === "unavailable" || error.kind === "in-doubt";
-      if (!isPassing || !error.retryable) return result;
-      if (this.clock.elapsedMs() + waitMs > end) {
-        return mayBeWritten && request.kind === "write" ? inDoubt(error) : result;
+      const error = request.kind === "get" ? readError(result.error) : result.error;
+      isDoubtful ||= error.written === "unknown";
+      const isLate = this.clock.elapsedMs() + waitMs > end;
+      if (isLate || !isWorthAnother(error, isDoubtful)) {
+        return { kind: "refused", error: finalError(error, isDoubtful) };
       }
       await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
       waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
@@ -107,11 +104,4 @@ function addressOf(request: Request): {
   const { key, position, verb } = request.operation;
   if (verb === "check") throw new KvError("unsupported", "check stands in batches only");
   return { key, position, verb };
-}
-
-/** An earlier attempt may have been done although the last one was not. */
-function inDoubt(error: KvError): Result {
-  if (error.kind === "in-doubt") return { kind: "refused", error };
-  const text = `an attempt had no answer, and then: ${error.message}`;
-  return { kind: "refused", error: new KvError("in-doubt", text) };
 }

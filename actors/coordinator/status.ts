@@ -72,7 +72,8 @@ export class StatusCollector {
       }),
       warnings: [...new Set(answered.flatMap((report) => report.warnings))],
     };
-    return JSON.stringify({ ...status, warnings: [...status.warnings, ...warningsOf(status)] });
+    const warnings = [...status.warnings, ...warningsOf(status, this.ringNow())];
+    return JSON.stringify({ ...status, warnings });
   }
 
   async #ask(node: NodeName): Promise<NodeReport | undefined> {
@@ -88,13 +89,21 @@ export class StatusCollector {
   }
 }
 
-function warningsOf({ nodes, replicas }: StatusReport): string[] {
+function warningsOf({ nodes, replicas, durability }: StatusReport, ring: RingTable): string[] {
   const warnings: string[] = [];
+  const sync = syncWarning(durability.sync_interval);
+  if (sync !== undefined) warnings.push(sync);
   for (const { node, state } of nodes) {
     if (state === "down") warnings.push(`node ${node} does not answer`);
   }
   for (const { shard, node, state, reason } of replicas) {
     if (state === "stopped") warnings.push(`${shard} on ${node} is stopped: ${reason ?? ""}`);
+    else if (reason !== undefined) warnings.push(`${shard} on ${node} does not serve: ${reason}`);
+  }
+  const served = new Set(replicas.filter(isServing).map(({ shard }) => shard));
+  for (const { shard } of ring.shards) {
+    if (!served.has(shard))
+      warnings.push(`no replica of ${shard} serves: its keys are unavailable`);
   }
   const fills = new Map(
     replicas.map(({ shard, log_bytes, log_bytes_max }) => [shard, log_bytes / log_bytes_max]),
@@ -105,4 +114,18 @@ function warningsOf({ nodes, replicas }: StatusReport): string[] {
     warnings.push(`the log of ${shard} is ${percent} % full; when it is full, writes are refused`);
   }
   return warnings;
+}
+
+function isServing({ state }: StatusReport["replicas"][number]): boolean {
+  return state === "serving";
+}
+
+/** `always`, or what a power cut may take. */
+function syncWarning(interval: string): string | undefined {
+  if (interval === "always") return undefined;
+  const loss = "a power cut can take acknowledged writes along";
+  const advice = 'set "sync_interval: always" in its jetstream block';
+  return interval === "unknown"
+    ? `nats-server's sync_interval is not known here; unless it is always, ${loss}: ${advice}`
+    : `nats-server's sync_interval is ${interval}: ${loss}; ${advice}`;
 }

@@ -9,6 +9,13 @@
  * Streams and their first entries are created first and the ring last, by compare-and-set (rule
  * L1): whoever finds a ring finds complete logs, and after that nobody creates the log of a shard
  * that exists. A node that loses the race deletes the streams it made.
+ *
+ * A node that ends between the two leaves logs that no ring names, and JetStream has reserved their
+ * space. Whoever creates the ring removes them, if they have no more than a first entry: whoever is
+ * still creating then has lost. A log that has more was a ring's, and its data are not ours to put
+ * an empty ring beside: the ring is not created, and the error says why.
+ *
+ * Invariant: a log that the ring names, or that has more than its first entry, is never removed.
  */
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
@@ -42,7 +49,17 @@ export interface LogMaker {
   create(shards: readonly RingShard[], bytesMax: number): Promise<void>;
   /** Appends a new log's first entry. */
   begin(shard: RingShard, entry: Uint8Array): Promise<void>;
-  remove(shard: RingShard): Promise<void>;
+  /** One that is not there is no error. */
+  remove(log: LogName): Promise<void>;
+  /** All logs of the store, in no order. */
+  list(): Promise<readonly ListedLog[]>;
+}
+
+export type LogName = Pick<RingShard, "shard" | "logId">;
+
+export interface ListedLog extends LogName {
+  /** How many entries it ever had. */
+  readonly sequenceLast: number;
 }
 
 export interface NewRingSettings {
@@ -94,31 +111,71 @@ export class RingKeeper {
     const plan = planNewRing({ store, positionCount, nodes, replicas });
     const shards = plan.shards.map((shard) => ({ ...shard, logId: this.#newLogId() }));
     const ring: RingTable = { ...plan, shards };
-    await this.logs.create(shards, settings.logBytesMax);
-    for (const shard of shards) await this.logs.begin(shard, this.#genesis(shard, settings));
-    if (await this.#publish(ring)) {
+    const stray = await this.#used();
+    // A log may be used because there is a ring since we looked.
+    if (await this.#read()) return undefined;
+    if (stray.length > 0) throw ringIsLost(stray);
+    try {
+      await this.logs.create(shards, settings.logBytesMax);
+      for (const shard of shards) await this.logs.begin(shard, this.#genesis(shard, settings));
+    } catch (error) {
+      // Nothing is published yet, so no ring can name them.
+      await this.#removeAll(shards);
+      // Or whoever was first has removed them before us.
+      if (error instanceof KvError && (await this.#read()) !== undefined) return undefined;
+      throw error;
+    }
+    const standing = await this.#publish(ring);
+    if (standing.shards.some(({ logId }) => logId === shards[0]?.logId)) {
       this.logger.info("the ring is created", { epoch: ring.epoch, shards: shards.length });
+      await this.#removeOrphans(standing);
       return ring;
     }
-    for (const shard of shards) await this.logs.remove(shard);
+    await this.#removeAll(shards);
     return undefined;
   }
 
-  async #publish(ring: RingTable): Promise<boolean> {
+  /** The ring that stands in the end: ours, or that of whoever was first. */
+  async #publish(ring: RingTable): Promise<RingTable> {
     const value = new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
     for (;;) {
       try {
-        return await this.place.createOnce(value);
+        if (await this.place.createOnce(value)) return ring;
+        // "Somebody was first" may be ourselves: an attempt that seemed lost has landed.
+        const found = await this.#read();
+        if (found !== undefined) return found;
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        // It may have been written: what stands there decides.
-        await sleep(this.clock, LOOK_AGAIN_MS);
-        const found = await this.#read().catch((cause: unknown) => {
-          if (cause instanceof KvError) return undefined;
-          throw cause;
-        });
-        if (found === undefined) continue;
-        return found.shards.every(({ logId }, index) => logId === ring.shards[index]?.logId);
+        this.logger.debug("whether the ring is created is not known", { error: error.message });
+      }
+      await sleep(this.clock, LOOK_AGAIN_MS);
+    }
+  }
+
+  async #used(): Promise<ListedLog[]> {
+    return (await this.logs.list()).filter(({ sequenceLast }) => sequenceLast > 1);
+  }
+
+  async #removeOrphans({ shards }: RingTable): Promise<void> {
+    const named = new Set<string>(shards.map(({ logId }) => logId));
+    try {
+      const logs = await this.logs.list();
+      await this.#removeAll(
+        logs.filter(({ logId, sequenceLast }) => !named.has(logId) && sequenceLast <= 1),
+      );
+    } catch (error) {
+      this.logger.info("logs that no ring names could not be looked for", { error });
+    }
+  }
+
+  /** What cannot be removed now stays, and takes up room: status warns of it. */
+  async #removeAll(logs: readonly LogName[]): Promise<void> {
+    for (const log of logs) {
+      try {
+        await this.logs.remove(log);
+      } catch (error) {
+        const { shard, logId } = log;
+        this.logger.info("a log that no ring names could not be removed", { shard, logId, error });
       }
     }
   }
@@ -153,6 +210,13 @@ export class RingKeeper {
   #newLogId(): LogId {
     return Buffer.from(this.chance.bytes(8)).toString("hex") as LogId;
   }
+}
+
+function ringIsLost(logs: readonly ListedLog[]): KvError {
+  const names = logs.map(({ shard, logId }) => `${shard}-${logId}`).toSorted();
+  const text = `there is no ring, but there are logs with data: ${names.join(", ")}`;
+  const advice = "Put the ring's bucket back, or remove these logs' streams if they may be lost";
+  return new KvError("internal", `${text}. ${advice}`, { logs: names });
 }
 
 /** Throws KvError `internal` for what is no ring. */

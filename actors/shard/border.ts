@@ -29,6 +29,7 @@ import {
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
+import type { ServiceCounters } from "../service.js";
 import type { Ownership } from "./ownership.js";
 import type { Proposer } from "./proposer.js";
 import type { Reader } from "./reader.js";
@@ -42,6 +43,7 @@ export class Border {
     private readonly reader: Reader,
     /** Brings a request that is not ours to its owner. */
     private readonly forward: (request: Request) => Promise<Result>,
+    private readonly counters: ServiceCounters,
     private readonly logger: Logger,
   ) {}
 
@@ -51,17 +53,20 @@ export class Border {
     if (address === undefined) return this.#answerUnknown(message);
     const { verb, key } = address;
     const { positionCount } = this.ownership;
+    this.counters.begin(verb);
     try {
       const request =
         key === undefined
           ? parsePackedRequest(verb, message.data, positionCount)
           : parseSubjectRequest(verb, key, message.data, message.headers, positionCount);
       this.take(request, (result) => {
+        this.counters.end(verb, result.kind === "refused" ? result.error : undefined);
         if (key === undefined) this.#replyPacked(message, result);
         else this.#replyToSubject(message, verb, request, result);
       });
     } catch (error) {
-      const refused: Result = { kind: "refused", error: asKvError(error, this.logger) };
+      const refused = { kind: "refused", error: asKvError(error, this.logger) } as const;
+      this.counters.end(verb, refused.error);
       if (key === undefined) this.#replyPacked(message, refused);
       else this.#replyToSubject(message, verb, undefined, refused);
     }

@@ -28,11 +28,18 @@ import {
   TICK_QUIET_MS,
 } from "../../protocol/limits.js";
 import type { ReplicaPhase } from "../../protocol/replica-phase.js";
-import { packedBatchReply, type Reply, type Result } from "../../protocol/reply.js";
+import {
+  packedBatchReply,
+  type BatchResult,
+  type Reply,
+  type Result,
+} from "../../protocol/reply.js";
 import { parsePackedBatch, type Request } from "../../protocol/request.js";
-import type { Names } from "../../protocol/subjects.js";
+import { queryErrorOf } from "../../protocol/query-messages.js";
+import { singleKeyVerbs, type Names } from "../../protocol/subjects.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
+import { ServiceCounters } from "../service.js";
 import { Applied } from "./applied.js";
 import { Applier } from "./applier.js";
 import { runBatch } from "./batch.js";
@@ -60,7 +67,12 @@ export interface ReplicaParts {
   readonly logger: Logger;
   /** Brings a request of another shard to its owner. */
   readonly forward: (request: Request) => Promise<Result>;
+  /** Of replicaVerbs. Default: nobody looks at them. */
+  readonly counters?: ServiceCounters;
 }
+
+/** What a replica answers: by position, then by shard. */
+export const replicaVerbs: readonly string[] = [...singleKeyVerbs, "batch", ...queryVerbs];
 
 /** What status tells of a replica. */
 export interface ReplicaStatus {
@@ -271,6 +283,7 @@ class Loops {
   readonly query: Query;
   readonly border: Border;
   readonly #answers: Answers;
+  readonly #counters: ServiceCounters;
   #batchesUnderWay = 0;
 
   constructor(
@@ -299,6 +312,7 @@ class Loops {
       chance,
       logger,
     );
+    this.#counters = parts.counters ?? new ServiceCounters(replicaVerbs, clock);
     const barrier = (): Promise<void> => this.#barrier();
     const moveTime = (): Promise<void> => this.proposer.barrier();
     this.reader = new Reader(this.applied, store, barrier, moveTime, clock);
@@ -318,6 +332,7 @@ class Loops {
       this.proposer,
       this.reader,
       parts.forward,
+      this.#counters,
       logger,
     );
   }
@@ -325,8 +340,12 @@ class Loops {
   /** A message to kv.shard.<shard>.<verb>. */
   handleShard(message: Message): void {
     const verb = this.parts.names.parseShardSubject(message.subject)?.verb ?? "";
+    this.#counters.begin(verb);
     if (verb === "batch") return this.#batch(message);
-    const reply = (bytes: Uint8Array): void => this.#reply(message, bytes);
+    const reply = (bytes: Uint8Array): void => {
+      this.#counters.end(verb, queryErrorOf(bytes));
+      this.#reply(message, bytes);
+    };
     if (queryVerbs.has(verb)) return this.query.offer(verb, message.data, reply);
     const error = new KvError("unsupported", `a shard has no verb ${JSON.stringify(verb)}`);
     reply(packedBatchReply(error));
@@ -336,15 +355,16 @@ class Loops {
     const { logger, positionCount } = this.parts;
     this.#batchesUnderWay += 1;
     const run = async (): Promise<void> => {
+      let result: BatchResult;
       try {
         const batch = parsePackedBatch(message.data, positionCount);
-        const result = await runBatch(batch, this.border, this.proposer);
-        this.#reply(message, packedBatchReply(result));
+        result = await runBatch(batch, this.border, this.proposer);
       } catch (error) {
-        this.#reply(message, packedBatchReply(asKvError(error, logger)));
-      } finally {
-        this.#batchesUnderWay -= 1;
+        result = asKvError(error, logger);
       }
+      this.#batchesUnderWay -= 1;
+      this.#counters.end("batch", result instanceof KvError ? result : undefined);
+      this.#reply(message, packedBatchReply(result));
     };
     void run();
   }

@@ -4,12 +4,20 @@
  * JetStream reserves a stream's max_bytes at once, so all logs get the same share: what was asked
  * for, or half of it, or half of that, until they fit (rule L8).
  */
-import type { LogMaker } from "../../actors/ring-keeper/ring-keeper.js";
+import type { ListedLog, LogMaker, LogName } from "../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../protocol/errors.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { RingShard } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
-import { InsufficientStorage } from "../jetstream-api.js";
+import {
+  askJetstream,
+  errorCodes,
+  InsufficientStorage,
+  JetstreamError,
+  numberIn,
+  objectIn,
+  streamNames,
+} from "../jetstream-api.js";
 import { createLogStream, deleteLogStream } from "../jetstream-log.js";
 import type { Logger } from "../logger.js";
 import type { NatsBus } from "../nats-bus.js";
@@ -66,11 +74,34 @@ export class StreamMaker implements LogMaker {
     throw new KvError("unavailable", text);
   }
 
-  remove(shard: RingShard): Promise<void> {
-    return deleteLogStream(this.bus, this.#names(shard).stream);
+  remove(log: LogName): Promise<void> {
+    return deleteLogStream(this.bus, this.#names(log).stream);
   }
 
-  #names({ shard, logId }: RingShard): { stream: string; subject: string } {
+  async list(): Promise<readonly ListedLog[]> {
+    const logs: ListedLog[] = [];
+    for (const stream of await streamNames(this.bus, this.names.logWildcard)) {
+      const log = this.names.parseLogStream(stream);
+      if (log === undefined) continue;
+      const sequenceLast = await this.#sequenceLast(stream);
+      if (sequenceLast !== undefined) logs.push({ ...log, sequenceLast });
+    }
+    return logs;
+  }
+
+  /** Undefined = the stream has gone since it was listed. */
+  async #sequenceLast(stream: string): Promise<number | undefined> {
+    try {
+      const info = await askJetstream(this.bus, `STREAM.INFO.${stream}`);
+      return numberIn(objectIn(info, "state"), "last_seq");
+    } catch (error) {
+      const { streamNotFound } = errorCodes;
+      if (error instanceof JetstreamError && error.errorCode === streamNotFound) return undefined;
+      throw error;
+    }
+  }
+
+  #names({ shard, logId }: LogName): { stream: string; subject: string } {
     return { stream: this.names.logStream(shard, logId), subject: this.names.log(shard, logId) };
   }
 }

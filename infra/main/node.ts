@@ -9,6 +9,7 @@
  * taken, what was taken is answered, then stores are closed.
  */
 import { join } from "node:path";
+import { Answers } from "../../actors/answer.js";
 import { BatchRunner } from "../../actors/coordinator/batch-split.js";
 import { Coordinator } from "../../actors/coordinator/coordinator.js";
 import { Finder } from "../../actors/coordinator/find.js";
@@ -177,7 +178,7 @@ class Node {
     const ring = (): RingTable => this.ring;
     const { positionCount } = this.ring;
     const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
-    const counters = new ServiceCounters(verbs);
+    const counters = new ServiceCounters(verbs, systemClock);
     const finder = new Finder(async (shard, verb, payload) => {
       const timeoutMs = verb === "count" ? REQUEST_TIMEOUT_MS : 2 * ATTEMPT_TIMEOUT_MS;
       return (await bus.request(names.shard(shard, verb), payload, { timeoutMs })).data;
@@ -205,7 +206,7 @@ class Node {
       subjectOf: (verb: string) => `${names.store}.${verb}`,
       metadata: { node: this.name, store: names.store },
     };
-    this.#service = new Service(bus, description, counters);
+    this.#service = new Service(bus, description, counters, new Answers(names, bus, logger));
     this.#service.start();
   }
 

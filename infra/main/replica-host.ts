@@ -4,21 +4,27 @@
  * A replica that ends by a bug or a failed store is started again from its store, after
  * RESTART_FIRST_MS growing to RESTART_MAX_MS; one that stopped for good stays stopped and is shown
  * so. A damaged store is not deleted: the message says what to do.
+ *
+ * While it runs, a replica is a service of NATS ($SRV) too.
  */
+import { Answers } from "../../actors/answer.js";
 import { Relay } from "../../actors/relay/relay.js";
-import { Replica } from "../../actors/shard/replica.js";
+import { Service, ServiceCounters } from "../../actors/service.js";
+import { Replica, replicaVerbs } from "../../actors/shard/replica.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
 import type { Result } from "../../protocol/reply.js";
 import type { ReplicaReport } from "../../protocol/status.js";
 import type { Request } from "../../protocol/request.js";
 import type { RingShard } from "../../protocol/ring.js";
-import type { Names } from "../../protocol/subjects.js";
+import { isSingleKeyVerb, type Names } from "../../protocol/subjects.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
 import type { Events } from "../events.js";
 import { JetstreamLog } from "../jetstream-log.js";
 import type { Logger } from "../logger.js";
 import type { NatsBus } from "../nats-bus.js";
+import { packageVersion } from "../package-version.js";
 import { openRocksStore } from "../rocks-store.js";
+import type { Store } from "../store.js";
 
 const RESTART_FIRST_MS = 1_000;
 const RESTART_MAX_MS = 30_000;
@@ -39,6 +45,8 @@ export interface ReplicaHostParts {
   readonly events: Events;
   readonly forward: (request: Request) => Promise<Result>;
   readonly logger: Logger;
+  /** Opens the store in `folder`. Default: RocksDB. */
+  readonly openStore?: (folder: string) => Promise<Store>;
 }
 
 export class ReplicaHost {
@@ -78,7 +86,9 @@ export class ReplicaHost {
 
   async #runOnce(): Promise<void> {
     const { names, node, shard, requests, logs, pulls, events, logger, folder } = this.parts;
-    const store = await openRocksStore(folder);
+    const store = await (this.parts.openStore ?? openRocksStore)(folder);
+    // Told to close while there was no replica that could have been.
+    if (this.#stopping.signal.aborted) return store.close();
     const log = new JetstreamLog({
       shard: shard.shard,
       id: shard.logId,
@@ -91,8 +101,12 @@ export class ReplicaHost {
     });
     const common = { names, node, log, store, clock: systemClock, chance: systemChance, logger };
     const { epoch, positionCount, forward } = this.parts;
-    const replica = new Replica({ ...common, epoch, positionCount, bus: requests, forward });
+    const counters = new ServiceCounters(replicaVerbs, systemClock);
+    const service = this.#service(counters);
+    const own = { epoch, positionCount, bus: requests, forward, counters };
+    const replica = new Replica({ ...common, ...own });
     this.#replica = replica;
+    service.start();
     const running = replica.run();
     const looking = this.#look(replica, log);
     let relaying: Promise<void> = Promise.resolve();
@@ -113,11 +127,14 @@ export class ReplicaHost {
       relaying = this.#relay.run();
       await Promise.race([running, relaying]);
     } finally {
+      service.stop();
       this.#relay?.stop();
       await replica.close();
       // All that read the store have ended before it is closed.
       await Promise.allSettled([running, looking, relaying]);
       this.#relay = undefined;
+      // What has failed serves no more. What has stopped for good goes on telling why.
+      if (replica.phase !== "stopped") this.#replica = undefined;
       await store.close();
     }
   }
@@ -125,6 +142,7 @@ export class ReplicaHost {
   /** Looks now and then at what changes slowly: the log's size, the relay's place. */
   async #look(replica: Replica, log: JetstreamLog): Promise<void> {
     while (!replica.isEnded && !this.#stopping.signal.aborted) {
+      if (replica.phase === "serving") this.#failure = "";
       if (this.#relay !== undefined) replica.setRelayFloor(this.#relay.durablePlace());
       try {
         const { bytes, bytesMax } = await log.state();
@@ -141,6 +159,22 @@ export class ReplicaHost {
     this.#stopping.abort(new Error("the node stops"));
     this.#relay?.stop();
     await this.#replica?.close();
+  }
+
+  #service(counters: ServiceCounters): Service {
+    const { names, node, shard, requests, logger } = this.parts;
+    const description = {
+      name: "ringdex-replica",
+      id: Buffer.from(systemChance.bytes(11)).toString("hex"),
+      version: packageVersion,
+      description: `key-value store ${names.store}, replica of ${shard.shard} on ${node}`,
+      started: new Date(systemClock.now()).toISOString(),
+      queue: names.shardsQueue,
+      subjectOf: (verb: string) =>
+        isSingleKeyVerb(verb) ? `${names.store}.ring.*.${verb}.>` : names.shard(shard.shard, verb),
+      metadata: { node, store: names.store, shard: shard.shard },
+    };
+    return new Service(requests, description, counters, new Answers(names, requests, logger));
   }
 
   report(): ReplicaReport {

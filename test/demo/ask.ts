@@ -18,8 +18,9 @@ export async function getCities({ db, cities, expected, printer }: Story): Promi
     step.note(`${cityKey(first)} = ${JSON.stringify(entry?.value)}`);
     step.note(`alone one takes ${milliseconds(ms)}`);
     const startMs = systemClock.elapsedMs();
-    const asked = Array.from({ length: Math.min(GETS, cities.length) }, (_, index) => {
-      return cities[Math.floor((index * cities.length) / GETS) % cities.length] as City;
+    const total = Math.min(GETS, cities.length);
+    const asked = Array.from({ length: total }, (_, index) => {
+      return cities[Math.floor((index * cities.length) / total)] as City;
     });
     let wrongCount = 0;
     await inParallel(asked, GETS_UNDER_WAY, async (city) => {

@@ -13,7 +13,7 @@
  * Memory: a hash for each record; in a second reading also all index keys of the store.
  */
 import { attributesOf } from "../../protocol/attributes.js";
-import { decodeAppliedRow, type AppliedRow } from "../../protocol/applied-row.js";
+import { decodeAppliedRow, STORE_FORMAT, type AppliedRow } from "../../protocol/applied-row.js";
 import { decodeValue } from "../../protocol/content.js";
 import { DamagedError } from "../../protocol/damaged.js";
 import { hash64, PositionDigest } from "../../protocol/digest.js";
@@ -78,6 +78,10 @@ export async function checkStore(
   }
   const applied = decoded(problems, "the applied row", () => decodeAppliedRow(bytes));
   if (applied === undefined) return undefined;
+  if (applied.format !== STORE_FORMAT) {
+    problems.add(`the store has format ${applied.format}, this program reads ${STORE_FORMAT}`);
+    return undefined;
+  }
   return new StoreCheck(store, applied, problems, expected).run();
 }
 

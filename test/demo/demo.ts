@@ -35,10 +35,16 @@ const screen = {
 const printer = new Printer(screen, () => systemClock.elapsedMs());
 let cluster: Cluster | undefined;
 
+const folder = newFolder();
+let isInterrupted = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
+    isInterrupted = true;
     printer.line(`\n${signal}: stopping the cluster`);
-    void (cluster?.stop() ?? Promise.resolve()).finally(() => process.exit(130));
+    void (cluster?.stop() ?? Promise.resolve()).finally(() => {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      process.exit(130);
+    });
   });
 }
 
@@ -47,30 +53,31 @@ process.exitCode = (await run()) ? 0 : 1;
 /** True if all checks hold. */
 async function run(): Promise<boolean> {
   const startMs = systemClock.elapsedMs();
-  const folder = newFolder();
+  let isGood = false;
   try {
-    await tell(folder);
+    await tell();
+    isGood = printer.failedCount === 0;
   } catch (error) {
     // A step that cannot go on has been printed with its reason; what is left is to end in order.
-    if (printer.failedCount === 0) throw error;
+    if (printer.failedCount === 0) printer.line(String(error));
   } finally {
     await cluster?.stop();
   }
-  const isGood = printer.failedCount === 0;
+  if (isInterrupted) return false;
   printer.summarize("time", seconds2(systemClock.elapsedMs() - startMs));
-  printer.summarize("checks", isGood ? "all hold" : `${printer.failedCount} FAILED`);
+  printer.summarize("checks", isGood ? "all hold" : `FAILED: ${printer.failedCount}`);
   printer.printSummary();
-  const isKept = !isGood || process.env["RINGDEX_DEMO_KEEP"] === "1";
+  const isKept = printer.failedCount > 0 || process.env["RINGDEX_DEMO_KEEP"] === "1";
   if (!isKept) rmSync(folder, { recursive: true, force: true });
   else printer.line(`the data are kept in ${folder}`);
   return isGood;
 }
 
-async function tell(folder: string): Promise<void> {
+async function tell(): Promise<void> {
   const cities = readCities(citiesMax());
   const title = `${count(cities.length)} cities, ${NODES} nodes, ${REPLICAS} copies of each record`;
   printer.line(`Ringdex demo: ${title}`);
-  const running = await start(folder);
+  const running = await start();
   const db = await connect<City>({ servers: running.url });
   const expected = new Expected();
   const story = { cluster: running, db, cities, expected, deletedAt: new Map(), printer };
@@ -87,10 +94,10 @@ async function tell(folder: string): Promise<void> {
   } finally {
     await db.close();
   }
-  await check(folder, expected);
+  await check(expected);
 }
 
-async function start(folder: string): Promise<Cluster> {
+async function start(): Promise<Cluster> {
   let started: Cluster | undefined;
   await printer.step("nats-server", async (step) => {
     const binary = await findNatsServer({ onProgress: (line) => step.note(line) });
@@ -115,7 +122,7 @@ async function stop(story: Story): Promise<void> {
   });
 }
 
-async function check(folder: string, expected: Expected): Promise<void> {
+async function check(expected: Expected): Promise<void> {
   await printer.step("final check", async (step) => {
     const report = await checkStores(folder, expected.records);
     for (const { node, shard, facts } of report.stores) {

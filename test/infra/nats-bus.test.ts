@@ -100,6 +100,19 @@ describe("nats bus", () => {
     expect(failure).to.have.property("message").that.does.not.include("secret");
   });
 
+  it("carries what is white space to Unicode alone", async () => {
+    const bus = await connect("a");
+    const received: string[] = [];
+    bus.subscribe("kv.event.>", undefined, ({ subject }) => void received.push(subject));
+    const subjects = ["\u00a0", "\u2003", "\u2028", "\ufeff", "\u0085"].map(
+      (key) => `kv.event.${key}`,
+    );
+    for (const subject of subjects) bus.publish(subject, new Uint8Array());
+    await until(() => received.length === subjects.length);
+    expect(received).to.deep.equal(subjects);
+    await close();
+  });
+
   it("takes a subject with white space for a bug", async () => {
     const bus = await connect("a");
     expect(() => bus.publish("a b", new Uint8Array())).to.throw(InvariantError);

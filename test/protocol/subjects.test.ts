@@ -36,6 +36,11 @@ describe("names on NATS", () => {
     expect(names.nodeLogWildcard).to.equal("kv.node.*.log.>");
     expect(names.log(shard, logId)).to.equal("kv.log.s2.0123456789abcdef");
     expect(names.logStream(shard, logId)).to.equal("kv-log-s2-0123456789abcdef");
+    expect(names.logWildcard).to.equal("kv.log.>");
+    expect(names.parseLogStream("kv-log-s2-0123456789abcdef")).to.deep.equal({ shard, logId });
+    for (const other of ["kv-log-log-s2-0123456789abcdef", "kv-events", "kv-log-s2-0123"]) {
+      expect(names.parseLogStream(other), other).to.equal(undefined);
+    }
     expect(names.eventsStream).to.equal("kv-events");
     expect(names.event("set", "a.b")).to.equal("kv.event.set.a.b");
     expect(names.eventWildcard).to.equal("kv.event.>");

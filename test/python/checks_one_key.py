@@ -77,11 +77,12 @@ async def keys_by_subject(store: Store, report: Report, run: str) -> None:
         by_payload = await store.ask("get", {"key": key})
         both = by_subject.body == by_payload.body == str(count).encode()
         report.check(f"a key of {count} tokens, by subject and by payload", both, by_payload)
-    for name in ("zürich", "दिल्ली", "北京.上海", "😀", "$x", "a-b_c/d:e=f", "\u00a0", "e\u0301"):
+    for name in ("zürich", "दिल्ली", "北京.上海", "😀", "$x", "a-b_c/d:e=f", "\u00a0",
+                 "\u2028", "\ufeff", "\u0085", "e\u0301"):
         key = f"{run}.{name}"
         await store.ask(f"set.{key}", name)
         got = await store.ask("get", {"key": key})
-        report.equal(f"a key by subject: {name}", json.loads(got.body), name)
+        report.equal(f"a key by subject: {json.dumps(name)}", json.loads(got.body), name)
     reply = await store.ask(f"get.{run}.\u00e9")
     report.error("keys are not normalised", reply, "not-found")
 
@@ -91,6 +92,8 @@ async def keys_by_payload(store: Store, report: Report, run: str) -> None:
              "a..b", '"quoted"', "back\\slash", "\u0000", "\u007f", "😀 😀", "é", "%20"]
     for name in names:
         key = f"{run} {name}"
+        report.error(f"an absent key by payload: {json.dumps(name)}",
+                     await store.ask("get", {"key": key}), "not-found", key=key)
         reply = await store.ask("set", {"key": key, "value": {"name": name}})
         got = await store.ask("get", {"key": key})
         holds = reply["created"] and json.loads(got.body) == {"name": name}

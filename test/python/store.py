@@ -76,8 +76,8 @@ class Reply:
             if code != str(self.error["code"]):
                 raise Broken(f"Nats-Service-Error-Code {self.error['code']}", code)
             text = self.headers.get("nats-service-error", "")
-            one_line = " ".join(self.error["description"].split())
-            if text == "" or one_line[:100] != " ".join(text.split())[:100]:
+            one_line = on_one_line(self.error["description"])
+            if text == "" or one_line[:100] != on_one_line(text)[:100]:
                 raise Broken(f"Nats-Service-Error: {one_line}", text)
         elif is_json and "error" in self.json:
             raise Broken("no error without Nats-Service-Error-Code", body)
@@ -98,6 +98,11 @@ class Reply:
 
     def __repr__(self) -> str:
         return f"{self.headers} {self.body[:500]!r}"
+
+
+def on_one_line(text: str) -> str:
+    """Comparable with what became of the text in a header: control characters and spaces alike."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def parse(body: bytes) -> dict:

@@ -117,6 +117,7 @@ export class MemoryLog implements Log {
   readonly #consumers = new Set<MemoryConsumer>();
   #connected = true;
   #acknowledgementsLost: ("landed" | "vanished")[] = [];
+  isPaused = false;
 
   constructor(stream: MemoryStream) {
     this.#stream = stream;
@@ -142,6 +143,16 @@ export class MemoryLog implements Log {
   /** The newest entry, when it comes, is not delivered until another one follows. */
   dropNextDelivery(): void {
     for (const consumer of this.#consumers) consumer.dropNext();
+  }
+
+  /** Nothing is delivered until resumeDeliveries(); all else goes on. */
+  pauseDeliveries(): void {
+    this.isPaused = true;
+  }
+
+  resumeDeliveries(): void {
+    this.isPaused = false;
+    for (const consumer of this.#consumers) consumer.onEntry();
   }
 
   disconnect(): void {
@@ -288,7 +299,7 @@ class MemoryConsumer implements LogConsumer {
 
   #take(): Delivery | undefined | "nothing" {
     if (this.#stopped) return undefined;
-    if (!this.#log.isConnected) return "nothing";
+    if (!this.#log.isConnected || this.#log.isPaused) return "nothing";
     if (this.#resumedDue) {
       this.#resumedDue = false;
       return { kind: "resumed" };

@@ -117,6 +117,19 @@ describe("client", function () {
       expect(new Set(store.asked.map(({ body }) => body["request_id"])).size).to.equal(1);
     });
 
+    it("is told to onRetry each time, for single keys and for many", async () => {
+      const told: string[] = [];
+      await db.close();
+      db = await open({ onRetry: (error) => void told.push(error.kind) });
+      const fates = [errorOf("unavailable", 503), errorOf("overloaded", 429)];
+      store.onOperation = () => fates.shift() ?? "done";
+      await db.set("key", 1);
+      expect(told).to.deep.equal(["unavailable", "overloaded"]);
+      fates.push(errorOf("unavailable", 503));
+      await db.setMany(new Map([["other", 2]]));
+      expect(told.slice(2)).to.deep.equal(["unavailable"]);
+    });
+
     it("takes effect once when only the reply was lost", async () => {
       let count = 0;
       store.onOperation = () => (count++ === 0 ? "lost" : "done");

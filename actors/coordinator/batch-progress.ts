@@ -1,0 +1,95 @@
+/**
+ * Batch progress: what is known of each operation of a batch, and which are to be sent (again).
+ *
+ * An operation is open until it has an outcome, or a refusal that sending it again would not change.
+ * Sending again must not change the order of operations on one key. Those of a part that a shard
+ * has not answered at all are all open and go again in order. But a shard may answer a part in
+ * pieces: it lost the log for a moment, refused the first write of a key and did the second. The
+ * first has then been overtaken; done now, it would undo the second. So it keeps its refusal.
+ *
+ * Invariants
+ *   1. No operation is open while a later one on its key has been answered by a shard.
+ *   2. `written: no` is told only of operations of which no attempt went without an answer.
+ */
+import { assert } from "../../protocol/assert.js";
+import { KvError } from "../../protocol/errors.js";
+import type { BatchResult, Result } from "../../protocol/reply.js";
+import type { BatchRequest } from "../../protocol/request.js";
+import { finalError, isWorthAnother, readError } from "./attempts.js";
+
+export class BatchProgress {
+  /** By index; undefined = not answered yet. */
+  readonly #results: (Result | undefined)[];
+  /** Writes of which an attempt had no answer. */
+  readonly #doubtful = new Set<number>();
+  /** Open once, but by invariant 1 no more. */
+  readonly #overtaken = new Set<number>();
+
+  constructor(private readonly batch: BatchRequest) {
+    this.#results = batch.requests.map((request) =>
+      request.kind === "refused" ? request : undefined,
+    );
+  }
+
+  isOpen(index: number): boolean {
+    if (this.#overtaken.has(index) || this.batch.requests[index]?.kind === "refused") return false;
+    const result = this.#results[index];
+    if (result === undefined) return true;
+    return result.kind === "refused" && isWorthAnother(result.error, this.#doubtful.has(index));
+  }
+
+  /** Ascending. */
+  open(): number[] {
+    return [...this.#results.keys()].filter((index) => this.isOpen(index));
+  }
+
+  get isDone(): boolean {
+    return !this.#results.some((_, index) => this.isOpen(index));
+  }
+
+  /** A shard's answer to the operations at `indexes`, which were sent together, in this order. */
+  take(indexes: readonly number[], answer: BatchResult): void {
+    for (const [place, index] of indexes.entries()) {
+      const result = answer instanceof KvError ? refused(answer) : answer[place];
+      assert(result !== undefined, `a reply has an outcome for each of ${indexes.length}`);
+      this.#note(index, result);
+    }
+    this.#passOvertaken(indexes);
+  }
+
+  /** What is told now; operations that are still open are refused. */
+  result(): BatchResult {
+    const results = this.#results.map((result, index): Result => {
+      const error = new KvError("unavailable", "it was not its turn in time; send it again");
+      if (result !== undefined && result.kind !== "refused") return result;
+      return refused(finalError(result?.error ?? error, this.#doubtful.has(index)));
+    });
+    const refusal = this.batch.atomic ? results.find(({ kind }) => kind === "refused") : undefined;
+    return refusal?.kind === "refused" ? refusal.error : results;
+  }
+
+  #note(index: number, result: Result): void {
+    const isRead = this.batch.requests[index]?.kind === "get";
+    if (result.kind !== "refused") {
+      this.#results[index] = result;
+      return;
+    }
+    this.#results[index] = isRead ? refused(readError(result.error)) : result;
+    if (!isRead && result.error.written === "unknown") this.#doubtful.add(index);
+  }
+
+  #passOvertaken(indexes: readonly number[]): void {
+    const answered = new Set<string>();
+    for (const index of indexes.toReversed()) {
+      const request = this.batch.requests[index];
+      if (request === undefined || request.kind === "refused") continue;
+      const key = request.kind === "get" ? request.key : request.operation.key;
+      if (!this.isOpen(index)) answered.add(key);
+      else if (answered.has(key)) this.#overtaken.add(index);
+    }
+  }
+}
+
+function refused(error: KvError): Result {
+  return { kind: "refused", error };
+}

@@ -1,0 +1,333 @@
+/**
+ * Replicas of one shard over an in-memory bus, log and disk: what clients see, and what becomes of
+ * a replica when its log is not what it was.
+ */
+import { expect } from "chai";
+import type { Operation } from "../../../protocol/operation.js";
+import type { BatchResult, Result } from "../../../protocol/reply.js";
+import type { Request } from "../../../protocol/request.js";
+import { LAG_SERVING_MAX } from "../../../protocol/limits.js";
+import {
+  del,
+  entryBytes,
+  genesisBytes,
+  incr,
+  patch,
+  set,
+  zeroOrigin,
+} from "../../support/log-writer.js";
+import { getOf, MemoryShard, type MemoryNode } from "../../support/memory-shard.js";
+import { checkStore, dump } from "../../support/store-check.js";
+
+describe("replica", () => {
+  let shard: MemoryShard;
+  beforeEach(() => {
+    shard = new MemoryShard();
+  });
+
+  describe("two of one shard", () => {
+    let one: MemoryNode;
+    let two: MemoryNode;
+    beforeEach(async () => {
+      [one, two] = (await shard.startServing("n1", "n2")) as [MemoryNode, MemoryNode];
+    });
+
+    it("answer writes and reads, whichever gets them", async () => {
+      for (let number = 1; number <= 20; number += 1) {
+        const key = `k${number % 5}`;
+        const written = await shard.write(set(key, { number }));
+        expect(written.kind).to.equal("written");
+        expect(seen(await shard.get(key))).to.equal(JSON.stringify({ number }));
+      }
+      expect(seen(await shard.write(patch("k1", { more: true })))).to.equal("patch");
+      expect(seen(await shard.get("k1"))).to.equal('{"number":16,"more":true}');
+      expect(seen(await shard.write(del("k1")))).to.equal("del");
+      expect(seen(await shard.get("k1"))).to.equal("not-found");
+      await expectEqual(one, two);
+      expect(one.replica.status().keys).to.equal(4);
+    });
+
+    it("answer a batch in order, reads of its own writes among it", async () => {
+      const requests = [
+        write(set("a", 1)),
+        getOf("a", "linearizable"),
+        write(incr("a", 1)),
+        write(set("b", 1, { ifRevision: 9 })),
+        getOf("a", "linearizable"),
+      ];
+      expect(seenAll(await shard.batch(requests))).to.deep.equal([
+        "set",
+        "1",
+        "incr",
+        "conflict",
+        "2",
+      ]);
+    });
+
+    it("answer an atomic batch as a whole", async () => {
+      const good = [write(set("{t}1", 1)), write(set("{t}2", 2))];
+      expect(seenAll(await shard.batch(good, true))).to.deep.equal(["set", "set"]);
+      const bad = [write(set("{t}1", 5)), write(set("{t}2", 5, { ifRevision: 0 }))];
+      expect(seenAll(await shard.batch(bad, true))).to.deep.equal(["conflict"]);
+      expect(seen(await shard.get("{t}1"))).to.equal("1");
+    });
+
+    it("let a record go when it is due, though nobody writes", async () => {
+      await shard.write(set("a", 1, { ttl: 1_000 }));
+      const atOnce = shard.stream.last;
+      await shard.clock.advance(5_000);
+      expect(await records(one)).to.deep.equal([]);
+      expect(await records(two)).to.deep.equal([]);
+      // An open and a barrier of each at most: a quiet log stays quiet.
+      expect(shard.stream.last - atOnce).to.be.at.most(4);
+      await expectEqual(one, two);
+    });
+
+    it("do not read a record that is due, before its going was applied", async () => {
+      await shard.write(set("a", 1, { ttl: 1_000 }));
+      shard.clock.jump(2_000);
+      expect(seen(await shard.get("a"))).to.equal("not-found");
+    });
+
+    it("serve session reads once they have what the session saw", async () => {
+      const written = await shard.write(set("a", 1));
+      const revision = written.kind === "written" ? written.done.revision : 0;
+      expect(seen(await shard.get("a", "session", revision))).to.equal("1");
+      expect(seen(await shard.get("a", "session", revision + 1))).to.equal("unavailable");
+      expect(seen(await shard.get("a", "stale"))).to.equal("1");
+    });
+
+    it("do a repeated request once, whichever gets it", async () => {
+      for (let again = 0; again < 6; again += 1) {
+        const result = await shard.write(incr("a", 1, undefined, { request: "same" }));
+        expect(result.kind === "written" && result.done.number).to.equal(1);
+      }
+    });
+
+    it("take the work over when one ends, and the state back when it returns", async () => {
+      await shard.write(set("a", 1));
+      await shard.stop(one);
+      expect(seen(await shard.write(set("a", 2)))).to.equal("set");
+      const [again] = (await shard.startServing("n1")) as [MemoryNode];
+      expect(seen(await shard.write(set("b", 2)))).to.equal("set");
+      await expectEqual(again, two);
+    });
+
+    it("stop serving while they lag, and serve again", async () => {
+      const logs = { one: shard.log("n1"), two: shard.log("n2") };
+      // Its consumer is paused; probes and reads of the log go on.
+      one.bus.disconnect();
+      shard.disk("n1");
+      logs.one.pauseDeliveries();
+      for (let number = 0; number <= LAG_SERVING_MAX + 10; number += 1) {
+        shard.stream.take(entryBytes({ kind: "barrier" }, zeroOrigin, number));
+      }
+      one.bus.reconnect();
+      await shard.clock.runUntil(() => one.replica.phase === "catching-up", 10_000);
+      expect(one.lines).to.include("the replica lags and stops serving");
+      for (let number = 0; number < 20; number += 1) {
+        expect(seen(await shard.write(set("a", number)))).to.equal("set");
+      }
+      logs.one.resumeDeliveries();
+      await shard.clock.runUntil(() => one.replica.phase === "serving", 10_000);
+      await expectEqual(one, two);
+    });
+  });
+
+  describe("one", () => {
+    it("writes an entry once although its acknowledgement was lost", async () => {
+      await shard.startServing("n1");
+      await shard.write(set("warm", 1));
+      for (const fate of ["landed", "vanished"] as const) {
+        shard.log("n1").loseNextAck(fate);
+        const result = await shard.write(incr("a", 1));
+        expect(result.kind === "written" && result.done.verb).to.equal("incr");
+      }
+      expect(seen(await shard.get("a"))).to.equal("2");
+    });
+
+    it("fetches a last message that was not delivered", async () => {
+      const [node] = (await shard.startServing("n1")) as [MemoryNode];
+      await shard.write(set("a", 1));
+      shard.log("n1").dropNextDelivery();
+      const before = shard.clock.elapsedMs();
+      expect(seen(await shard.write(set("a", 2)))).to.equal("set");
+      expect(shard.clock.elapsedMs() - before).to.be.at.most(1_000);
+      expect(node.lines).to.include("an entry was not delivered and has been fetched");
+    });
+
+    it("is overloaded by a full log, writes nothing, and goes on when there is room", async () => {
+      await shard.startServing("n1");
+      await shard.write(set("a", 1));
+      const { last, bytes } = shard.stream;
+      shard.stream.bytesMax = bytes;
+      expect(seen(await shard.write(set("a", 2)))).to.equal("overloaded");
+      expect(shard.stream.last).to.equal(last);
+      expect(seen(await shard.get("a"))).to.equal("1");
+      shard.stream.bytesMax = Infinity;
+      expect(seen(await shard.write(set("a", 3)))).to.equal("set");
+    });
+
+    it("comes to life again when its log was full at its first entry, of unknown fate", async () => {
+      await shard.startServing("n1");
+      // The `open` is lost, and its repetition refused: only a fence can tell.
+      shard.log("n1").loseNextAck("vanished");
+      const { bytes } = shard.stream;
+      shard.stream.bytesMax = bytes;
+      const refused = await shard.write(set("a", 1));
+      expect(seen(refused)).to.be.oneOf(["overloaded", "unavailable"]);
+      shard.stream.bytesMax = Infinity;
+      await shard.clock.advance(15_000);
+      expect(seen(await shard.write(set("a", 2)))).to.equal("set");
+    });
+
+    it("holds what it had after a crash of the machine that lost unsynced batches", async () => {
+      const [node] = (await shard.startServing("n1")) as [MemoryNode];
+      for (let number = 0; number < 10; number += 1) await shard.write(incr("a", 1));
+      shard.disk("n1").crash({ loseUnsynced: true, batchesKept: 3 });
+      await shard.clock.resolve(Promise.race([node.replica.close(), Promise.resolve()]));
+      await node.bus.close();
+      await shard.startServing("n1");
+      expect(seen(await shard.get("a"))).to.equal("10");
+    });
+
+    it("syncs its store about each second", async () => {
+      await shard.startServing("n1");
+      await shard.write(set("a", 1));
+      await shard.clock.advance(3_000);
+      expect(shard.disk("n1").unsyncedCount).to.equal(0);
+    });
+
+    it("ends with run() rejected when the store fails, whoever waits for it", async () => {
+      const [node] = (await shard.startServing("n1")) as [MemoryNode];
+      const failing = new Error("disk");
+      node.store.write = () => Promise.reject(failing);
+      const asked = shard.write(set("a", 1));
+      expect(seen(await asked)).to.equal("in-doubt");
+      await shard.clock.resolve(node.ended);
+      expect(node.failure).to.equal(failing);
+    });
+
+    it("answers what is not understood", async () => {
+      await shard.startServing("n1");
+      const client = shard.network.connect("other");
+      const asked = client.request("kv.shard.s1.dance", Buffer.of(0x80), { timeoutMs: 1_000 });
+      const { data } = await shard.clock.resolve(asked);
+      expect(Buffer.from(data).toString("latin1")).to.include("unsupported");
+    });
+  });
+
+  describe("a log that is not what it was", () => {
+    /** Two, at the same sequence, and then the log changes. */
+    async function started(): Promise<[MemoryNode, MemoryNode]> {
+      const nodes = await shard.startServing("n1", "n2");
+      for (let number = 0; number < 5; number += 1) await shard.write(incr("a", 1));
+      await shard.clock.advance(300);
+      return nodes as [MemoryNode, MemoryNode];
+    }
+
+    it("shorter than the store: the shard stops", async () => {
+      const [one, two] = await started();
+      const held = one.replica.status().sequenceApplied;
+      shard.stream.truncate(held - 2);
+      await shard.clock.runUntil(() => isStopped(one) && isStopped(two), 10_000);
+      const reasons = [one, two].map(({ replica }) => replica.status().reason.split(":")[0]);
+      expect(reasons).to.include("log-shorter");
+      expect(reasons.every((each) => each === "log-shorter" || each === "log-diverged")).to.equal(
+        true,
+      );
+      // What the log lost is still there.
+      expect(await records(one)).to.deep.equal(["a=5"]);
+    });
+
+    it("shorter than one store: a replica that had not seen the lost writes stops too", async () => {
+      const [one] = (await shard.startServing("n1")) as [MemoryNode];
+      await shard.write(set("a", 1));
+      const [two] = (await shard.startServing("n2")) as [MemoryNode];
+      shard.log("n2").pauseDeliveries();
+      await shard.write(set("a", 2));
+      await shard.clock.runUntil(() => one.replica.status().sequenceApplied === shard.stream.last);
+      shard.stream.truncate(shard.stream.last - 1);
+      shard.log("n2").resumeDeliveries();
+      await shard.clock.runUntil(() => isStopped(one) && isStopped(two), 10_000);
+    });
+
+    it("other writes in the place of lost ones: log-diverged", async () => {
+      const [one, two] = await started();
+      const held = one.replica.status().sequenceApplied;
+      const other = [1, 2, 3, 4].map((n) => entryBytes({ kind: "barrier" }, zeroOrigin, n));
+      shard.stream.replace(held - 2, other);
+      await shard.clock.runUntil(() => isStopped(one) && isStopped(two), 10_000);
+      expect(one.replica.status().reason).to.match(/^log-diverged/);
+    });
+
+    it("is noticed at a restart too, and nothing is served", async () => {
+      const [one, two] = await started();
+      await shard.stop(one);
+      await shard.stop(two);
+      const other = [1, 2, 3, 4].map((n) => entryBytes({ kind: "barrier" }, zeroOrigin, n));
+      shard.stream.replace(shard.stream.last - 3, other);
+      const node = shard.start("n1");
+      await shard.clock.resolve(node.ended);
+      expect(node.replica.status()).to.have.property("state", "stopped");
+      expect(node.replica.status().reason).to.match(/^log-diverged/);
+      const asked = shard.get("a").catch((error: { kind: string }) => error.kind);
+      expect(await asked).to.equal("unavailable");
+    });
+
+    it("another log altogether: log-unknown", async () => {
+      const other = new MemoryShard(genesisBytes({ logId: "00000000000000ff" as never }));
+      const node = other.start("n1");
+      await other.clock.resolve(node.ended);
+      expect(node.replica.status().reason).to.match(/^log-unknown/);
+    });
+
+    it("trimmed beyond what was applied: log-trimmed", async () => {
+      const [one, two] = await started();
+      await shard.stop(one);
+      for (let number = 0; number < 5; number += 1) await shard.write(incr("a", 1));
+      shard.stream.trim(shard.stream.last);
+      const node = shard.start("n1");
+      await shard.clock.resolve(node.ended);
+      expect(node.replica.status().reason).to.match(/^log-trimmed/);
+      expect(two.replica.phase).to.equal("serving");
+    });
+  });
+
+  async function expectEqual(...nodes: MemoryNode[]): Promise<void> {
+    const at = (): number[] => nodes.map(({ replica }) => replica.status().sequenceApplied);
+    await shard.clock.runUntil(() => at().every((each) => each === shard.stream.last));
+    const [first, ...others] = nodes;
+    const digest = first?.replica.status().digest;
+    for (const { replica, store } of others) {
+      expect(replica.status().digest).to.deep.equal(digest);
+      await checkStore(store);
+      const stored = await dump(store, "adinox");
+      expect(stored).to.deep.equal(await dump(first!.store, "adinox"));
+    }
+  }
+});
+
+function isStopped({ replica }: MemoryNode): boolean {
+  return replica.phase === "stopped";
+}
+
+async function records({ store }: MemoryNode): Promise<string[]> {
+  const found = await checkStore(store);
+  return [...found].map(([key, { value }]) => `${key}=${Buffer.from(value).toString()}`);
+}
+
+function write(operation: Operation): Request {
+  return { kind: "write", operation, hops: 0 };
+}
+
+/** The verb of what was written, the value of what was read, the error's name. */
+function seen(result: Result): string {
+  if (result.kind === "written") return result.done.verb;
+  if (result.kind === "refused") return result.error.kind;
+  return Buffer.from(result.record.value).toString();
+}
+
+function seenAll(result: BatchResult): string[] {
+  return "kind" in result ? [result.kind] : result.map(seen);
+}
