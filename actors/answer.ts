@@ -11,7 +11,7 @@ import { KvError } from "../protocol/errors.js";
 import type { Reply } from "../protocol/reply.js";
 import type { Names } from "../protocol/subjects.js";
 
-/** White space, controls and wildcards: what the Bus takes for a bug, and what is no one subject. */
+/** White space, controls, wildcards: what the Bus takes for a bug, and what is no one subject. */
 const unfit = /[\s\0-\u0020\u007f*>]/;
 
 export class Answers {

@@ -117,7 +117,7 @@ export function timeMsIn(parent: JsonObject, name: string): number {
   throw new KvError("unavailable", `an answer of JetStream lacks the time ${name}`);
 }
 
-/** Streams with a subject that `subject` may meet, or that it is met by; all pages of the answer. */
+/** Streams with a subject that `subject` may meet, or is met by; all pages of the answer. */
 export async function streamNames(bus: Bus, subject: string): Promise<string[]> {
   const names: string[] = [];
   for (;;) {

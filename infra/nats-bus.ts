@@ -38,8 +38,8 @@ const PINGS_OUT_MAX = 2;
 const CLOSE_FLUSH_MS = 2_000;
 
 /**
- * What isSubjectKey rules out for being no part of a token. Not \s: a key may have a no-break space,
- * which is white space to Unicode and a letter like any other to NATS.
+ * What isSubjectKey rules out for being no part of a token. Not \s: a key may have a no-break
+ * space, which is white space to Unicode and a letter like any other to NATS.
  */
 const unfitForSubject = /[\0-\u0020\u007f]/;
 

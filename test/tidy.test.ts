@@ -64,7 +64,7 @@ describe("tidy", () => {
     const isCode = ([file]: [string, string]): boolean => /\.(ts|py|mjs|js)$/.test(file);
     const long = [...texts].filter(isCode).flatMap(([file, text]) =>
       text.split("\n").flatMap((line, index) => {
-        const columns = [...line].length;
+        const columns = Array.from(line).length;
         return columns > COLUMNS_MAX ? [`${file}:${index + 1} has ${columns}`] : [];
       }),
     );

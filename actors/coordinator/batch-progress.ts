@@ -1,7 +1,7 @@
 /**
  * Batch progress: what is known of each operation of a batch, and which are to be sent (again).
  *
- * An operation is open until it has an outcome, or a refusal that sending it again would not change.
+ * An operation is open until it has an outcome, or a refusal that sending again would not change.
  * Sending again must not change the order of operations on one key. Those of a part that a shard
  * has not answered at all are all open and go again in order. But a shard may answer a part in
  * pieces: it lost the log for a moment, refused the first write of a key and did the second. The

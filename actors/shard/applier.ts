@@ -118,7 +118,8 @@ export class Applier {
       this.#wake = () => resolve("woken");
     });
     const pending = this.#pending;
-    const first = await Promise.race([pending, woken]);
+    // What was noticed while a batch was being written has woken nobody.
+    const first = this.#isLate ? "woken" : await Promise.race([pending, woken]);
     if (first !== "woken") {
       this.#pending = undefined;
       if (first === undefined) this.#consumer = undefined;
@@ -131,6 +132,7 @@ export class Applier {
 
   async #fetch(): Promise<Delivery | undefined> {
     this.#isLate = false;
+    if (this.#expected <= this.state.sequence) return undefined;
     // The connection may have been away without the consumer having said so yet.
     await this.#compareLog();
     const message = await this.#readLog((this.state.sequence + 1) as Sequence);

@@ -137,6 +137,7 @@ export class Replica {
       this.#phase = "catching-up";
       await this.#runLoops(this.#loops);
     } catch (error) {
+      this.#phase = "loading";
       if (!(error instanceof ReplicaStopped)) throw error;
       this.#phase = "stopped";
       this.#reason = `${error.reason}: ${error.message}`;

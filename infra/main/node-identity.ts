@@ -61,7 +61,7 @@ export async function refuseOtherRing(folder: string, ring: RingTable | undefine
   if (stores.length === 0 || stores.some((name) => known.has(name))) return;
   throw new NodeRefused(
     `nats-server has ${ring === undefined ? "no ring" : "another ring"}, but ${folder} has the ` +
-      `stores ${stores.toSorted().join(", ")}, which still hold their data: JetStream's folder ` +
+      `stores ${stores.join(", ")}, which still hold their data: JetStream's folder ` +
       `was removed or replaced, or this is another server. Put the folder back, or start on ` +
       `another data folder`,
   );
@@ -83,9 +83,22 @@ async function readIdentity(file: string): Promise<Identity | undefined> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+  const identity = parseIdentity(text);
+  if (identity !== undefined) return identity;
+  const advice = "if the folder is this node's, remove that file and start again";
+  throw new NodeRefused(`${file} is damaged: ${advice}`);
+}
+
+function parseIdentity(text: string): Identity | undefined {
+  let json: Partial<Identity> | null;
   try {
-    return JSON.parse(text) as Identity;
+    json = JSON.parse(text) as Partial<Identity> | null;
   } catch {
-    throw new NodeRefused(`${file} is damaged: it is not JSON`);
+    return undefined; // the caller says so
   }
+  const isWhole =
+    typeof json?.format === "number" &&
+    typeof json.name === "string" &&
+    typeof json.store === "string";
+  return isWhole ? (json as Identity) : undefined;
 }

@@ -6,7 +6,9 @@
  * JetStream's API; pulls, which would hold the others up while catching up (rule L7).
  *
  * It ends on SIGTERM, or when its stdin closes because the supervisor is gone: nothing new is
- * taken, what was taken is answered, then stores are closed.
+ * taken, what was taken is answered, then stores are closed. A nats-server that cannot be reached
+ * at the start is waited for, as one that goes later is: an end and a new start would only wait
+ * longer.
  */
 import { join } from "node:path";
 import { Answers } from "../../actors/answer.js";
@@ -17,32 +19,38 @@ import { Router } from "../../actors/coordinator/router.js";
 import { StatusCollector } from "../../actors/coordinator/status.js";
 import { decodeRing, RingKeeper } from "../../actors/ring-keeper/ring-keeper.js";
 import { Service, ServiceCounters } from "../../actors/service.js";
+import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, POSITION_COUNT, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { RingTable } from "../../protocol/ring.js";
 import type { NodeReport } from "../../protocol/status.js";
 import { checkNodeName, multiKeyVerbs, Names, singleKeyVerbs } from "../../protocol/subjects.js";
-import { systemChance, systemClock } from "../clock.js";
+import { sleep, systemChance, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
 import { EventStream } from "../event-stream.js";
 import type { Events } from "../events.js";
 import { createLogger, type Logger } from "../logger.js";
-import { connectBus, type NatsBus } from "../nats-bus.js";
 import { packageVersion } from "../package-version.js";
 import { RingBucket } from "../ring-bucket.js";
 import { StreamMaker } from "./log-maker.js";
+import { untilConnected, type Connections } from "./node-connections.js";
 import { claimFolder, NodeRefused, refuseOtherRing, storeFolder } from "./node-identity.js";
 import { EXIT_REFUSED } from "./node-process.js";
 import { ReplicaHost } from "./replica-host.js";
 import { checkServer } from "./server-check.js";
+import { checkStreams } from "./stream-check.js";
 
 /** Copies of each log in a NATS cluster. */
 const LOG_REPLICAS = 1;
+
+/** How often it is looked whether a stream stands in the way. */
+const STREAM_CHECK_MS = 60_000;
 
 /** Runs until told to end; resolves with the process's exit code. */
 export async function runNode(settings: NodeSettings): Promise<number> {
   let logger: Logger | undefined;
   let node: Node | undefined;
+  const stopping = stopSignal();
   try {
     await claimFolder(settings.dataFolder, settings.name, settings.store);
     logger = createLogger({
@@ -52,28 +60,40 @@ export async function runNode(settings: NodeSettings): Promise<number> {
       publish: (level, line) => node?.publishLine(level, line),
     });
     logger.info("the node starts", { pid: process.pid, version: packageVersion });
-    node = await Node.start(settings, logger);
+    node = await Node.start(settings, logger, stopping);
     await node.untilStopped();
     return 0;
   } catch (error) {
+    if (stopping.aborted && error === stopping.reason) return 0;
     logger?.error("the node ends", { error });
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    return error instanceof NodeRefused ? EXIT_REFUSED : 1;
+    return isRefusal(error) ? EXIT_REFUSED : 1;
   } finally {
     await node?.close();
     await logger?.close();
   }
 }
 
-interface Buses {
-  readonly requests: NatsBus;
-  readonly logs: NatsBus;
-  readonly pulls: NatsBus;
+/** Another start with the same settings would end the same way. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof NodeRefused || (error instanceof KvError && error.kind === "bad-request");
+}
+
+/** Fires when the node is to end. From the first moment on: whoever waits for a server must end. */
+function stopSignal(): AbortSignal {
+  const stopping = new AbortController();
+  const stop = (reason: string) => (): void => stopping.abort(new Error(reason));
+  process.once("SIGTERM", stop("SIGTERM"));
+  process.once("SIGINT", stop("SIGINT"));
+  process.stdin.once("end", stop("its supervisor is gone"));
+  process.stdin.once("error", stop("its supervisor is gone"));
+  process.stdin.resume();
+  return stopping.signal;
 }
 
 class Node {
   readonly #hosts: ReplicaHost[] = [];
-  readonly #stopped = new AbortController();
+  #streamWarnings: readonly string[] = [];
   #coordinator: Coordinator | undefined;
   #service: Service | undefined;
   #unwatch: (() => void) | undefined;
@@ -83,21 +103,31 @@ class Node {
     private readonly settings: NodeSettings,
     private readonly names: Names,
     private readonly name: NodeName,
-    private readonly buses: Buses,
+    private readonly buses: Connections,
     private ring: RingTable,
     private readonly warnings: readonly string[],
     private readonly logger: Logger,
+    private readonly stopping: AbortSignal,
   ) {}
 
-  static async start(settings: NodeSettings, logger: Logger): Promise<Node> {
+  /** Rejects with the signal's reason if that fires first; the process is then to end. */
+  static start(settings: NodeSettings, logger: Logger, stopping: AbortSignal): Promise<Node> {
+    return Promise.race([Node.#start(settings, logger, stopping), rejectionOf(stopping)]);
+  }
+
+  static async #start(
+    settings: NodeSettings,
+    logger: Logger,
+    stopping: AbortSignal,
+  ): Promise<Node> {
     const names = new Names(settings.store);
     const name = checkNodeName(settings.name);
-    const buses = await connectAll(settings, logger);
+    const buses = await untilConnected(settings, logger, stopping);
     const { requests } = buses;
     const warnings = await checkServer(requests, names, POSITION_COUNT, systemChance);
     for (const warning of warnings) logger.info(warning);
     const { ring, bucket } = await findRing(settings, names, name, buses, logger);
-    const node = new Node(settings, names, name, buses, ring, warnings, logger);
+    const node = new Node(settings, names, name, buses, ring, warnings, logger, stopping);
     node.#unwatch = bucket.watch(({ value }) => node.#ringChanged(decodeRing(value)));
     const events = new EventStream({
       names,
@@ -117,14 +147,8 @@ class Node {
   }
 
   async untilStopped(): Promise<void> {
-    const stop = (reason: string) => (): void => this.#stopped.abort(new Error(reason));
-    process.once("SIGTERM", stop("SIGTERM"));
-    process.once("SIGINT", stop("SIGINT"));
-    process.stdin.once("end", stop("its supervisor is gone"));
-    process.stdin.once("error", stop("its supervisor is gone"));
-    process.stdin.resume();
     this.#sayWhenReady();
-    const { signal } = this.#stopped;
+    const signal = this.stopping;
     await new Promise<void>((resolve) => {
       if (signal.aborted) return resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -167,6 +191,7 @@ class Node {
     }
     this.#running = Promise.all(this.#hosts.map((host) => host.run()));
     this.#startCoordinator(router);
+    void this.#watchStreams();
     requests.subscribe(names.node(name, "status"), undefined, ({ reply }) => {
       if (reply !== undefined) requests.publish(reply, Buffer.from(JSON.stringify(this.#report())));
     });
@@ -210,6 +235,23 @@ class Node {
     this.#service.start();
   }
 
+  /** Streams come and go while the node runs. Rejects never. */
+  async #watchStreams(): Promise<void> {
+    const { logger, stopping } = this;
+    while (!stopping.aborted) {
+      try {
+        const warnings = await checkStreams(this.buses.logs, this.names, this.ring);
+        for (const warning of warnings) {
+          if (!this.#streamWarnings.includes(warning)) logger.info(warning);
+        }
+        this.#streamWarnings = warnings;
+      } catch (error) {
+        logger.info("JetStream's streams could not be looked at", { error });
+      }
+      await sleep(systemClock, STREAM_CHECK_MS, stopping).catch(() => undefined);
+    }
+  }
+
   #ringChanged(ring: RingTable): void {
     if (ring.epoch <= this.ring.epoch) return;
     this.logger.info("the ring has changed", { epoch: ring.epoch });
@@ -218,7 +260,7 @@ class Node {
 
   #sayWhenReady(): void {
     const look = (): void => {
-      if (this.#stopped.signal.aborted) return;
+      if (this.stopping.aborted) return;
       if (!this.#hosts.every((host) => host.isSettled)) {
         systemClock.after(20, look);
         return;
@@ -237,34 +279,25 @@ class Node {
       epoch: this.ring.epoch,
       durability: { sync_interval: this.settings.syncInterval, log_replicas: LOG_REPLICAS },
       replicas: this.#hosts.map((host) => host.report()),
-      warnings: this.warnings,
+      warnings: [...this.warnings, ...this.#streamWarnings],
     };
   }
 }
 
-async function connectAll(settings: NodeSettings, logger: Logger): Promise<Buses> {
-  const open = (purpose: string): Promise<NatsBus> =>
-    connectBus({
-      url: settings.natsUrl,
-      name: `ringdex ${settings.name} ${purpose}`,
-      clock: systemClock,
-      onFailure: (error) => logger.error("a message could not be handled", { error }),
-      onServerError: (error) => logger.error("nats-server says", { error }),
-    });
-  const [requests, logs, pulls] = await Promise.all([
-    open("requests"),
-    open("logs"),
-    open("pulls"),
-  ]);
-  requests.onStatus((status) => logger.info("the connection to nats-server changes", { status }));
-  return { requests, logs, pulls };
+/** Never resolves. */
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const fail = (): void => reject(signal.reason as Error);
+    if (signal.aborted) fail();
+    else signal.addEventListener("abort", fail, { once: true });
+  });
 }
 
 async function findRing(
   settings: NodeSettings,
   names: Names,
   name: NodeName,
-  { logs, pulls }: Buses,
+  { logs, pulls }: Connections,
   logger: Logger,
 ): Promise<{ ring: RingTable; bucket: RingBucket }> {
   const bucket = await RingBucket.open({

@@ -31,6 +31,8 @@ const RESTART_MAX_MS = 30_000;
 /** A replica that ran this long starts with the short wait again. */
 const RESTART_FORGET_MS = 60_000;
 const LOOK_MS = 1_000;
+/** A replica that failed this often at the start is not waited for. */
+const FAILURES_SETTLED = 2;
 
 export interface ReplicaHostParts {
   readonly names: Names;
@@ -54,15 +56,19 @@ export class ReplicaHost {
   #replica: Replica | undefined;
   #relay: Relay | undefined;
   #failure = "";
+  #failureCount = 0;
   #logBytes = 0;
   #logBytesMax = 1;
 
   constructor(private readonly parts: ReplicaHostParts) {}
 
-  /** True once it serves, or has stopped for good: nothing more is to be waited for. */
+  /**
+   * True once it serves, has stopped for good, or keeps failing: nothing more is to be waited for.
+   * Status tells which.
+   */
   get isSettled(): boolean {
     const phase = this.#replica?.phase;
-    return phase === "serving" || phase === "stopped";
+    return phase === "serving" || phase === "stopped" || this.#failureCount >= FAILURES_SETTLED;
   }
 
   /** Runs until close(); rejects never. */
@@ -75,6 +81,7 @@ export class ReplicaHost {
         await this.#runOnce();
         if (this.#replica?.phase === "stopped") return;
       } catch (error) {
+        this.#failureCount += 1;
         this.#failure = error instanceof Error ? error.message : String(error);
         logger.error("a replica failed and is started again", { shard: shard.shard, error });
       }

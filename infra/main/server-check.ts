@@ -15,6 +15,9 @@ import { NodeRefused } from "./node-identity.js";
 
 const nothing = new Uint8Array(0);
 
+/** A mapping for twice the positions is right for half of all keys: one a length is too few. */
+const PROBES_PER_LENGTH = 8;
+
 /** Throws NodeRefused; returns warnings for status. */
 export async function checkServer(
   bus: NatsBus,
@@ -41,19 +44,26 @@ async function checkMapping(
   chance: Chance,
 ): Promise<string[]> {
   const seen = new Map<string, number | "unmapped">();
-  const probe = `ringdex-probe-${Buffer.from(chance.bytes(8)).toString("hex")}`;
-  const keys = Array.from({ length: KEY_TOKENS_MAPPED_MAX }, (_, index) =>
-    [probe, ...Array.from({ length: index }, (__, place) => `t${place}`)].join("."),
+  const probes = Array.from(
+    { length: PROBES_PER_LENGTH },
+    () => `ringdex-probe-${Buffer.from(chance.bytes(8)).toString("hex")}`,
   );
-  const subscriptions = [`${probe}`, `${probe}.>`].flatMap((key) => [
-    bus.subscribe(`${names.store}.ring.*.get.${key}`, undefined, ({ subject }) => {
-      const address = names.parseRingSubject(subject);
-      if (address?.key !== undefined) seen.set(address.key, address.position);
-    }),
-    bus.subscribe(names.verb("get", key), undefined, ({ subject }) => {
-      seen.set(subject.slice(names.verb("get", "").length), "unmapped");
-    }),
-  ]);
+  const keys = probes.flatMap((probe) =>
+    Array.from({ length: KEY_TOKENS_MAPPED_MAX }, (_, index) =>
+      [probe, ...Array.from({ length: index }, (__, place) => `t${place}`)].join("."),
+    ),
+  );
+  const subscriptions = probes
+    .flatMap((probe) => [probe, `${probe}.>`])
+    .flatMap((key) => [
+      bus.subscribe(`${names.store}.ring.*.get.${key}`, undefined, ({ subject }) => {
+        const address = names.parseRingSubject(subject);
+        if (address?.key !== undefined) seen.set(address.key, address.position);
+      }),
+      bus.subscribe(names.verb("get", key), undefined, ({ subject }) => {
+        seen.set(subject.slice(names.verb("get", "").length), "unmapped");
+      }),
+    ]);
   await bus.flush();
   for (const key of keys) bus.publish(names.verb("get", key), nothing);
   await bus.flush();
@@ -69,6 +79,14 @@ function verdict(
 ): string[] {
   const isMapped = (key: string): boolean => typeof seen.get(key) === "number";
   const advice = `put what "ringdex nats-conf --store ${store}" prints into nats.conf`;
+  const lost = keys.filter((key) => {
+    const arrival = seen.get(key);
+    return arrival === undefined || (arrival !== "unmapped" && arrival >= positionCount);
+  });
+  if (lost.length > 0) {
+    const share = `${lost.length} of ${keys.length} trial requests`;
+    return [`nats-server's mapping sends ${share} where nobody listens: ${advice}`];
+  }
   if (!keys.some(isMapped)) {
     return [`nats-server has no mapping for this store, each request costs a hop more: ${advice}`];
   }

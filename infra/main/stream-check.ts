@@ -11,7 +11,7 @@ import { multiKeyVerbs, singleKeyVerbs, type Names } from "../../protocol/subjec
 import type { Bus } from "../bus.js";
 import { askJetstream, objectIn, streamNames } from "../jetstream-api.js";
 
-/** Warnings for status. Rejects with JetstreamError or KvError. Cost: one message, if all is well. */
+/** Warnings for status. Rejects with JetstreamError or KvError. Cost: a message, if all is well. */
 export async function checkStreams(bus: Bus, names: Names, ring: RingTable): Promise<string[]> {
   const warnings: string[] = [];
   const logs = new Set(ring.shards.map(({ shard, logId }) => names.logStream(shard, logId)));

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { ops } from "../../infra/client/client.js";
 import { findNatsServer, packageFolder } from "../../infra/nats-binary.js";
 import { parseRing } from "../../protocol/ring.js";
 import type { StatusReport } from "../../protocol/status.js";
@@ -21,11 +22,13 @@ const WAIT_MS = 20_000;
 describe("ringdex, as typed", function () {
   this.timeout(60_000);
   const shared = useSharedCluster();
-  let folder: string;
+  let folder = "";
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "ringdex-cli-"));
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  after(() => {
+    if (folder !== "") rmSync(folder, { recursive: true, force: true });
+  });
 
   function ringdex(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
     const { url, dataFolder } = shared.cluster;
@@ -102,14 +105,14 @@ describe("ringdex, as typed", function () {
     expect(listed).to.deep.equal(rows.map(({ id }) => `cli.row.${id}`).toSorted());
     const exported = await printed("export", "cli.row.");
     expect(exported.trim().split("\n")).to.have.length(rows.length);
-    for (const { id } of rows) await shared.db.del(`cli.row.${id}`);
+    await shared.db.batch(rows.map(({ id }) => ops.del(`cli.row.${id}`)));
     expect(await printed("count", where)).to.equal("0\n");
     const again = join(folder, "export.ndjson");
     writeFileSync(again, exported);
     await printed("load", again);
     expect(await printed("get", "cli.row.7")).to.equal(JSON.stringify(rows[7]));
     expect(await printed("count", where)).to.equal("100\n");
-    await Promise.all(rows.map(({ id }) => shared.db.del(`cli.row.${id}`)));
+    await shared.db.batch(rows.map(({ id }) => ops.del(`cli.row.${id}`)));
   });
 
   it("does a batch, in part and as a whole", async () => {
@@ -123,15 +126,13 @@ describe("ringdex, as typed", function () {
     expect(set).to.deep.include({ key: "cli.a", created: true });
     expect(touch).to.have.nested.property("error.name", "not-found");
     const file = join(folder, "batch.ndjson");
-    const whole = ["set", "incr"].map((op) => ({ op, key: `cli.{7}.${op}`, value: 1, by: 1 }));
-    writeFileSync(
-      file,
-      `${JSON.stringify({ op: "set", key: whole[0]?.key, value: 1 })}\n` +
-        `${JSON.stringify({ op: "check", key: "cli.{7}.none", if_revision: 99 })}\n`,
-    );
+    const set7 = '{"op":"set","key":"cli.{7}.set","value":1}\n';
+    writeFileSync(file, `${set7}{"op":"check","key":"cli.{7}.none","if_revision":99}\n`);
     expect((await ringdex(["batch", file, "--atomic"])).code).to.equal(4);
     expect(await ringdex(["get", "cli.{7}.set"])).to.include({ code: 1 });
-    await printed("del", "cli.a");
+    expect(await ringdex(["batch", "--atomic"], { stdin: set7 })).to.include({ code: 0 });
+    expect(await printed("get", "cli.{7}.set")).to.equal("1");
+    for (const key of ["cli.a", "cli.{7}.set"]) await shared.db.del(key);
   });
 
   it("watches changes, and ends after as many as asked", async () => {

@@ -129,7 +129,7 @@ describe("check of all stores", () => {
     expect(first).to.include(data.storeFolder("n2"));
   });
 
-  it("sees an index row, a key row and an expiry row that are missing or follow from nothing", async () => {
+  it("sees a row of index, keys or expiry that is missing or follows from nothing", async () => {
     const key = Buffer.from("city.agra");
     const [country] = indexKeysOf([{ path: "country", value: "IN" }], key);
     const [stray] = indexKeysOf([{ path: "country", value: "PK" }], key);

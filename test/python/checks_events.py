@@ -68,10 +68,18 @@ class Feed:
         if not due:
             self.gaps.append((position, last, revision, message.subject))
         self.lasts[position] = revision
-        self.events.append({
-            "operation": operation, "key": key, "rest": rest, "subject": message.subject,
-            "position": position, "revision": revision, "headers": headers, "data": message.data,
-        })
+        self.events.append(
+            {
+                "operation": operation,
+                "key": key,
+                "rest": rest,
+                "subject": message.subject,
+                "position": position,
+                "revision": revision,
+                "headers": headers,
+                "data": message.data,
+            }
+        )
 
     def of(self, key: str) -> list:
         return [event for event in self.events if event["key"] == key]
@@ -97,10 +105,16 @@ async def changes(store: Store, report: Report, run: str) -> None:
     )
 
     seen = feed.of(key)
-    report.equal("events: one for each change of a key, in order",
-                 [event["revision"] for event in seen], revisions)
-    report.equal("events: their operations", [event["operation"] for event in seen],
-                 ["set", "set", "set", "set", "del"])
+    report.equal(
+        "events: one for each change of a key, in order",
+        [event["revision"] for event in seen],
+        revisions,
+    )
+    report.equal(
+        "events: their operations",
+        [event["operation"] for event in seen],
+        ["set", "set", "set", "set", "del"],
+    )
     report.equal("events: their subjects", {event["rest"] for event in seen}, {key})
     report.equal("events: the bytes of a set", seen[0]["data"], b'{"n": 1}')
     report.equal("events: what a patch left", json.loads(seen[1]["data"]), {"n": 1, "m": 2})
@@ -108,36 +122,48 @@ async def changes(store: Store, report: Report, run: str) -> None:
     report.equal("events: a del is empty", seen[4]["data"], b"")
     headers = seen[0]["headers"]
     report.equal("events: position", seen[0]["position"], position_of(key))
-    report.check("events: type and time of a set",
-                 headers["content-type"] == "application/json" and headers["kv-updated-at"], headers)
+    report.check(
+        "events: type and time of a set",
+        headers["content-type"] == "application/json" and headers["kv-updated-at"],
+        headers,
+    )
     report.check("events: a touch tells the expiry", "kv-expires-at" in seen[3]["headers"], seen[3])
     report.equal("events: no event of a refusal", feed.of(f"{key}-refused"), [])
     [event] = feed.of(odd)
-    report.equal("events: a key that fits no subject", (event["rest"], json.loads(event["data"])),
-                 ("_", [1, 2]))
+    report.equal(
+        "events: a key that fits no subject",
+        (event["rest"], json.loads(event["data"])),
+        ("_", [1, 2]),
+    )
     operations = [event["operation"] for event in feed.of(text)]
     report.equal("events: an expiry", operations, ["set", "expire"])
-    report.check("events: an expiry is empty and has the next revision",
-                 feed.of(text)[1]["data"] == b"", feed.of(text))
+    report.check(
+        "events: an expiry is empty and has the next revision",
+        feed.of(text)[1]["data"] == b"",
+        feed.of(text),
+    )
     report.equal("events: from here on none is missing", feed.gaps, [])
     await feed.subscription.unsubscribe()
 
 
-async def history(store: Store, report: Report, _run: str) -> None:
+async def history(store: Store, report: Report) -> None:
     """Runs last: everything this program wrote must be there."""
     feed = await Feed.open(store, DeliverPolicy.ALL)
 
     def missing(feed: Feed) -> dict:
         lasts = feed.lasts
-        return {f"revision {last} of position {place}": f"{lasts.get(place)} is the last event's"
-                for place, last in store.seen.items() if lasts.get(place, 0) < last}
+        return {
+            f"revision {last} of position {place}": f"{lasts.get(place)} is the last event's"
+            for place, last in store.seen.items()
+            if lasts.get(place, 0) < last
+        }
 
     await feed.until_none(missing)
     report.equal("events: of everything written none is missing or twice", feed.gaps, [])
-    wrong = [event for event in feed.events
-             if event["key"] is not None and position_of(event["key"]) != event["position"]]
+    wrong = [
+        event
+        for event in feed.events
+        if event["key"] is not None and position_of(event["key"]) != event["position"]
+    ]
     report.equal("events: every key is in its position", wrong, [])
     await feed.subscription.unsubscribe()
-
-
-ALL = (changes, history)

@@ -18,10 +18,25 @@ import sys
 
 import nats
 
+import checks_batches
 import checks_events
-import checks_many_keys
-import checks_one_key
+import checks_keys
+import checks_queries
+import checks_retries
+import checks_store
+import checks_values
+import checks_writes
 from store import Report, Store
+
+BEFORE = (
+    *checks_keys.ALL,
+    *checks_writes.ALL,
+    *checks_values.ALL,
+    *checks_retries.ALL,
+    *checks_batches.ALL,
+    *checks_queries.ALL,
+    *checks_store.ALL,
+)
 
 
 async def main() -> int:
@@ -32,19 +47,17 @@ async def main() -> int:
         "--without-mapping", action="store_true", help="the nats-server does not map keys"
     )
     options = parser.parse_args()
-    # Several tests wait for a reply that nobody gives at once; that is no reason to reconnect.
     connection = await nats.connect(options.url, max_reconnect_attempts=2, connect_timeout=10)
     store = Store(connection, options.store)
     report = Report()
     run = f"py-{os.urandom(4).hex()}"
-    first, *later = checks_events.ALL
-    for checks in (*checks_one_key.ALL, *checks_many_keys.ALL, first):
+    for checks in (*BEFORE, checks_events.changes):
         await report.section(checks.__name__, checks(store, report, run))
     mapped = not options.without_mapping
-    about = checks_many_keys.about_the_store(store, report, run, mapped)
+    about = checks_store.about_the_store(store, report, mapped)
     await report.section("about_the_store", about)
-    for checks in later:
-        await report.section(checks.__name__, checks(store, report, run))
+    # Last: it looks for the events of everything before it.
+    await report.section("history", checks_events.history(store, report))
     await connection.close()
     print(f"{report.passed} checked, {report.failed} failed")
     return 0 if report.failed == 0 else 1

@@ -200,7 +200,9 @@ class Report:
 
     def _fail(self, what: str, expected: object, received: object) -> None:
         self.failed += 1
-        print(f"FAILED  {what}\n        expected {expected}\n        received {received}", flush=True)
+        print(
+            f"FAILED  {what}\n        expected {expected}\n        received {received}", flush=True
+        )
 
 
 def place(error: BaseException) -> str:

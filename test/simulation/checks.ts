@@ -7,7 +7,7 @@ import type { StoredRecord } from "../../protocol/operation.js";
 import { limits, POSITIONS } from "../support/log-writer.js";
 import type { MemoryStream } from "../support/memory-log.js";
 import { ShardModel, type ModelOutcome } from "../support/shard-model.js";
-import type { ReadHistory, WriteHistory } from "./client.js";
+import { identityOf, type ReadHistory, type WriteHistory } from "./client.js";
 
 interface Done {
   readonly sequence: number;
@@ -36,7 +36,8 @@ export class LogTruth {
       const outcomes = this.#model.apply(entry, time) ?? [];
       const operations = entry?.kind === "operations" ? entry.groups.flat() : [];
       for (const [index, outcome] of outcomes.entries()) {
-        const id = operations[index]?.request?.id;
+        const operation = operations[index];
+        const id = operation && identityOf(operation);
         if (id === undefined || outcome.repeated) continue;
         this.#done.set(id, [...(this.#done.get(id) ?? []), { sequence, outcome }]);
       }

@@ -19,6 +19,7 @@ const GIVE_UP_MS = 12_000;
 
 export interface WriteHistory {
   readonly operation: Operation;
+  /** Its request id; or what identityOf finds in an operation that has none. */
   readonly id: string;
   /** The final answer; undefined = the client gave up. */
   result: Result | undefined;
@@ -63,11 +64,17 @@ export class Client {
   async #write(number: number): Promise<void> {
     const { clock, name, trace } = this.parts;
     const id = this.#requestId(number);
-    const operation = this.#operation(number, id);
+    // Without an id nothing is sent again: it might be done twice.
+    const isOnce = this.parts.chance.happens(0.2);
+    const operation = isOnce
+      ? set(this.parts.chance.pick(keys), { id })
+      : this.#operation(number, id);
     const history: WriteHistory = { operation, id, result: undefined, isKnown: true, endedAtMs: 0 };
     this.writes.push(history);
     const endMs = clock.elapsedMs() + GIVE_UP_MS;
-    while (history.result === undefined && clock.elapsedMs() < endMs) {
+    let attemptsMax = isOnce ? 1 : Infinity;
+    while (history.result === undefined && attemptsMax > 0 && clock.elapsedMs() < endMs) {
+      attemptsMax -= 1;
       const result = await this.#attempt(operation);
       trace(`${name} ${operation.verb} ${operation.key} ${id} ${told(result)}`);
       if (result.kind !== "refused") history.result = result;
@@ -146,6 +153,12 @@ export class Client {
         return set(key, value, request);
     }
   }
+}
+
+/** What names an operation in the log: its request id, or the `id` in the value it sets. */
+export function identityOf({ request, ...operation }: Operation): string | undefined {
+  if (request !== undefined || operation.verb !== "set") return request?.id;
+  return (JSON.parse(Buffer.from(operation.value).toString()) as { id?: string }).id;
 }
 
 function told(result: Result): string {

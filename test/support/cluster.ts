@@ -61,7 +61,7 @@ export interface Cluster {
    * supervisor starts it again after a second or more.
    */
   kill(node: string, signal?: NodeJS.Signals): Promise<void>;
-  /** Ends nats-server by SIGKILL; the supervisor starts it again. Only of a cluster with mapping. */
+  /** Ends nats-server by SIGKILL; the supervisor starts it again. Only where it has its own. */
   killServer(): Promise<void>;
   /** Resolves when all nodes are up and all replicas serve with nothing left to apply. */
   settled(limitMs?: number): Promise<void>;

@@ -32,6 +32,8 @@ const PLAIN_CLIENTS = 2;
 const WORKERS_PER_PLAIN_CLIENT = 24;
 const KEYS_PER_WORKER = 24;
 const COUNTERS = 8;
+/** Of turns: increment, conditional increment, delete, set and read, and the rest set. */
+const KINDS = 8;
 const ATTEMPT_TIMEOUT_MS = 2_000;
 const OPERATION_TIMEOUT_MS = 60_000;
 const PAUSE_MS = 50;
@@ -146,8 +148,8 @@ export class Load {
   }
 
   async #turn(worker: number, turn: number, access: Access): Promise<void> {
-    const kind = (worker + turn) % 8;
-    const counter = `${this.name}.counter.${(worker * 31 + turn) % COUNTERS}`;
+    const kind = (worker + turn) % KINDS;
+    const counter = `${this.name}.counter.${(worker + Math.floor(turn / KINDS)) % COUNTERS}`;
     if (kind === 0) return this.#count(`${counter}.incr`, (key) => access.incr(key));
     if (kind === 1) return this.#raise(`${counter}.conditional`, access);
     const key = `${this.name}.item.${worker}.${turn % KEYS_PER_WORKER}`;

@@ -1,0 +1,244 @@
+/**
+ * Batches over two shards of four positions, on the in-memory bus: order, doubt, atomicity.
+ */
+import { expect } from "chai";
+import fc from "fast-check";
+import { BatchRunner, splitByShard } from "../../../actors/coordinator/batch-split.js";
+import { KvError, type ErrorName } from "../../../protocol/errors.js";
+import { positionOf } from "../../../protocol/position.js";
+import { parseBatchRequest } from "../../../protocol/request.js";
+import { RingLookup } from "../../../protocol/ring.js";
+import { Names } from "../../../protocol/subjects.js";
+import { FakeShard, type MessageFate } from "../../support/fake-shard.js";
+import { ManualClock, seededChance } from "../../support/manual-clock.js";
+import { MemoryNetwork } from "../../support/memory-bus.js";
+import { smallRing } from "../../support/small-ring.js";
+
+const names = new Names("kv");
+const ring = smallRing([0, 1], [2, 3]);
+const big = "x".repeat(200_000);
+
+describe("batch", () => {
+  let clock: ManualClock;
+  let s1: FakeShard;
+  let s2: FakeShard;
+  let runner: BatchRunner;
+
+  beforeEach(() => {
+    start();
+  });
+
+  function start(): void {
+    clock = new ManualClock();
+    const chance = seededChance(1);
+    const network = new MemoryNetwork({ clock, chance });
+    s1 = new FakeShard(network.connect("s1"), clock, names, "s1", 4, [0, 1]);
+    s2 = new FakeShard(network.connect("s2"), clock, names, "s2", 4, [2, 3]);
+    runner = new BatchRunner(names, network.connect("n1"), () => ring, 4, clock, chance);
+  }
+
+  it("sends one message to each shard, and has the outcomes in the order of the operations", async () => {
+    const ops = keysOf("s1", 3).flatMap((key, index) => [
+      set(key, index),
+      set(keysOf("s2", 3)[index]!, index),
+    ]);
+    const { outcomes } = await run({ ops });
+    expect(outcomes.map(({ key }) => key)).to.deep.equal(ops.map(({ key }) => key));
+    expect([s1.received.length, s2.received.length]).to.deep.equal([1, 1]);
+  });
+
+  it("gives each operation an id by its index in the whole batch", async () => {
+    const [a, b] = [keysOf("s1", 1)[0]!, keysOf("s2", 1)[0]!];
+    await run({ ops: [set(a, 1), set(b, 1), { ...set(a, 2), request_id: "mine" }] });
+    const [first, third] = s1.effects.map(({ request }) => request);
+    expect(first?.id).to.equal(s2.effects[0]?.request?.id);
+    expect([first?.index, s2.effects[0]?.request?.index]).to.deep.equal([0, 1]);
+    expect(third).to.deep.equal({ id: "mine", index: 0 });
+  });
+
+  it("answers an empty batch, and one of malformed operations, without asking anybody", async () => {
+    expect((await run({ ops: [] })).outcomes).to.deep.equal([]);
+    expect((await run({ ops: [], atomic: true })).outcomes).to.deep.equal([]);
+    const { outcomes } = await run({ ops: [{ op: "set", key: "a" }] });
+    expect(outcomes[0]?.error?.name).to.equal("bad-request");
+    expect(s1.received.length + s2.received.length).to.equal(0);
+  });
+
+  it("runs an atomic batch of checks alone", async () => {
+    const [key] = keysOf("s1", 1);
+    const check = { op: "check", key, if_revision: 0 };
+    const { outcomes } = await run({ ops: [check, check], atomic: true });
+    expect(outcomes.map((outcome) => outcome.key)).to.deep.equal([key, key]);
+  });
+
+  it("repeats what had no answer, with the same ids, and nothing takes effect twice", async () => {
+    s1.fate = first("lose");
+    const [key] = keysOf("s1", 1);
+    const { outcomes } = await run({ ops: [set(key!, 1), set(key!, 2)] });
+    expect(outcomes.map(({ error }) => error)).to.deep.equal([undefined, undefined]);
+    expect(s1.received.length).to.equal(2);
+    expect(valuesOf(s1)).to.deep.equal(["1", "2"]);
+  });
+
+  for (const kind of ["unavailable", "overloaded"] as const) {
+    it(`says in-doubt of what had no answer once and is ${kind} from then on`, async () => {
+      s1.fate = (number) => (number === 1 ? "delay" : refusal(kind));
+      const [key] = keysOf("s1", 1);
+      const { outcomes } = await run({ ops: [set(key!, 1)] });
+      expect(outcomes[0]?.error).to.include({ name: "in-doubt", written: "unknown" });
+      expect(valuesOf(s1)).to.deep.equal(["1"]);
+    });
+
+    it(`says the same of an atomic batch`, async () => {
+      s1.fate = (number) => (number === 1 ? "delay" : refusal(kind));
+      const [key] = keysOf("s1", 1);
+      const { error } = await run({ ops: [set(key!, 1), set(key!, 2)], atomic: true });
+      expect(error).to.include({ name: "in-doubt", written: "unknown" });
+      expect(valuesOf(s1)).to.deep.equal(["1", "2"]);
+    });
+  }
+
+  it("says of a get without an answer that nothing was written", async () => {
+    s1.fate = () => "delay";
+    const { outcomes } = await run({ ops: [{ op: "get", key: keysOf("s1", 1)[0] }] });
+    expect(outcomes[0]?.error).to.include({ name: "unavailable", written: "no" });
+  });
+
+  it("refuses an atomic batch as a whole, with the operation's index", async () => {
+    const [key] = keysOf("s1", 1);
+    s1.refuse = (request) =>
+      request.kind === "write" && request.operation.ifRevision === 9
+        ? new KvError("conflict", "it is at 0", { index: 1 })
+        : undefined;
+    const ops = [set(key!, 1), { op: "check", key, if_revision: 9 }];
+    const { error } = await run({ ops, atomic: true });
+    expect(error).to.include({ name: "conflict", index: 1, written: "no" });
+    expect(s1.effects).to.deep.equal([]);
+  });
+
+  it("leaves the other shard's outcomes when one shard is gone", async () => {
+    s1.fate = () => refusal("unavailable");
+    const [a, b] = [keysOf("s1", 1)[0]!, keysOf("s2", 1)[0]!];
+    const { outcomes } = await run({ ops: [set(a, 1), set(b, 1)] });
+    expect(outcomes[0]?.error).to.include({ name: "unavailable", written: "no" });
+    expect(outcomes[1]).to.include({ key: b });
+    expect(s2.received.length, "what is answered is not sent again").to.equal(1);
+  });
+
+  it("sends what follows for a shard only when what comes before it is resolved", async () => {
+    const [key] = keysOf("s1", 1);
+    // Three values of 200 kB are more than one message takes.
+    s1.fate = (number) => (["delay", refusal("overloaded")] as const)[number - 1] ?? "do";
+    const ops = [set(key!, big + 1), set(key!, big + 2), set(key!, big + 3)];
+    await run({ ops });
+    expect(valuesOf(s1).map((value) => value.at(-2))).to.deep.equal(["1", "2", "3"]);
+    expect(s1.received.map((requests) => requests.length)).to.deep.equal([2, 2, 2, 1]);
+  });
+
+  it("does not send an operation again that a later one on its key has overtaken", async () => {
+    const [key, other] = keysOf("s1", 2);
+    s1.refuse = (request, message) => {
+      const isFirst = message === 1 && request.kind === "write" && request.operation.request?.index;
+      return isFirst === 0 || isFirst === 2 ? refusal("unavailable") : undefined;
+    };
+    const { outcomes } = await run({ ops: [set(key!, 1), set(key!, 2), set(other!, 3)] });
+    expect(outcomes[0]?.error).to.include({ name: "unavailable", written: "no" });
+    expect(outcomes[1]).to.include({ key });
+    expect(outcomes[2], "nothing has overtaken this one").to.include({ key: other });
+    expect(valuesOf(s1)).to.deep.equal(["2", "3"]);
+  });
+
+  it("keeps the order on each key, and its word, whatever happens to messages", async () => {
+    const fate = fc.constantFrom<MessageFate>(
+      ...(["do", "do", "lose", "delay"] as const),
+      refusal("unavailable"),
+      refusal("overloaded"),
+    );
+    const key = fc.constantFrom(...keysOf("s1", 2), ...keysOf("s2", 1));
+    const operation = fc.record({ key, isBig: fc.boolean() });
+    const sent = fc.array(operation, { minLength: 1, maxLength: 8 });
+    const fates = fc.array(fate, { maxLength: 6 });
+    const scenario = fc.record({ sent, first: fates, second: fates, delayMs: fc.nat(9_000) });
+    const property = fc.asyncProperty(scenario, async ({ sent, first, second, delayMs }) => {
+      start();
+      [s1.fate, s2.fate] = [first, second].map((list) => (n: number) => list[n - 1] ?? "do") as [
+        FakeShard["fate"],
+        FakeShard["fate"],
+      ];
+      s1.delayMs = s2.delayMs = delayMs;
+      const ops = sent.map(({ key, isBig }, index) => set(key, (isBig ? big : "") + index));
+      const { outcomes } = await run({ ops });
+      await clock.runUntilIdle();
+      const done = [...s1.effects, ...s2.effects];
+      const indexes = done.map(({ request }) => request?.index ?? -1);
+      expect(new Set(indexes).size, "none takes effect twice").to.equal(indexes.length);
+      for (const each of new Set(ops.map(({ key }) => key))) {
+        const ofKey = indexes.filter((index) => ops[index]?.key === each);
+        expect(ofKey, "in order").to.deep.equal(ofKey.toSorted((a, b) => a - b));
+      }
+      for (const [index, { error }] of outcomes.entries()) {
+        const isDone = indexes.includes(index);
+        if (error === undefined) expect(isDone, "what is answered is done").to.equal(true);
+        if (error?.written === "no") expect(isDone, "`no` is true").to.equal(false);
+      }
+    });
+    await fc.assert(property, { numRuns: 60 });
+  });
+
+  async function run(body: object): Promise<Body> {
+    const payload = Buffer.from(JSON.stringify(body));
+    const reply = await clock.resolve(runner.run(payload, undefined));
+    return JSON.parse(Buffer.from(reply.body).toString()) as Body;
+  }
+});
+
+describe("splitting a batch", () => {
+  it("keeps the order within a shard, and each message below half a megabyte", () => {
+    const [a, b] = [keysOf("s1", 1)[0]!, keysOf("s2", 1)[0]!];
+    const ops = [set(a, big), set(b, 1), set(a, big), set(a, big), set(b, 2)];
+    const payload = Buffer.from(JSON.stringify({ ops }));
+    const { requests } = parseBatchRequest(payload, undefined, 4);
+    const parts = splitByShard(requests, [0, 1, 2, 3, 4], new RingLookup(ring));
+    expect(parts.map(({ shard, indexes }) => [shard, ...indexes])).to.deep.equal([
+      ["s1", 0, 2],
+      ["s2", 1, 4],
+      ["s1", 3],
+    ]);
+  });
+});
+
+interface Outcome {
+  readonly key?: string;
+  readonly error?: { readonly name: string; readonly written: string; readonly index?: number };
+}
+interface Body extends Outcome {
+  readonly outcomes: Outcome[];
+}
+
+/** Keys of a shard's positions. */
+function keysOf(shard: "s1" | "s2", count: number): string[] {
+  const keys: string[] = [];
+  for (let number = 0; keys.length < count; number++) {
+    const isOfFirst = positionOf(`key${number}`, 4) < 2;
+    if (isOfFirst === (shard === "s1")) keys.push(`key${number}`);
+  }
+  return keys;
+}
+
+function set(key: string, value: unknown): { op: string; key: string; value: unknown } {
+  return { op: "set", key, value };
+}
+
+function valuesOf(shard: FakeShard): string[] {
+  return shard.effects.map((operation) =>
+    operation.verb === "set" ? Buffer.from(operation.value).toString() : operation.verb,
+  );
+}
+
+function first(fate: MessageFate): FakeShard["fate"] {
+  return (number) => (number === 1 ? fate : "do");
+}
+
+function refusal(kind: ErrorName): KvError {
+  return new KvError(kind, `the fake shard says ${kind}`);
+}
