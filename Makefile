@@ -15,7 +15,7 @@ TESTS   ?= dist/test/**/*.test.js
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile
 
-demo: build nats-server ## load all cities of the world, find them, kill a node, check everything
+demo: build nats-server ## load all cities, ask for them, kill a node, check everything
 	@node dist/test/demo/demo.js
 
 run: build ## a cluster in the foreground; Ctrl-C stops it

@@ -11,7 +11,11 @@ import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
-import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import {
+  ATTEMPT_MS_PER_OPERATION,
+  ATTEMPT_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+} from "../../protocol/limits.js";
 import {
   batchReply,
   parsePackedBatchReply,
@@ -89,10 +93,12 @@ export class BatchRunner {
     private readonly chance: Chance,
   ) {}
 
-  /** Throws KvError if the batch as a whole is malformed. */
+  /** Throws KvError if the batch is refused as a whole. */
   async run(payload: Uint8Array, headers: RequestHeaders | undefined): Promise<Reply> {
     const batch = this.#repeatable(parseBatchRequest(payload, headers, this.positionCount));
-    return batchReply(await this.#untilAnswered(batch), batch);
+    const result = await this.#untilAnswered(batch);
+    if (result instanceof KvError) throw result;
+    return batchReply(result, batch);
   }
 
   #repeatable(batch: BatchRequest): BatchRequest {
@@ -153,9 +159,10 @@ export class BatchRunner {
     const keys = part.requests.map((request) =>
       request.kind === "get" ? request.key : request.operation.key,
     );
+    const timeoutMs = ATTEMPT_TIMEOUT_MS + ATTEMPT_MS_PER_OPERATION * part.requests.length;
     try {
       const subject = this.names.shard(part.shard, "batch");
-      const reply = await this.bus.request(subject, payload, { timeoutMs: ATTEMPT_TIMEOUT_MS });
+      const reply = await this.bus.request(subject, payload, { timeoutMs });
       return parsePackedBatchReply(reply.data, keys);
     } catch (error) {
       if (error instanceof KvError) return error;

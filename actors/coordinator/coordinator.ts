@@ -126,6 +126,7 @@ export class Coordinator {
         ? parseKeylessRequest(verb, data, headers, positionCount)
         : parseSubjectRequest(verb, key, data, headers, positionCount);
     const result = await router.route(request);
+    if (result.kind === "refused") throw result.error;
     const accept = request.kind === "get" ? request.accept : undefined;
     const returnPrevious = request.kind === "write" && request.operation.returnPrevious;
     return subjectReply(verb, result, { accept, returnPrevious });

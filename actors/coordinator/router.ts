@@ -18,6 +18,7 @@ import {
   COORDINATOR_REQUESTS_MAX,
   HOPS_MAX,
   REQUEST_TIMEOUT_MS,
+  SESSION_WAIT_MS,
 } from "../../protocol/limits.js";
 import { parsePackedReply, type Result } from "../../protocol/reply.js";
 import { encodePackedRequest, type Request } from "../../protocol/request.js";
@@ -67,7 +68,10 @@ export class Router {
     const { key, position, verb } = addressOf(request);
     const subject = this.names.ring(position, verb);
     const payload = encodePackedRequest(request);
-    const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
+    // A session's wait is the replica's: another attempt would begin it anew.
+    const isSession = request.kind === "get" && request.level === "session";
+    const patienceMs = isSession ? SESSION_WAIT_MS : REQUEST_TIMEOUT_MS;
+    const end = this.clock.elapsedMs() + patienceMs;
     let waitMs = AGAIN_FIRST_MS;
     let isDoubtful = false;
     for (;;) {

@@ -17,7 +17,7 @@ import { v7 as uuidV7 } from "uuid";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
-import { BATCH_OPERATIONS_MAX } from "../../protocol/limits.js";
+import { ATTEMPT_MS_PER_OPERATION, BATCH_OPERATIONS_MAX } from "../../protocol/limits.js";
 import type { RequestRef } from "../../protocol/operation.js";
 import { parsePackedBatchReply, type Result } from "../../protocol/reply.js";
 import { encodePackedBatch, readLevels, type Request } from "../../protocol/request.js";
@@ -187,7 +187,8 @@ export class Many {
     for (const item of chunk) item.deadlineMs ??= nowMs + caller.timeoutOf(options);
     name(chunk);
     const leftMs = Math.min(...chunk.map((item) => (item.deadlineMs ?? nowMs) - nowMs));
-    const timeoutMs = Math.max(Math.min(leftMs, caller.attemptTimeoutMs), 1);
+    const attemptMs = caller.attemptTimeoutMs + ATTEMPT_MS_PER_OPERATION * chunk.length;
+    const timeoutMs = Math.max(Math.min(leftMs, attemptMs), 1);
     let results: readonly Result[];
     try {
       results = await this.#send(shard, chunk, false, timeoutMs, options);

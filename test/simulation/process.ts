@@ -114,18 +114,23 @@ export class FaultyLog implements Log {
     if (this.#happens("delivery dropped", this.faults().deliveryDropped)) {
       this.inner.dropNextDelivery();
     }
+    let isLate = false;
     if (this.#happens("acknowledgement lost", ackLost)) this.inner.loseNextAck("landed");
     else if (this.#happens("entry lost", entryLost)) this.inner.loseNextAck("vanished");
-    else if (this.#happens("entry late", late)) {
-      this.#later(data);
+    else if (this.chance.happens(late)) {
+      isLate = true;
       this.inner.loseNextAck("vanished");
-    } else if (this.#happens("entry twice", twice)) this.#later(data);
-    else if (this.#happens("refused", refused)) {
+    } else if (this.#happens("refused", refused)) {
       await this.#pause(1);
       const kind = this.chance.happens(0.5) ? "full" : "refused";
       return { kind, reason: "as the seed has it" };
     }
-    return this.inner.append(data, timeoutMs);
+    const result = await this.inner.append(data, timeoutMs);
+    // What was refused never lands: that is promised.
+    const mayLand = result.kind === "accepted" || result.kind === "unanswered";
+    if (mayLand && isLate) this.#later("entry late", data);
+    else if (mayLand && this.chance.happens(twice)) this.#later("entry twice", data);
+    return result;
   }
 
   consume(after: Sequence): LogConsumer {
@@ -148,7 +153,8 @@ export class FaultyLog implements Log {
   }
 
   /** A copy lands, whatever becomes of the process. */
-  #later(data: Uint8Array): void {
+  #later(fault: string, data: Uint8Array): void {
+    this.note(fault);
     const copy = data.slice();
     this.world.after(this.chance.integer(LATE_MS_MAX), () => void this.stream.take(copy));
   }

@@ -190,8 +190,8 @@ class World {
     const { chance } = this;
     const drop = chance.happens(0.03);
     if (drop) this.#count(`message lost ${from[0] ?? ""} to ${to[0] ?? ""}`);
-    const copies = chance.happens(0.02) ? 2 : 1;
-    return { drop, copies, delayMs: restMs + (chance.happens(0.2) ? chance.integer(50) : 0) };
+    // Never twice: NATS delivers at most once, and what has no request id must not be done twice.
+    return { drop, delayMs: restMs + (chance.happens(0.2) ? chance.integer(50) : 0) };
   }
 
   #nextFault(): void {

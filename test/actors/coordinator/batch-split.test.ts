@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { BatchRunner, splitByShard } from "../../../actors/coordinator/batch-split.js";
 import { KvError, type ErrorName } from "../../../protocol/errors.js";
 import { positionOf } from "../../../protocol/position.js";
+import { errorReply } from "../../../protocol/reply.js";
 import { parseBatchRequest } from "../../../protocol/request.js";
 import { RingLookup } from "../../../protocol/ring.js";
 import { Names } from "../../../protocol/subjects.js";
@@ -89,7 +90,7 @@ describe("batch", () => {
       expect(valuesOf(s1)).to.deep.equal(["1"]);
     });
 
-    it(`says the same of an atomic batch`, async () => {
+    it(`says so of an atomic batch that is ${kind} from then on`, async () => {
       s1.fate = (number) => (number === 1 ? "delay" : refusal(kind));
       const [key] = keysOf("s1", 1);
       const { error } = await run({ ops: [set(key!, 1), set(key!, 2)], atomic: true });
@@ -187,7 +188,11 @@ describe("batch", () => {
 
   async function run(body: object): Promise<Body> {
     const payload = Buffer.from(JSON.stringify(body));
-    const reply = await clock.resolve(runner.run(payload, undefined));
+    const running = runner.run(payload, undefined).catch((error: unknown) => {
+      if (error instanceof KvError) return errorReply(error, "batch");
+      throw error;
+    });
+    const reply = await clock.resolve(running);
     return JSON.parse(Buffer.from(reply.body).toString()) as Body;
   }
 });

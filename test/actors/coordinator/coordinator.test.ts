@@ -1,0 +1,290 @@
+/**
+ * Coordinator on the in-memory bus, with fake shards and nodes: what each verb answers, and what
+ * clients may do that it must survive.
+ */
+import { expect } from "chai";
+import { BatchRunner } from "../../../actors/coordinator/batch-split.js";
+import { Coordinator } from "../../../actors/coordinator/coordinator.js";
+import { Finder } from "../../../actors/coordinator/find.js";
+import { Router } from "../../../actors/coordinator/router.js";
+import { StatusCollector } from "../../../actors/coordinator/status.js";
+import { ServiceCounters } from "../../../actors/service.js";
+import type { HeaderList, Message } from "../../../infra/bus.js";
+import type { Epoch, NodeName, Position, Sequence } from "../../../protocol/ids.js";
+import {
+  decodeQuery,
+  encodeCountReply,
+  encodePageReply,
+} from "../../../protocol/query-messages.js";
+import type { NodeReport, StatusReport } from "../../../protocol/status.js";
+import { multiKeyVerbs, Names, singleKeyVerbs } from "../../../protocol/subjects.js";
+import { FakeShard } from "../../support/fake-shard.js";
+import { ManualClock, seededChance } from "../../support/manual-clock.js";
+import { MemoryNetwork, type MemoryBus } from "../../support/memory-bus.js";
+import { NotedLogger } from "../../support/noted-logger.js";
+import { smallRing } from "../../support/small-ring.js";
+
+const names = new Names("kv");
+const ring = smallRing([0, 1], [2, 3]);
+const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
+
+describe("coordinator", () => {
+  let clock: ManualClock;
+  let network: MemoryNetwork;
+  let client: MemoryBus;
+  let counters: ServiceCounters;
+  let logger: NotedLogger;
+  let coordinator: Coordinator;
+  let shards: FakeShard[];
+  let levels: string[];
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    const chance = seededChance(1);
+    network = new MemoryNetwork({ clock, chance });
+    client = network.connect("client");
+    logger = new NotedLogger();
+    const bus = network.connect("n1");
+    shards = ring.shards.map(
+      ({ shard, positions }) =>
+        new FakeShard(network.connect(shard), clock, names, shard, 4, positions),
+    );
+    levels = [];
+    counters = new ServiceCounters(verbs, clock);
+    coordinator = new Coordinator({
+      names,
+      bus,
+      positionCount: 4,
+      router: new Router(names, bus, clock, chance),
+      finder: new Finder(askShard, () => ring),
+      batches: new BatchRunner(names, bus, () => ring, 4, clock, chance),
+      status: new StatusCollector(names, bus, () => ring, "1.2.3"),
+      counters,
+      clock,
+      logger,
+    });
+    coordinator.start();
+  });
+
+  const askShard: ConstructorParameters<typeof Finder>[0] = (shard, verb, payload) => {
+    const { level } = decodeQuery(verb, payload, 4);
+    levels.push(level);
+    const positions = (shard === "s1" ? [0, 1] : [2, 3]) as Position[];
+    const covered = { epoch: 1 as Epoch, sequence: 7 as Sequence, positions };
+    const page = { rows: [], more: false, reached: undefined, ...covered };
+    return Promise.resolve(
+      verb === "count" ? encodeCountReply({ count: 2, ...covered }) : encodePageReply(page),
+    );
+  };
+
+  it("answers the single-key verbs, by subject and by payload alike", async () => {
+    expect(body(await ask("kv.set.a", '{"x":1}'))).to.include({ key: "a", created: true });
+    expect(body(await ask("kv.set", '{"key":"a b","value":2}'))).to.include({ key: "a b" });
+    const got = await ask("kv.get", '{"key":"a"}');
+    expect(text(got)).to.equal('{"x":1}');
+    expect(got.headers?.get("kv-revision")).to.deep.equal(["1"]);
+    expect(got.headers?.get("content-type")).to.deep.equal(["application/json"]);
+    expect(text(await ask("kv.get.a"))).to.equal('{"x":1}');
+    expect(body(await ask("kv.incr.n", '{"by":3}'))).to.include({ value: 3 });
+    expect(body(await ask("kv.patch.a", '{"y":2}'))).to.include({ key: "a" });
+    const touched = await ask("kv.touch.a", "", [["Kv-TTL", "60"]]);
+    expect(body(touched)).to.include({ key: "a", expires_at: null });
+    expect(body(await ask("kv.del.a"))).to.include({ existed: true });
+    const missing = await ask("kv.get.a");
+    expect(missing.headers?.get("nats-service-error-code")).to.deep.equal(["404"]);
+    expect(body(missing)).to.have.nested.include({ "error.name": "not-found" });
+  });
+
+  it("answers the verbs over many keys", async () => {
+    const ops = [{ op: "set", key: "a", value: 1 }, { op: "get", key: "a" }]; // prettier-ignore
+    const { outcomes } = body(await ask("kv.batch", JSON.stringify({ ops })));
+    expect(outcomes).to.have.length(2);
+    expect(body(await ask("kv.find", "{}"))).to.deep.include({ items: [], complete: true });
+    expect(body(await ask("kv.keys", "{}"))).to.deep.include({ keys: [], cursor: null });
+    expect(body(await ask("kv.count", "{}"))).to.include({ count: 4, complete: true });
+    expect(body(await ask("kv.ring"))).to.deep.include({ epoch: 1, position_count: 4 });
+    expect(body(await ask("kv.info"))).to.include({ version: "1.2.3", store: "kv" });
+  });
+
+  it("names every reply's type", async () => {
+    for (const verb of ["find", "keys", "count", "ring", "info", "status", "distinct"]) {
+      const { type } = body(await ask(`kv.${verb}`, verb === "ring" ? "" : "{}"));
+      expect(type).to.equal(`io.ringdex.v1.${verb}_response`);
+    }
+  });
+
+  it("reads many keys at the level asked for, a session like linearizable", async () => {
+    for (const level of ["stale", "session", "linearizable"]) {
+      await ask("kv.find", "{}", [["Kv-Read", level]]);
+    }
+    await ask("kv.count", "{}", [["kv-read", "stale"]]);
+    const pairs = [levels[0], levels[2], levels[4], levels[6]];
+    expect(pairs).to.deep.equal(["stale", "linearizable", "linearizable", "stale"]);
+    const wrong = await ask("kv.find", "{}", [["Kv-Read", "fresh"]]);
+    expect(body(wrong)).to.have.nested.include({ "error.name": "bad-request" });
+  });
+
+  it("says unsupported of what is not built", async () => {
+    for (const verb of ["distinct", "aggregate", "explain"]) {
+      const reply = await ask(`kv.${verb}`, "{}");
+      expect(reply.headers?.get("nats-service-error-code")).to.deep.equal(["501"]);
+      expect(body(reply)).to.have.nested.include({ "error.name": "unsupported" });
+    }
+  });
+
+  it("counts requests and errors by verb", async () => {
+    await ask("kv.get.missing");
+    await ask("kv.ring");
+    await ask("kv.batch", '{"ops":[{"op":"check"}],"atomic":true}');
+    const batch = counters.entries().find(({ verb }) => verb === "batch");
+    expect(batch).to.include({ requests: 1, errors: 1 });
+    const [get, count] = ["get", "ring"].map((verb) =>
+      counters.entries().find((each) => each.verb === verb),
+    );
+    expect(get).to.include({ requests: 1, errors: 1 });
+    expect(count).to.include({ requests: 1, errors: 0 });
+  });
+
+  for (const reply of ["kv.set.b", "kv.set.a", "kv.find", "kv.ring.0.set.b", "kv.get.*", "a b"]) {
+    it(`does what was asked, answers nothing and does not loop with reply subject ${reply}`, async () => {
+      client.publish("kv.set.a", Buffer.from("1"), { reply });
+      await clock.runUntilIdle();
+      const effects = shards.flatMap((shard) => shard.effects.map(({ key }) => key));
+      expect(effects).to.deep.equal(["a"]);
+      expect(network.failures).to.deep.equal([]);
+      expect(logger.messages("error")).to.deep.equal([]);
+    });
+  }
+
+  it("does what was asked without a reply subject, and says nothing", async () => {
+    client.publish("kv.set.a", Buffer.from("1"));
+    client.publish("kv.set.a", Buffer.from("not JSON"));
+    await clock.runUntilIdle();
+    expect(shards.flatMap(({ effects }) => effects)).to.have.length(1);
+    expect(network.failures).to.deep.equal([]);
+  });
+
+  it("answers internal, with the incident's number in its log, for a bug", async () => {
+    const broken: NodeReport = JSON.parse('{"replicas":[null]}') as NodeReport;
+    answerStatus("n1", broken);
+    const reply = body(await ask("kv.status"));
+    const { incident } = logger.lines.find(({ level }) => level === "error")?.fields ?? {};
+    expect(reply).to.have.nested.include({
+      "error.name": "internal",
+      "error.written": "unknown",
+      "error.incident": incident,
+    });
+  });
+
+  it("answers what it took before it closes, and takes nothing new", async () => {
+    const asked = client.request("kv.set.a", Buffer.from("1"), { timeoutMs: 9_000 });
+    await clock.advance(0);
+    const closing = coordinator.close();
+    expect(body(await clock.resolve(asked))).to.include({ key: "a" });
+    await clock.resolve(closing);
+    const late = await ask("kv.ring").catch((error: unknown) => error);
+    expect(late).to.include({ kind: "unavailable" });
+  });
+
+  describe("status", () => {
+    it("shows nodes that do not answer as down, and what that means", async () => {
+      answerStatus("n1", reportOf("n1", {}));
+      const status = body(await ask("kv.status")) as unknown as StatusReport;
+      expect(status.nodes).to.deep.equal([
+        { node: "n1", pid: 1, state: "up", version: "1.2.3" },
+        { node: "n2", pid: null, state: "down", version: null },
+      ]);
+      expect(status.durability.sync_interval).to.equal("always");
+      expect(status.warnings).to.deep.equal([
+        "node n2 does not answer",
+        "no replica of s2 serves: its keys are unavailable",
+      ]);
+    });
+
+    it("answers within two seconds when a node hangs", async () => {
+      answerStatus("n1", reportOf("n1", {}));
+      network.connect("n2").subscribe("kv.node.n2.status", undefined, () => {});
+      const { nodes } = body(await ask("kv.status")) as unknown as StatusReport;
+      expect(nodes[1]?.state).to.equal("down");
+      expect(clock.elapsedMs()).to.be.below(2_000);
+    });
+
+    it("warns of stopped and failing replicas, full logs, and of what nodes warn of", async () => {
+      const first = { state: "stopped", reason: "log-shorter: 3 < 7" } as const;
+      answerStatus("n1", { ...reportOf("n1", first), warnings: ["no mapping"] });
+      const second = { state: "loading", reason: "disk", log_bytes: 80 } as const;
+      answerStatus("n2", { ...reportOf("n2", second), warnings: ["no mapping"] });
+      const { warnings } = body(await ask("kv.status")) as unknown as StatusReport;
+      expect(warnings).to.deep.equal([
+        "no mapping",
+        "s1 on n1 is stopped: log-shorter: 3 < 7",
+        "s2 on n2 does not serve: disk",
+        "no replica of s1 serves: its keys are unavailable",
+        "no replica of s2 serves: its keys are unavailable",
+        "the log of s2 is 80 % full; when it is full, writes are refused",
+      ]);
+    });
+
+    for (const interval of ["unknown", "2m"]) {
+      it(`warns of a sync_interval that is ${interval}`, async () => {
+        const durability = { sync_interval: interval, log_replicas: 1 };
+        for (const node of ["n1", "n2"]) {
+          answerStatus(node, { ...reportOf(node, {}), durability });
+        }
+        const { warnings } = body(await ask("kv.status")) as unknown as StatusReport;
+        expect(warnings).to.have.length(1);
+        expect(warnings[0]).to.match(/sync_interval is .*a power cut can take/);
+      });
+    }
+  });
+
+  function answerStatus(node: string, report: NodeReport): void {
+    const bus = network.connect(node);
+    bus.subscribe(names.node(node as NodeName, "status"), undefined, ({ reply }) => {
+      bus.publish(reply ?? "", Buffer.from(JSON.stringify(report)));
+    });
+  }
+
+  function ask(subject: string, payload = "", headers: HeaderList = []): Promise<Message> {
+    const options = { timeoutMs: 20_000, headers };
+    return clock.resolve(client.request(subject, Buffer.from(payload), options));
+  }
+});
+
+function body(message: Message): Readonly<Record<string, unknown>> {
+  return JSON.parse(text(message)) as Readonly<Record<string, unknown>>;
+}
+
+function text({ data }: Message): string {
+  return Buffer.from(data).toString();
+}
+
+function reportOf(node: string, replica: Partial<NodeReport["replicas"][number]>): NodeReport {
+  return {
+    node,
+    pid: 1,
+    version: "1.2.3",
+    epoch: 1,
+    durability: { sync_interval: "always", log_replicas: 1 },
+    replicas: [
+      {
+        shard: node.replace("n", "s"),
+        node,
+        state: "serving",
+        positions: 2,
+        sequence_applied: 1,
+        sequence_last: 1,
+        lag: 0,
+        keys: 0,
+        bytes: 0,
+        queue: 0,
+        log_bytes: 1,
+        log_bytes_max: 100,
+        relay: { active: false, sequence: 0 },
+        digest: { sequence: 1, records: "", index: "" },
+        ...replica,
+      },
+    ],
+    warnings: [],
+  };
+}
