@@ -53,10 +53,9 @@ const anyOutcome: fc.Arbitrary<OperationOutcome> = fc.oneof(
     position,
     outcome: anyDone.map((done) => ({ ok: true as const, done })),
     changed: fc.boolean(),
-    result: fc.option(
-      fc.record({ contentType: fc.constantFrom(...contentTypes), value: bytes }),
-      { nil: undefined },
-    ),
+    result: fc.option(fc.record({ contentType: fc.constantFrom(...contentTypes), value: bytes }), {
+      nil: undefined,
+    }),
     request: anyRequest,
   }),
   fc.record({

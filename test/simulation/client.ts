@@ -15,6 +15,8 @@ import { getOf, names } from "../support/memory-shard.js";
 
 const keys = ["a", "b", "city.delhi", "é", "{t}1", "{t}2"];
 const ATTEMPT_MS = 1_500;
+/** Of a write that is sent once: long enough to see what the proposer makes of a lost answer. */
+const ATTEMPT_ONCE_MS = 8_000;
 const GIVE_UP_MS = 12_000;
 
 export interface WriteHistory {
@@ -75,7 +77,7 @@ export class Client {
     let attemptsMax = isOnce ? 1 : Infinity;
     while (history.result === undefined && attemptsMax > 0 && clock.elapsedMs() < endMs) {
       attemptsMax -= 1;
-      const result = await this.#attempt(operation);
+      const result = await this.#attempt(operation, isOnce ? ATTEMPT_ONCE_MS : ATTEMPT_MS);
       trace(`${name} ${operation.verb} ${operation.key} ${id} ${told(result)}`);
       if (result.kind !== "refused") history.result = result;
       else {
@@ -100,15 +102,20 @@ export class Client {
     this.reads.push({ key, startedAtMs, revision, sequenceMax: sequenceLast() });
   }
 
-  #attempt(operation: Operation): Promise<Result> {
+  #attempt(operation: Operation, timeoutMs: number): Promise<Result> {
     const subject = names.ring(operation.position, operation.verb as SingleKeyVerb);
     const payload = encodePackedRequest({ kind: "write", operation, hops: 0 });
-    return this.#ask(subject, payload, operation.key);
+    return this.#ask(subject, payload, operation.key, timeoutMs);
   }
 
-  async #ask(subject: string, payload: Uint8Array, key: string): Promise<Result> {
+  async #ask(
+    subject: string,
+    payload: Uint8Array,
+    key: string,
+    timeoutMs = ATTEMPT_MS,
+  ): Promise<Result> {
     try {
-      const { data } = await this.parts.bus.request(subject, payload, { timeoutMs: ATTEMPT_MS });
+      const { data } = await this.parts.bus.request(subject, payload, { timeoutMs });
       return parsePackedReply(data, key);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;

@@ -58,7 +58,7 @@ const faulty: LogFaults = {
   entryLost: 0.03,
   late: 0.04,
   twice: 0.04,
-  refused: 0.04,
+  refused: 0.08,
   unavailable: 0.03,
   deliveryDropped: 0.05,
 };
@@ -179,7 +179,8 @@ class World {
     void node.ended.then(() => {
       if (machine.node !== node) return;
       const { reason, state } = node.replica.status();
-      this.#problems.push(`${name} ended, ${state} ${reason} ${String(node.failure ?? "")}`);
+      const failure = node.failure instanceof Error ? node.failure.stack : "";
+      this.#problems.push(`${name} ended, ${state} ${reason} ${failure}`);
     });
   }
 
@@ -344,4 +345,3 @@ class World {
     this.#trace.update(`${this.#clock.elapsedMs()} ${text}\n`);
   }
 }
-

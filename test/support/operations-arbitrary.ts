@@ -19,7 +19,8 @@ const plain = fc.oneof(
 );
 
 const json = plain.map((value) => {
-  return { contentType: contentTypes[0], value: Buffer.from(JSON.stringify(value)) as Uint8Array };
+  const bytes: Uint8Array = Buffer.from(JSON.stringify(value));
+  return { contentType: contentTypes[0], value: bytes };
 });
 const msgpack = fc
   .dictionary(fc.constantFrom("n", "m", "o"), scalar)

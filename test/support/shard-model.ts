@@ -35,7 +35,10 @@ interface State {
 
 export class ShardModel {
   #state: State = { records: new Map(), revisions: new Map() };
-  readonly #requests = new Map<string, { time: number; operation: string; outcome: ModelOutcome }>();
+  readonly #requests = new Map<
+    string,
+    { time: number; operation: string; outcome: ModelOutcome }
+  >();
   readonly #origins = new Map<string, number>();
   logTime = 0;
 
@@ -85,7 +88,8 @@ export class ShardModel {
     if (repeats.length > 0 && repeats.length < group.length) {
       return group.map(() => refused("bad-request"));
     }
-    if (repeats.length > 0) return repeats.map((each) => ({ ...each, changed: false, repeated: true }));
+    if (repeats.length > 0)
+      return repeats.map((each) => ({ ...each, changed: false, repeated: true }));
     const { records, revisions } = this.#state;
     const next = { records: new Map(records), revisions: new Map(revisions) };
     let outcomes = group.map((each) => this.#outcome(next, each));
@@ -132,7 +136,8 @@ export class ShardModel {
     }
     if (verb === "touch" && record === undefined) return refused("not-found");
     const content = contentAfter(operation, record);
-    if (Buffer.byteLength(content.value, "latin1") > this.valueBytesMax) return refused("too-large");
+    if (Buffer.byteLength(content.value, "latin1") > this.valueBytesMax)
+      return refused("too-large");
     const { ttl } = operation;
     const keptExpiry = ttl === "keep" ? (record?.expiresAt ?? 0) : 0;
     const expiresAt = typeof ttl === "number" ? this.logTime + ttl : keptExpiry;

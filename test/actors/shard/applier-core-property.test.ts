@@ -45,9 +45,7 @@ describe("applier core, on random logs", () => {
           if (restart) other.restart();
         }
         await other.apply(log.slice(done));
-        expect(await dump(other.store, "adinoqx")).to.deep.equal(
-          await dump(one.store, "adinoqx"),
-        );
+        expect(await dump(other.store, "adinoqx")).to.deep.equal(await dump(one.store, "adinoqx"));
         expect(other.results.map(seen)).to.deep.equal(one.results.map(seen));
       }),
       { numRuns: 150 },

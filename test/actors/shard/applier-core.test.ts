@@ -169,9 +169,13 @@ describe("applier core", () => {
         await checkStore(applier.store);
       }
       const contentType = "application/octet-stream";
-      await apply(operation({ verb: "set", key: "k", value: Buffer.of(1), contentType, ttl: "never" }));
+      await apply(
+        operation({ verb: "set", key: "k", value: Buffer.of(1), contentType, ttl: "never" }),
+      );
       expect((await applier.record("k"))?.contentType).to.equal(contentType);
-      expect((await dump(applier.store, "i")).filter((row) => row.includes("isame"))).to.have.length(
+      expect(
+        (await dump(applier.store, "i")).filter((row) => row.includes("isame")),
+      ).to.have.length(
         // The ARRAY marker stands beside its elements; deep's OBJECT beside same.deep.
         values.length + 2 + 1,
       );
@@ -496,7 +500,7 @@ function text(outcome: Outcome): string {
     const shown = ["moved", "revision", "index"].flatMap((name) => {
       const value = details[name];
       if (value === undefined) return [];
-      return value === true ? [name] : [`${name} ${String(value)}`];
+      return value === true ? [name] : [`${name} ${value as number}`];
     });
     return [kind, ...shown].join(" ");
   }

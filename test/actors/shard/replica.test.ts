@@ -155,6 +155,34 @@ describe("replica", () => {
       expect(shard.stream.last).to.equal(last + 1);
     });
 
+    it("takes nothing that does not follow what it has applied", async () => {
+      const log = shard.log("n1");
+      const consume = log.consume.bind(log);
+      let gapCount = 0;
+      log.consume = (after) => {
+        const consumer = consume(after);
+        const next = consumer.next.bind(consumer);
+        consumer.next = async () => {
+          const delivery = await next();
+          if (delivery?.kind !== "messages" || shard.stream.last < 6) return delivery;
+          gapCount += 1;
+          return gapCount > 1 ? delivery : { ...delivery, messages: delivery.messages.slice(1) };
+        };
+        return consumer;
+      };
+      const [node] = (await shard.startServing("n1")) as [MemoryNode];
+      await shard.write(set("a", 1));
+      await shard.write(set("a", 1));
+      log.pauseDeliveries();
+      for (let number = 0; number < 5; number += 1) {
+        shard.stream.take(entryBytes({ kind: "barrier" }, zeroOrigin, number));
+      }
+      log.resumeDeliveries();
+      await shard.clock.runUntil(() => gapCount > 1);
+      await expectEqual(node);
+      expect(node.failure).to.equal(undefined);
+    });
+
     it("is overloaded by a full log, writes nothing, and goes on when there is room", async () => {
       await shard.startServing("n1");
       await shard.write(set("a", 1));

@@ -1,0 +1,107 @@
+/**
+ * A node as a process of its own, on a real nats-server: its start, its refusals, its end.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import { systemClock } from "../../../infra/clock.js";
+import { askJetstream } from "../../../infra/jetstream-api.js";
+import { connectBus } from "../../../infra/nats-bus.js";
+import { startTestServer, type TestServer } from "../../support/nats-server.js";
+import { until } from "../../support/until.js";
+
+const program = fileURLToPath(new URL("../../../infra/cli/ringdex.js", import.meta.url));
+
+describe("node", function () {
+  this.timeout(60_000);
+  let server: TestServer;
+  let folder: string;
+  let child: ChildProcess;
+  let out: string;
+  let exit: Promise<number | null>;
+
+  before(async () => {
+    server = await startTestServer();
+  });
+  after(async () => {
+    await server.stop();
+  });
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "ringdex-node-"));
+    out = "";
+  });
+  afterEach(async () => {
+    child.kill("SIGKILL");
+    await exit;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  function start(store: string, ...more: string[]): void {
+    const args = ["node", "start", "--name", "n1", "--cluster-nodes", "n1", "--data", folder];
+    args.push("--nats-url", server.url, "--store", store, "--log-bytes-max", "16MiB");
+    args.push("--events-bytes-max", "16MiB", "--replicas", "1");
+    child = spawn(process.execPath, [program, ...args, ...more], { stdio: "pipe" });
+    const note = (chunk: Buffer): void => void (out += chunk.toString());
+    child.stdout?.on("data", note);
+    child.stderr?.on("data", note);
+    exit = new Promise((resolve) => child.once("exit", resolve));
+  }
+
+  it("waits for a nats-server that is not there yet, then serves, and ends on SIGTERM", async () => {
+    await server.kill();
+    start("kv1");
+    await until(() => out.includes("trying again"), 20_000, "the first attempt");
+    expect(child.exitCode).to.equal(null);
+    await server.restart();
+    await until(() => out.includes('"ready":true'), 20_000, "ready");
+    child.kill("SIGTERM");
+    expect(await exit).to.equal(0);
+  });
+
+  it("ends when its supervisor is gone, also while it waits for nats-server", async () => {
+    await server.kill();
+    start("kv2");
+    await until(() => out.includes("trying again"), 20_000, "the first attempt");
+    child.stdin?.end();
+    expect(await exit).to.equal(0);
+    await server.restart();
+  });
+
+  it("refuses a wish that no start will fulfil, with the reason", async () => {
+    start("kv3", "--replicas", "2");
+    expect(await exit).to.equal(2);
+    expect(out).to.match(/replicas/);
+  });
+
+  it("shows in status a stream that answers in its place", async () => {
+    const onFailure = (error: unknown): void => {
+      throw error;
+    };
+    const bus = await connectBus({ url: server.url, name: "test", clock: systemClock, onFailure });
+    const config = { name: "bad", subjects: ["kv4.set.>"], storage: "memory", num_replicas: 1 };
+    await askJetstream(bus, "STREAM.CREATE.bad", config);
+    start("kv4");
+    await until(() => out.includes('"ready":true'), 20_000, "ready");
+    let warnings: readonly string[] = [];
+    await until(
+      async () => {
+        const reply = await bus.request("kv4.status", new Uint8Array(), { timeoutMs: 5_000 });
+        const status = JSON.parse(Buffer.from(reply.data).toString()) as Status;
+        warnings = status.warnings;
+        return warnings.some((warning) => warning.includes("stream bad captures kv4.set.>"));
+      },
+      10_000,
+      "the warning",
+    );
+    expect(warnings.join("\n")).to.contain("no mapping for this store");
+    await askJetstream(bus, "STREAM.DELETE.bad");
+    await bus.close();
+  });
+});
+
+interface Status {
+  readonly warnings: readonly string[];
+}
