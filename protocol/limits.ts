@@ -117,6 +117,6 @@ export const LAG_SERVING_AGAIN = 16;
 export const SESSION_WAIT_MS = 2_000;
 /** How long a coordinator or client waits for one attempt, and in all. */
 export const ATTEMPT_TIMEOUT_MS = 2_000;
-/** How much longer for each operation of a batch: sent again too early, it only adds to the load. */
+/** How much longer for each operation of a batch: sent again too early, it only adds to load. */
 export const ATTEMPT_MS_PER_OPERATION = 4;
 export const REQUEST_TIMEOUT_MS = 10_000;

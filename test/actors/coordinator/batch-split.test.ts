@@ -38,7 +38,7 @@ describe("batch", () => {
     runner = new BatchRunner(names, network.connect("n1"), () => ring, 4, clock, chance);
   }
 
-  it("sends one message to each shard, and has the outcomes in the order of the operations", async () => {
+  it("sends each shard one message, and has the outcomes in the order sent", async () => {
     const ops = keysOf("s1", 3).flatMap((key, index) => [
       set(key, index),
       set(keysOf("s2", 3)[index]!, index),
@@ -57,7 +57,7 @@ describe("batch", () => {
     expect(third).to.deep.equal({ id: "mine", index: 0 });
   });
 
-  it("answers an empty batch, and one of malformed operations, without asking anybody", async () => {
+  it("answers an empty batch, and malformed operations, without asking anybody", async () => {
     expect((await run({ ops: [] })).outcomes).to.deep.equal([]);
     expect((await run({ ops: [], atomic: true })).outcomes).to.deep.equal([]);
     const { outcomes } = await run({ ops: [{ op: "set", key: "a" }] });

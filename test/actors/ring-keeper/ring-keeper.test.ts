@@ -126,6 +126,15 @@ describe("ring-keeper", () => {
     expect(server.steps).to.deep.equal([]);
   });
 
+  it("leaves a log that got data while the ring was created", async () => {
+    const stray = [new Uint8Array(1)];
+    server.logs.set("00000000000000aa", stray);
+    const creating = keeper().readOrCreate(settings, true);
+    server.onPublish = () => void stray.push(new Uint8Array(1));
+    await server.clock.resolve(creating);
+    expect([...server.logs.keys()]).to.include("00000000000000aa");
+  });
+
   it("serves with logs left over if these cannot be removed", async () => {
     server.logs.set("00000000000000aa", []);
     server.removeFails = new KvError("unavailable", "no");
@@ -140,7 +149,7 @@ describe("ring-keeper", () => {
     expect(server.steps).to.deep.equal([]);
   });
 
-  it("makes one ring of whole logs, and leaves no other log, whatever the keepers meet", async () => {
+  it("makes one ring of whole logs and leaves no other log, whatever happens", async () => {
     const step = fc.constantFrom<PublishFate>("answer", "lose", "land late", "never land");
     const scenario = fc.record({
       seed: fc.nat(),
@@ -220,6 +229,7 @@ class FakeServer {
   mortal = { name: "", steps: Infinity };
   beginFails: KvError | undefined;
   removeFails: KvError | undefined;
+  onPublish = (): void => undefined;
   unreadableFromMs = Infinity;
   unreadableUntilMs = 0;
   ringCount = 0;
@@ -288,6 +298,7 @@ class FakeServer {
     this.#value = value;
     this.ringCount += 1;
     this.steps.push("publish");
+    this.onPublish();
     return true;
   }
 

@@ -129,7 +129,7 @@ describe("applied", () => {
     await store.close();
   });
 
-  it("tells whoever waits that it has ended, also for a batch that will not be written", async () => {
+  it("tells whoever waits that it has ended, with a batch that is never written too", async () => {
     applied.batchStarts();
     const waits = [
       kindOf(applied.openView([everything])),

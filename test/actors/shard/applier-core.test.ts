@@ -181,7 +181,7 @@ describe("applier core", () => {
       );
     });
 
-    it("refuse a key that is not in its position, and do not mistake where its record is", async () => {
+    it("refuse a key that is not in its position, and read its record where it is", async () => {
       await apply(set("a", { n: 1 }));
       const position = (positionOf("a", POSITIONS) + 1) % POSITIONS;
       expect(await apply(set("a", 2, { position }), set("a", { n: 3 }))).to.deep.equal([

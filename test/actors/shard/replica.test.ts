@@ -195,7 +195,7 @@ describe("replica", () => {
       expect(seen(await shard.write(set("a", 3)))).to.equal("set");
     });
 
-    it("comes to life again when its log was full at its first entry, of unknown fate", async () => {
+    it("comes to life again after a first entry of unknown fate on a full log", async () => {
       await shard.startServing("n1");
       // The `open` is lost, and its repetition refused: only a fence can tell.
       shard.log("n1").loseNextAck("vanished");
@@ -267,7 +267,7 @@ describe("replica", () => {
       expect(await records(one)).to.deep.equal(["a=5"]);
     });
 
-    it("shorter than one store: a replica that had not seen the lost writes stops too", async () => {
+    it("shorter than one store: a replica without the lost writes stops too", async () => {
       const [one] = (await shard.startServing("n1")) as [MemoryNode];
       await shard.write(set("a", 1));
       const [two] = (await shard.startServing("n2")) as [MemoryNode];

@@ -50,7 +50,7 @@ describe("node", function () {
     exit = new Promise((resolve) => child.once("exit", resolve));
   }
 
-  it("waits for a nats-server that is not there yet, then serves, and ends on SIGTERM", async () => {
+  it("waits for a nats-server that is not there yet, and ends on SIGTERM", async () => {
     await server.kill();
     start("kv1");
     await until(() => out.includes("trying again"), 20_000, "the first attempt");
