@@ -39,8 +39,22 @@ export const systemClock: Clock = {
   soon: (task) => void setImmediate(task),
 };
 
+/** Asking the system costs microseconds, however little is asked for: so it is asked for much. */
+const pool = new Uint8Array(8_192);
+let poolUsed = pool.length;
+
+function pooledBytes(count: number): Uint8Array {
+  if (count > pool.length) return randomFillSync(new Uint8Array(count));
+  if (poolUsed + count > pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  poolUsed += count;
+  return pool.slice(poolUsed - count, poolUsed);
+}
+
 export const systemChance: Chance = {
-  bytes: (count) => randomFillSync(new Uint8Array(count)),
+  bytes: pooledBytes,
   fraction: () => Math.random(),
 };
 

@@ -53,6 +53,8 @@ import { ReplicaStopped } from "./stopped.js";
 
 /** How often the lag is looked at. */
 const SERVING_CHECK_MS = 500;
+/** A lag is known by a probe younger than this, or it is not known. */
+const PROBE_MS_MAX = 1_000;
 
 export interface ReplicaParts {
   readonly names: Names;
@@ -205,10 +207,13 @@ export class Replica {
 
   /** Rule L9. */
   async #serveByLag(loops: Loops): Promise<void> {
-    const { clock, logger, log } = this.parts;
+    const { clock } = this.parts;
+    let probedAtMs = clock.elapsedMs();
     while (!this.#closed) {
       try {
+        const askedAtMs = clock.elapsedMs();
         this.#tail = await loops.end();
+        probedAtMs = askedAtMs;
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.sequence;
         const hasBegun = loops.state.hasBegun && loops.applied.sequence > 0;
@@ -217,18 +222,25 @@ export class Replica {
         if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
           this.#startServing(loops);
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
-          logger.info("the replica lags and stops serving", { shard: log.shard, lag });
-          this.#stopServing();
-          this.#phase = "catching-up";
+          this.#catchUp(`it lags by ${lag} entries`);
         }
         this.#reason = "";
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         this.#reason = `the log's end is not known: ${error.message}`;
+        const isOld = clock.elapsedMs() - probedAtMs > PROBE_MS_MAX;
+        if (this.#phase === "serving" && isOld) this.#catchUp(this.#reason);
       }
       const soon = this.#phase === "serving" ? SERVING_CHECK_MS : SERVING_CHECK_MS / 10;
       await sleep(clock, soon);
     }
+  }
+
+  #catchUp(reason: string): void {
+    const { logger, log } = this.parts;
+    logger.info("the replica stops serving", { shard: log.shard, reason });
+    this.#stopServing();
+    this.#phase = "catching-up";
   }
 
   #startServing(loops: Loops): void {

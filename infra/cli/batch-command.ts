@@ -7,7 +7,6 @@
  */
 import { createReadStream } from "node:fs";
 import type { Command } from "commander";
-import { v7 as uuidV7 } from "uuid";
 import { KvError } from "../../protocol/errors.js";
 import { membersOf } from "../../protocol/json-members.js";
 import {
@@ -15,6 +14,7 @@ import {
   BATCH_OPERATIONS_MAX,
   PAYLOAD_BYTES_MAX,
 } from "../../protocol/limits.js";
+import { newRequestId } from "../client/request-ids.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { jsonOption } from "./option-values.js";
@@ -159,7 +159,7 @@ function payloadOf(sources: readonly Uint8Array[], atomic: boolean): Uint8Array 
 
 function sendBatch(ask: Ask, payload: Uint8Array): Promise<Body> {
   // With an id it takes effect once, however often it is sent.
-  const headers = [["Kv-Request-Id", uuidV7()]] as const;
+  const headers = [["Kv-Request-Id", newRequestId()]] as const;
   return ask("batch", payload, { headers, isWrite: true });
 }
 

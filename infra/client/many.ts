@@ -13,7 +13,6 @@
  *   3. Every round ends operations or takes time, so rounds are bounded by the call's time-out,
  *      which runs for each operation from its first sending.
  */
-import { v7 as uuidV7 } from "uuid";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
@@ -25,6 +24,7 @@ import type { Names } from "../../protocol/subjects.js";
 import { finalError, type Caller } from "./caller.js";
 import type { BatchOperation } from "./operations.js";
 import type { CallOptions } from "./options.js";
+import { newRequestId } from "./request-ids.js";
 import type { RingView } from "./ring-view.js";
 
 /** Chunks of one shard under way at once, where no key occurs twice. */
@@ -275,7 +275,7 @@ function name(chunk: readonly Item[]): void {
   for (const [index, item] of chunk.entries()) {
     const { request } = item;
     if (request.kind !== "write" || request.operation.request !== undefined) continue;
-    id ??= uuidV7();
+    id ??= newRequestId();
     item.request = { ...request, operation: { ...request.operation, request: { id, index } } };
   }
 }

@@ -2,7 +2,6 @@
  * Verbs: everything one can do with a store. The connection has them (client.ts), and each session
  * of it has the same, with reads of its own level.
  */
-import { v7 as uuidV7 } from "uuid";
 import type { Position } from "../../protocol/ids.js";
 import type { RequestRef } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
@@ -14,6 +13,7 @@ import type { Caller } from "./caller.js";
 import { BatchError } from "./client-errors.js";
 import { Many, type Prepare } from "./many.js";
 import { ops, type BatchOperation } from "./operations.js";
+import { newRequestId } from "./request-ids.js";
 import type {
   BatchOptions,
   CountOptions,
@@ -212,7 +212,7 @@ export class Verbs<Value = Json> {
     const { verb, key } = operation;
     const position = positionOf(key, ring.positionCount);
     const isWrite = verb !== "get";
-    const id = isWrite ? (operation.requestId ?? uuidV7()) : undefined;
+    const id = isWrite ? (operation.requestId ?? newRequestId()) : undefined;
     const request = id === undefined ? undefined : { id, index: 0 };
     const session = options.session ?? this.#parts.session;
     const payload = encodePackedRequest(this.#prepared(operation, position, request, session));
