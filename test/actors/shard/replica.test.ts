@@ -129,6 +129,19 @@ describe("replica", () => {
       await shard.clock.runUntil(() => one.replica.phase === "serving", 10_000);
       await expectEqual(one, two);
     });
+
+    it("stop serving when they cannot know how far they lag, and serve again", async () => {
+      const log = shard.log("n1");
+      log.disconnect();
+      await shard.clock.runUntil(() => one.replica.phase === "catching-up", 10_000);
+      expect(one.replica.status().reason).to.include("the log's end is not known");
+      for (let number = 0; number < 20; number += 1) {
+        expect(seen(await shard.write(set("a", number)))).to.equal("set");
+      }
+      log.reconnect();
+      await shard.clock.runUntil(() => one.replica.phase === "serving", 10_000);
+      await expectEqual(one, two);
+    });
   });
 
   describe("one", () => {
