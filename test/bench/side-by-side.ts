@@ -6,8 +6,10 @@
  * is the ratio of the medians: machines are noisy. Ringdex runs three nodes with two replicas
  * each, so on a small machine its own processes compete with the server and with this one.
  *
- *   make bench            all of it
- *   RINGDEX_BENCH_OPS     operations a round and side (20000)
+ *   make bench             all of it
+ *   RINGDEX_BENCH_OPS      operations a round and side (20000)
+ *   RINGDEX_NODES          nodes and shards (3)
+ *   RINGDEX_REPLICAS       copies of each record (2)
  */
 import { connect as connectNats, type KV, type NatsConnection } from "nats";
 import { connect, type Ringdex } from "../../infra/client/client.js";
@@ -16,6 +18,8 @@ import { startCluster } from "../support/cluster.js";
 const IN_FLIGHT = 256;
 const ROUNDS = 3;
 const OPERATIONS = Number(process.env["RINGDEX_BENCH_OPS"] ?? 20_000);
+const NODES = Number(process.env["RINGDEX_NODES"] ?? 3);
+const REPLICAS = Number(process.env["RINGDEX_REPLICAS"] ?? 2);
 const FINDS = Math.ceil(OPERATIONS / 10);
 
 interface City {
@@ -108,13 +112,15 @@ function median(values: readonly number[]): number {
 }
 
 async function main(): Promise<void> {
-  const cluster = await startCluster({ nodes: 3, replicas: 2 });
+  const cluster = await startCluster({ nodes: NODES, replicas: REPLICAS });
   let nats: NatsConnection | undefined;
   let db: Ringdex | undefined;
   try {
     nats = await connectNats({ servers: cluster.url });
     db = await connect({ servers: cluster.url });
     const bucket = await nats.jetstream().views.kv("bench", { history: 1 });
+    const server = nats.info?.version ?? "unknown";
+    console.log(`nats-server ${server}, ${NODES} nodes, ${REPLICAS} replicas, fsync on every entry`);
     console.log(`${IN_FLIGHT} in flight, ${ROUNDS} rounds, operations a second (median)\n`);
     console.log(`${"".padEnd(28)}${"Ringdex".padStart(10)}${"NATS KV".padStart(10)}  ratio`);
     for (const line of linesOf(db, bucket)) {
