@@ -13,7 +13,7 @@ TESTS   ?= dist/test/**/*.test.js
 .PHONY: help demo run cluster stop status test bench lint format build clean nats-server FORCE
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s%s\n", $$1, $$2 }' Makefile
 
 demo: build nats-server ## load all cities, ask for them, kill a node, check everything
 	@node dist/test/demo/demo.js
@@ -24,7 +24,7 @@ run: build ## a cluster in the foreground; Ctrl-C stops it
 cluster: build ## a cluster in the background
 	@$(RINGDEX) up --background
 
-stop: build ## stop the cluster in the background
+stop: build ## stop the cluster, in the background or not
 	@$(RINGDEX) down
 
 status: build ## its nodes, shards and replicas
@@ -46,7 +46,7 @@ format: node_modules/.installed ## write all files in one format
 
 build: dist/.built ## compile to dist/
 
-nats-server: build
+nats-server: build ## find a nats-server, or get one
 	@$(RINGDEX) nats-server > /dev/null
 
 clean: ## remove what was built; data and packages stay

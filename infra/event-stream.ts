@@ -25,6 +25,7 @@ import {
   type JsonObject,
   numberIn,
   objectIn,
+  streamStateIn,
 } from "./jetstream-api.js";
 import type { NatsBus } from "./nats-bus.js";
 import { parseHeaders, type NatsMessage } from "./nats-message.js";
@@ -169,15 +170,7 @@ export class EventStream implements Events {
     } catch (error) {
       throw unavailable(`the stream ${this.#stream} does not answer`, error);
     }
-    const state = objectIn(answer, "state");
-    const last = numberIn(state, "last_seq");
-    const isEmpty = numberIn(state, "messages") === 0;
-    return {
-      first: (isEmpty ? last + 1 : numberIn(state, "first_seq")) as Sequence,
-      last: last as Sequence,
-      bytes: numberIn(state, "bytes"),
-      bytesMax: numberIn(objectIn(answer, "config"), "max_bytes"),
-    };
+    return streamStateIn(answer);
   }
 
   /** By direct gets, which any replica of the stream may answer: hence the message at `before`. */

@@ -2,18 +2,17 @@
  * JetStream's own requests (`$JS.API.…`), as JSON over a Bus.
  *
  * nats.js wraps these too, but through its slower request(), without cancelling, and without the
- * newer fields. Only what the log and the ring's bucket need is here.
+ * newer fields. Only what the logs, the events and the ring's bucket need is here.
  */
 import { KvError } from "../protocol/errors.js";
+import type { Sequence } from "../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../protocol/limits.js";
 import type { Bus } from "./bus.js";
 
 /** `err_code` of JetStream's errors that something is decided by (nats-server, errors.json). */
 export const errorCodes = {
   accountResourcesExceeded: 10_002,
-  consumerNotFound: 10_014,
   insufficientResources: 10_023,
-  memoryResourcesExceeded: 10_028,
   messageNotFound: 10_037,
   notEnabledForAccount: 10_039,
   storageResourcesExceeded: 10_047,
@@ -115,6 +114,27 @@ export function timeMsIn(parent: JsonObject, name: string): number {
   const timeMs = typeof text === "string" ? Math.floor(Date.parse(text)) : Number.NaN;
   if (!Number.isNaN(timeMs)) return timeMs;
   throw new KvError("unavailable", `an answer of JetStream lacks the time ${name}`);
+}
+
+export interface StreamState {
+  /** Sequence of the first message kept; last + 1 if none is. */
+  readonly first: Sequence;
+  readonly last: Sequence;
+  readonly bytes: number;
+  readonly bytesMax: number;
+}
+
+/** What an answer to `STREAM.INFO.<stream>` says of the stream's messages. */
+export function streamStateIn(answer: JsonObject): StreamState {
+  const state = objectIn(answer, "state");
+  const last = numberIn(state, "last_seq");
+  const isEmpty = numberIn(state, "messages") === 0;
+  return {
+    first: (isEmpty ? last + 1 : numberIn(state, "first_seq")) as Sequence,
+    last: last as Sequence,
+    bytes: numberIn(state, "bytes"),
+    bytesMax: numberIn(objectIn(answer, "config"), "max_bytes"),
+  };
 }
 
 /** Streams with a subject that `subject` may meet, or is met by; all pages of the answer. */

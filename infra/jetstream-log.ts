@@ -22,6 +22,7 @@ import {
   type JsonObject,
   numberIn,
   objectIn,
+  streamStateIn,
   parseJson,
   timeMsIn,
 } from "./jetstream-api.js";
@@ -181,24 +182,7 @@ export class JetstreamLog implements Log {
   }
 
   async state(): Promise<LogState> {
-    const answer = await this.#ask(`STREAM.INFO.${this.#options.stream}`);
-    const state = objectIn(answer, "state");
-    const last = numberIn(state, "last_seq");
-    const empty = numberIn(state, "messages") === 0;
-    return {
-      first: (empty ? last + 1 : numberIn(state, "first_seq")) as Sequence,
-      last: last as Sequence,
-      bytes: numberIn(state, "bytes"),
-      bytesMax: numberIn(objectIn(answer, "config"), "max_bytes"),
-    };
-  }
-
-  /** Raises or lowers the log's limit. Rejects like createLogStream. */
-  async setBytesMax(bytes: number): Promise<void> {
-    const { bus, stream } = this.#options;
-    const answer = await askJetstream(bus, `STREAM.INFO.${stream}`);
-    const config = { ...objectIn(answer, "config"), max_bytes: bytes };
-    await askJetstream(bus, `STREAM.UPDATE.${stream}`, config);
+    return streamStateIn(await this.#ask(`STREAM.INFO.${this.#options.stream}`));
   }
 
   get tailIsExact(): boolean {

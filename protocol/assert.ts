@@ -16,8 +16,3 @@ export class InvariantError extends Error {
 export function assert(condition: unknown, reason: string): asserts condition {
   if (!condition) throw new InvariantError(reason);
 }
-
-/** For the default of an exhaustive switch: does not compile while a case is missing. */
-export function unreachable(value: never): never {
-  throw new InvariantError(`no case for ${JSON.stringify(value)}`);
-}

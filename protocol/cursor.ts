@@ -24,7 +24,7 @@ import { createHash } from "node:crypto";
 import { KvError } from "./errors.js";
 import type { Condition } from "./filter.js";
 
-export const CURSOR_FORMAT = 1;
+const CURSOR_FORMAT = 1;
 
 /** What orders the rows: their keys alone, or the element that meets this condition, then keys. */
 export type Driver = "key" | number;

@@ -28,7 +28,7 @@ const INDEX_SEED = 0x496e_6465_7820_2020n;
 const CHAIN_SEED = 0x4368_6169_6e20_2020n;
 
 /** Bytes of PositionDigest.toBytes. */
-export const DIGEST_BYTES = 24;
+const DIGEST_BYTES = 24;
 /** Key size and the numbers, beside key and value. */
 const RECORD_FIXED_BYTES = 2 + 6 + 6 + 6 + 1;
 

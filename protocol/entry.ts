@@ -29,20 +29,14 @@
  *
  * The reader checks magic and checksum first: bytes that fail are no entry, are skipped by all
  * replicas alike and raise an alarm (rule L5). The values are views into the message, not copies.
+ * entry-bytes.ts reads and writes the single numbers and texts.
  */
 import { decode, encode } from "@msgpack/msgpack";
-import { assert } from "./assert.js";
 import type { IndexPolicy } from "./attributes.js";
 import { hash32 } from "./digest.js";
+import { EntryReader, EntryWriter, MalformedEntry } from "./entry-bytes.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "./ids.js";
-import {
-  contentTypes,
-  type ContentType,
-  type Operation,
-  type RequestRef,
-  type Ttl,
-  type WriteVerb,
-} from "./operation.js";
+import { contentTypes, type Operation, type RequestRef, type WriteVerb } from "./operation.js";
 
 export const BEHAVIOUR_VERSION = 1;
 
@@ -51,7 +45,7 @@ const HEAD_BYTES = 39;
 const CHECKSUM_BYTES = 4;
 
 /** A `barrier` changes nothing: it proves where the log ends, and moves log time on. */
-export const entryKinds = ["genesis", "open", "fence", "operations", "barrier"] as const;
+const entryKinds = ["genesis", "open", "fence", "operations", "barrier"] as const;
 export type EntryKind = (typeof entryKinds)[number];
 
 export const writeVerbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
@@ -121,7 +115,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
       for (const operation of group) bytes += operationBytesMax(operation);
     }
   }
-  const writer = new Writer(Buffer.allocUnsafe(bytes));
+  const writer = new EntryWriter(Buffer.allocUnsafe(bytes));
   writer.u8(MAGIC);
   writer.u8(entry.version);
   writer.u8(entryKinds.indexOf(entry.kind) + 1);
@@ -135,7 +129,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
   return writer.written();
 }
 
-function writeOperations(writer: Writer, groups: readonly Group[]): void {
+function writeOperations(writer: EntryWriter, groups: readonly Group[]): void {
   writer.u16(groups.reduce((count, group) => count + group.length, 0));
   for (const group of groups) {
     for (const [index, operation] of group.entries()) {
@@ -144,7 +138,7 @@ function writeOperations(writer: Writer, groups: readonly Group[]): void {
   }
 }
 
-function writeOperation(writer: Writer, operation: Operation, more: boolean): void {
+function writeOperation(writer: EntryWriter, operation: Operation, more: boolean): void {
   const { ifRevision, request } = operation;
   writer.u8(writeVerbs.indexOf(operation.verb));
   writer.u8(
@@ -204,10 +198,15 @@ export function decodeEntry(data: Uint8Array): Entry | EntryRefusal {
   try {
     const body = bytes.subarray(HEAD_BYTES, end);
     if (kind === "genesis") return { ...head, kind, genesis: readGenesis(body) };
-    if (kind === "operations") return { ...head, kind, groups: readOperations(new Reader(body)) };
+    if (kind === "operations")
+      return { ...head, kind, groups: readOperations(new EntryReader(body)) };
     return { ...head, kind };
   } catch (error) {
-    if (error instanceof RangeError || error instanceof TypeError || error instanceof Malformed) {
+    if (
+      error instanceof RangeError ||
+      error instanceof TypeError ||
+      error instanceof MalformedEntry
+    ) {
       return { kind: "malformed", reason: `${kind} entry: ${error.message}` };
     }
     throw error;
@@ -218,14 +217,12 @@ export function isEntry(decoded: Entry | EntryRefusal): decoded is Entry {
   return decoded.kind !== "malformed" && decoded.kind !== "newer";
 }
 
-class Malformed extends Error {}
-
 function readGenesis(body: Uint8Array): Genesis {
   let genesis: Genesis;
   try {
     genesis = decode(body) as Genesis;
   } catch (error) {
-    throw new Malformed(error instanceof Error ? error.message : String(error));
+    throw new MalformedEntry(error instanceof Error ? error.message : String(error));
   }
   const { limits, positions, positionCount } = genesis ?? {};
   const whole =
@@ -239,7 +236,7 @@ function readGenesis(body: Uint8Array): Genesis {
     Number.isSafeInteger(genesis.behaviourVersion) &&
     Array.isArray(genesis.indexPolicy?.excluded) &&
     genesis.indexPolicy.excluded.every((path: unknown) => typeof path === "string");
-  if (!whole) throw new Malformed("members are missing");
+  if (!whole) throw new MalformedEntry("members are missing");
   return genesis;
 }
 
@@ -251,7 +248,7 @@ const limitNames = [
   "outcomesMax",
 ] as const satisfies readonly (keyof LoggedLimits)[];
 
-function readOperations(reader: Reader): Group[] {
+function readOperations(reader: EntryReader): Group[] {
   const groups: Operation[][] = [];
   const count = reader.u16();
   let group: Operation[] = [];
@@ -263,14 +260,14 @@ function readOperations(reader: Reader): Group[] {
       group = [];
     }
   }
-  if (group.length > 0) throw new Malformed("the last atomic group has no end");
-  if (!reader.isAtEnd) throw new Malformed("bytes after the last operation");
+  if (group.length > 0) throw new MalformedEntry("the last atomic group has no end");
+  if (!reader.isAtEnd) throw new MalformedEntry("bytes after the last operation");
   return groups;
 }
 
-function readOperation(reader: Reader): { operation: Operation; more: boolean } {
+function readOperation(reader: EntryReader): { operation: Operation; more: boolean } {
   const verb = writeVerbs[reader.u8()];
-  if (verb === undefined) throw new Malformed("unknown verb");
+  if (verb === undefined) throw new MalformedEntry("unknown verb");
   const flags = reader.u8();
   const position = reader.u16() as Position;
   const key = reader.text(reader.u16());
@@ -282,7 +279,7 @@ function readOperation(reader: Reader): { operation: Operation; more: boolean } 
   return { operation: readRest(reader, head), more: (flags & FLAG_MORE) !== 0 };
 }
 
-function readRequestRef(reader: Reader): RequestRef {
+function readRequestRef(reader: EntryReader): RequestRef {
   const id = reader.text(reader.u8());
   return { id, index: reader.u16() };
 }
@@ -292,7 +289,7 @@ type OperationHead = Omit<Extract<Operation, { verb: "touch" }>, "verb"> & {
 };
 
 /** Literals, not spreads: a spread of the head costs more than all else here. */
-function readRest(reader: Reader, head: OperationHead): Operation {
+function readRest(reader: EntryReader, head: OperationHead): Operation {
   const { verb, key, position, ifRevision, request, returnPrevious, ttl } = head;
   switch (verb) {
     case "set": {
@@ -303,7 +300,7 @@ function readRest(reader: Reader, head: OperationHead): Operation {
     case "patch": {
       const contentType = reader.contentType();
       if (contentType !== "application/json" && contentType !== "application/msgpack") {
-        throw new Malformed(`a patch of ${contentType}`);
+        throw new MalformedEntry(`a patch of ${contentType}`);
       }
       const value = reader.value();
       return { verb, key, position, ifRevision, request, returnPrevious, contentType, value, ttl };
@@ -318,119 +315,5 @@ function readRest(reader: Reader, head: OperationHead): Operation {
     case "del":
     case "check":
       return { verb, key, position, ifRevision, request, returnPrevious };
-  }
-}
-
-const TTL_KEEP = 0;
-const TTL_NEVER = 1;
-const TTL_MS = 2;
-
-class Writer {
-  #offset = 0;
-  constructor(private readonly buffer: Buffer) {}
-
-  written(): Buffer {
-    return this.buffer.subarray(0, this.#offset);
-  }
-  u8(value: number): void {
-    this.#offset = this.buffer.writeUInt8(value, this.#offset);
-  }
-  u16(value: number): void {
-    this.#offset = this.buffer.writeUInt16BE(value, this.#offset);
-  }
-  u32(value: number): void {
-    this.#offset = this.buffer.writeUInt32BE(value, this.#offset);
-  }
-  u48(value: number): void {
-    this.#offset = this.buffer.writeUIntBE(value, this.#offset, 6);
-  }
-  u64(value: bigint): void {
-    this.#offset = this.buffer.writeBigUInt64BE(value, this.#offset);
-  }
-  f64(value: number): void {
-    this.#offset = this.buffer.writeDoubleBE(value, this.#offset);
-  }
-  raw(bytes: Uint8Array): void {
-    this.buffer.set(bytes, this.#offset);
-    this.#offset += bytes.length;
-  }
-  /** Length of 1 or 2 bytes, then the text as UTF-8. */
-  text(text: string, lengthBytes: 1 | 2): void {
-    const start = this.#offset + lengthBytes;
-    const bytes = this.buffer.write(text, start, "utf8");
-    assert(bytes < 2 ** (8 * lengthBytes), `${bytes} bytes of text fit ${lengthBytes} of length`);
-    this.buffer.writeUIntBE(bytes, this.#offset, lengthBytes);
-    this.#offset = start + bytes;
-  }
-  optionalText(text: string | undefined): void {
-    if (text === undefined) return this.u16(0);
-    this.text(`\0${text}`, 2);
-  }
-  ttl(ttl: Ttl): void {
-    if (ttl === "keep") return this.u8(TTL_KEEP);
-    if (ttl === "never") return this.u8(TTL_NEVER);
-    this.u8(TTL_MS);
-    this.u48(ttl);
-  }
-}
-
-/** Reads past the end throw RangeError. */
-class Reader {
-  #offset = 0;
-  constructor(private readonly buffer: Buffer) {}
-
-  get isAtEnd(): boolean {
-    return this.#offset === this.buffer.length;
-  }
-  u8(): number {
-    const value = this.buffer.readUInt8(this.#offset);
-    this.#offset += 1;
-    return value;
-  }
-  u16(): number {
-    const value = this.buffer.readUInt16BE(this.#offset);
-    this.#offset += 2;
-    return value;
-  }
-  u48(): number {
-    const value = this.buffer.readUIntBE(this.#offset, 6);
-    this.#offset += 6;
-    return value;
-  }
-  f64(): number {
-    const value = this.buffer.readDoubleBE(this.#offset);
-    this.#offset += 8;
-    return value;
-  }
-  raw(bytes: number): Buffer {
-    const end = this.#offset + bytes;
-    if (end > this.buffer.length) throw new RangeError(`${bytes} bytes go past the end`);
-    const raw = this.buffer.subarray(this.#offset, end);
-    this.#offset = end;
-    return raw;
-  }
-  text(bytes: number): string {
-    return this.raw(bytes).toString("utf8");
-  }
-  optionalText(): string | undefined {
-    const bytes = this.u16();
-    return bytes === 0 ? undefined : this.text(bytes).slice(1);
-  }
-  contentType(): ContentType {
-    const contentType = contentTypes[this.u8()];
-    if (contentType === undefined) throw new Malformed("unknown content type");
-    return contentType;
-  }
-  value(): Uint8Array {
-    const bytes = this.buffer.readUInt32BE(this.#offset);
-    this.#offset += 4;
-    return this.raw(bytes);
-  }
-  ttl(): Ttl {
-    const form = this.u8();
-    if (form === TTL_KEEP) return "keep";
-    if (form === TTL_NEVER) return "never";
-    if (form === TTL_MS) return this.u48();
-    throw new Malformed(`time to live of form ${form}`);
   }
 }

@@ -24,7 +24,7 @@ export function compileFilter(filter: Filter): Match {
   };
 }
 
-export function compileCondition(condition: Condition): Match {
+function compileCondition(condition: Condition): Match {
   const { path } = condition;
   const test = valueTest(condition);
   if (path === KEY_PATH) {
@@ -39,7 +39,7 @@ export function compileCondition(condition: Condition): Match {
 }
 
 /** True if the condition is met by a record that lacks the path. */
-export function matchesMissing(condition: Condition): boolean {
+function matchesMissing(condition: Condition): boolean {
   switch (condition.operator) {
     case "eq":
       return condition.value === null;

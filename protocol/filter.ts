@@ -54,7 +54,7 @@ const operators = new Map<string, Build>([
 ]);
 
 /** Operators that filters take, for `kv.info` and for errors. */
-export const operatorNames: readonly string[] = [...operators.keys(), "$and"];
+const operatorNames: readonly string[] = [...operators.keys(), "$and"];
 
 const operatorsLater = new Set("$ne $nin $or $nor $not $all $size $elemMatch $regex".split(" "));
 

@@ -5,8 +5,8 @@
  *
  * XXH64, seeded, over these bytes, numbers big-endian. Every replica computes the same, and it
  * is stored: changing anything here is a new format.
- *    0 …  0  verb: its place in `verbs` below
- *    1 …  1  content type: its place in operation.ts contentTypes; 255 = the verb has none
+ *    0 …  0  verb: index in `verbs` below
+ *    1 …  1  content type: index in operation.ts contentTypes; 255 = the verb has none
  *    2 …  9  if_revision  f64; −1 = not given
  *   10 … 17  ttl  f64, ms; −1 = never, −2 = keep, −3 = the verb has none
  *   18 … 25  by  f64; 0 = the verb has none

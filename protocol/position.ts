@@ -29,19 +29,6 @@ const CLOSE = 0x7d;
 /** What a lone surrogate becomes in UTF-8. No checked key has one. */
 const REPLACEMENT = 0xfffd;
 
-/** Of the key's parts, what decides its position. Allocates; positionOf does not call it. */
-export function routedText(key: string): string {
-  const open = key.indexOf("{");
-  const close = open < 0 ? -1 : key.indexOf("}", open + 1);
-  return close > open + 1 ? key.slice(open + 1, close) : key.replaceAll(".", "");
-}
-
-/** True if a part of the key alone decides its position. */
-export function hasTag(key: string): boolean {
-  const open = key.indexOf("{");
-  return open >= 0 && key.indexOf("}", open + 1) > open + 1;
-}
-
 /** 0 … positionCount − 1. Cost: a few nanoseconds a character. */
 export function positionOf(key: string, positionCount: number = POSITION_COUNT): Position {
   let start = 0;

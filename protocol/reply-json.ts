@@ -21,7 +21,7 @@ export function typeMember(verb: string): string {
 export type Splice = (record: StoredRecord) => string;
 
 /** The value itself, whatever its size. */
-export const spliceRecord: Splice = (record) => spliceJson(record.value, record.contentType);
+const spliceRecord: Splice = (record) => spliceJson(record.value, record.contentType);
 
 /**
  * The members of a write's reply. `previousAsked`: the request had `Kv-Return: previous`. Then

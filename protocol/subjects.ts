@@ -15,8 +15,8 @@
  *   kv.relay.<shard>                   the relay's place, kept there too
  *   kv.relay-alive.<shard>             what the active relay of a shard says to the others
  *
- * Buckets kv-ring and kv-snapshots. Store, node and shard names have no dots, so that every part
- * but the key is one token, and the key is all that follows.
+ * The bucket of the ring table is kv-ring. Store, node and shard names have no dots, so that every
+ * part but the key is one token, and the key is all that follows.
  */
 import { KvError } from "./errors.js";
 import type { LogId, NodeName, Position, ShardId } from "./ids.js";
@@ -81,7 +81,7 @@ export function isSingleKeyVerb(verb: string): verb is SingleKeyVerb {
   return singleKeyVerbSet.has(verb);
 }
 
-export function isMultiKeyVerb(verb: string): verb is MultiKeyVerb {
+function isMultiKeyVerb(verb: string): verb is MultiKeyVerb {
   return multiKeyVerbSet.has(verb);
 }
 
@@ -163,10 +163,6 @@ export class Names {
     return `${this.#prefix}node.${node}.${verb}`;
   }
 
-  nodeWildcard(node: NodeName): string {
-    return `${this.#prefix}node.${node}.>`;
-  }
-
   nodeLog(node: NodeName, level: string): string {
     return `${this.#prefix}node.${node}.log.${level}`;
   }
@@ -231,10 +227,6 @@ export class Names {
 
   get ringBucket(): string {
     return `${this.store}-ring`;
-  }
-
-  get snapshotsStore(): string {
-    return `${this.store}-snapshots`;
   }
 
   /**

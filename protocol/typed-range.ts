@@ -34,12 +34,6 @@ export function typedRangeAll(): TypedRange {
   return { from: Buffer.from([1]), to: Buffer.from([9]), exact: true };
 }
 
-/** All values of the same type as `value`. */
-export function typedRangeOfType(value: AttributeValue): TypedRange {
-  const [first, after] = boundsOf(typedBytes(value));
-  return { from: Buffer.from([first]), to: Buffer.from([after]), exact: true };
-}
-
 export function typedRangeEqual(value: AttributeValue): TypedRange {
   const from = typedBytes(value);
   return { from, to: bytesAfter(from), exact: isExactlyIndexed(value) };

@@ -49,8 +49,8 @@ export class BatchProgress {
 
   /** A shard's answer to the operations at `indexes`, which were sent together, in this order. */
   take(indexes: readonly number[], answer: BatchResult): void {
-    for (const [place, index] of indexes.entries()) {
-      const result = answer instanceof KvError ? refused(answer) : answer[place];
+    for (const [partIndex, index] of indexes.entries()) {
+      const result = answer instanceof KvError ? refused(answer) : answer[partIndex];
       assert(result !== undefined, `a reply has an outcome for each of ${indexes.length}`);
       this.#note(index, result);
     }

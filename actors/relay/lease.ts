@@ -10,7 +10,7 @@
 /** How often the active relay says that it is. */
 export const ALIVE_MS = 500;
 /** Silence after which it counts as gone. */
-export const SILENCE_MS = 3_000;
+const SILENCE_MS = 3_000;
 /** At the start, when there may be none: longer than ALIVE_MS, to hear the one there is. */
 const FIRST_SILENCE_MS = 750;
 /** Between two that wait. */

@@ -4,6 +4,8 @@
  * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.batch
  * State       none
  * Decides in  protocol/request.ts and reply.ts (form, limits); which loop takes what is said here
+ * Lifecycle   none of its own: called for each message while the replica is subscribed
+ * On a bug    the request is answered `internal`, with the incident it was logged as
  *
  * A key that is not in the position of its subject (keys with a tag), or whose position this shard
  * does not own, is forwarded; the one who asked never sees it (rule M4).
@@ -30,7 +32,7 @@ import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import type { ServiceCounters } from "../service.js";
-import type { Ownership } from "./ownership.js";
+import { isNotOwned, type Ownership } from "./ownership.js";
 import type { Proposer } from "./proposer.js";
 import type { Reader } from "./reader.js";
 
@@ -88,7 +90,7 @@ export class Border {
     this.reader.offer({
       request,
       settle: (result) => {
-        if (wasMoved(result)) this.#sendOn(request, settle);
+        if (isElsewhere(result)) this.#sendOn(request, settle);
         else settle(result);
       },
     });
@@ -100,7 +102,7 @@ export class Border {
         outcomes instanceof KvError
           ? ({ kind: "refused", error: outcomes } as const)
           : resultOf(operation, outcomes[0]);
-      if (wasMoved(result)) this.#sendOn(request, settle);
+      if (isElsewhere(result)) this.#sendOn(request, settle);
       else settle(result);
     });
   }
@@ -155,11 +157,6 @@ export function resultOf(operation: Operation, outcome: Outcome | undefined): Re
   };
 }
 
-/** Refused only because the position is another shard's. */
-export function wasMoved(result: Result): boolean {
-  return (
-    result.kind === "refused" &&
-    result.error.kind === "unavailable" &&
-    result.error.details["moved"] === true
-  );
+function isElsewhere(result: Result): boolean {
+  return result.kind === "refused" && isNotOwned(result.error);
 }

@@ -24,6 +24,7 @@ import { requestTime } from "../../protocol/request-id.js";
 import type { ChangeSet } from "./change-set.js";
 import { evaluate, type Evaluation } from "./operation-core.js";
 import { fingerprint } from "./outcomes.js";
+import { notOwned } from "./ownership.js";
 import type { ReplicaState } from "./replica-state.js";
 
 /** Records that are due by the entry's log time, and each looked-at position's next expiry. */
@@ -124,7 +125,7 @@ export class EntryWork {
         evaluations.push(evaluation);
       } catch (error) {
         const refusal = withIndex(error, index);
-        return group.map((each, place) => this.#refused(each, refusal, place));
+        return group.map((each, groupIndex) => this.#refused(each, refusal, groupIndex));
       }
     }
     return group.map((each, index) => this.#commit(each, evaluations[index] as Evaluation, index));
@@ -151,7 +152,7 @@ export class EntryWork {
     return undefined;
   }
 
-  /** As `#admit`; the refusal names the operation's place in its atomic group. */
+  /** As `#admit`; the refusal names the operation's index in its atomic group. */
   #admitOf(operation: Operation, index: number): OperationOutcome | undefined {
     try {
       return this.#admit(operation);
@@ -210,8 +211,8 @@ export class EntryWork {
     });
   }
 
-  /** `place`: which operation of its group it is. */
-  #commit(operation: Operation, evaluation: Evaluation, place: number): OperationOutcome {
+  /** `groupIndex`: which operation of its group it is. */
+  #commit(operation: Operation, evaluation: Evaluation, groupIndex: number): OperationOutcome {
     const { position, key, verb } = operation;
     const changed = evaluation.kind !== "unchanged";
     if (evaluation.kind !== "unchanged") {
@@ -226,19 +227,19 @@ export class EntryWork {
       outcome: { ok: true, done: evaluation.done },
       changed,
       result: keepsResult ? evaluation.record : undefined,
-      request: this.#remember(operation, place),
+      request: this.#remember(operation, groupIndex),
     };
   }
 
-  #refused(operation: Operation, error: unknown, place: number): OperationOutcome {
+  #refused(operation: Operation, error: unknown, groupIndex: number): OperationOutcome {
     const refusal = unrecorded(operation, error);
-    return { ...refusal, request: this.#remember(operation, place) };
+    return { ...refusal, request: this.#remember(operation, groupIndex) };
   }
 
-  #remember(operation: Operation, place: number): OperationOutcome["request"] {
+  #remember(operation: Operation, groupIndex: number): OperationOutcome["request"] {
     const { request, position } = operation;
     if (request === undefined) return undefined;
-    const index = this.operations.length + place;
+    const index = this.operations.length + groupIndex;
     const print = fingerprint(position, request);
     this.state.outcomes.add(print, { sequence: this.sequence, index }, this.logTime);
     return { ...request, hash: operationHash(operation) };
@@ -288,10 +289,4 @@ function checkOnePosition(group: Group): void {
   if (index < 0) return;
   const text = `operation ${index} of an atomic batch is in another position than the first`;
   throw new KvError("bad-request", text, { index });
-}
-
-function notOwned(position: Position): KvError {
-  return new KvError("unavailable", `position ${position} is not owned by this shard`, {
-    moved: true,
-  });
 }

@@ -2,7 +2,7 @@
  * Outcomes: remembers which requests a shard has answered within the window (rule L4).
  *
  * Only fingerprints are in memory: 64 bits of hash over (position, request id, index) and where the
- * outcome stands (sequence, place in the entry). The outcome itself is read from the store's `q`
+ * outcome stands (sequence, index in its row). The outcome itself is read from the store's `q`
  * row, which also tells whether the hit is a true one. They lie in typed arrays, one table for each
  * BUCKET_MS of log time, so that forgetting is dropping a table and a shard can remember millions
  * (a JavaScript Map fails at 16.7 million).
@@ -22,7 +22,7 @@ import type { RequestRef } from "../../protocol/operation.js";
 
 export const BUCKET_MS = 10_000;
 
-/** Where an outcome stands: place `index` in the row of `sequence`. */
+/** Where an outcome stands: at `index` in the row of `sequence`. */
 export interface OutcomePlace {
   readonly sequence: Sequence;
   readonly index: number;

@@ -9,6 +9,7 @@
  * A position's generation grows whenever its state changes: whoever awaited something compares the
  * generation before and after instead of trusting that "still owned" means "owned all the time".
  */
+import { KvError } from "../../protocol/errors.js";
 import type { Position } from "../../protocol/ids.js";
 import { positionStates, type PositionState } from "../../protocol/position-row.js";
 
@@ -63,4 +64,15 @@ export class Ownership {
     this.#generations[position] = generation;
     if (state === "owned") this.#ownedCount += 1;
   }
+}
+
+/** For a request whose position this shard does not own: the border sends it on (rule M4). */
+export function notOwned(position: Position): KvError {
+  const text = `position ${position} is not owned by this shard`;
+  return new KvError("unavailable", text, { moved: true });
+}
+
+/** True for what `notOwned` makes, and nothing else that is `unavailable`. */
+export function isNotOwned({ kind, details }: KvError): boolean {
+  return kind === "unavailable" && details["moved"] === true;
 }

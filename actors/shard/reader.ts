@@ -18,6 +18,7 @@ import type { GetRequest } from "../../protocol/request.js";
 import { recordKey } from "../../protocol/store-keys.js";
 import type { Applied } from "./applied.js";
 import { Mailbox } from "./mailbox.js";
+import { notOwned } from "./ownership.js";
 import { isDoubtful, needsTail, resultOf } from "./reader-core.js";
 
 export interface PendingGet {
@@ -132,7 +133,7 @@ export class Reader {
       // Ownership is looked at last: a position that left while we read has taken its records
       // along, and "not found" would be a lie.
       if (!ownership.stillOwns(request.position, generations[index] as number)) {
-        get.settle({ kind: "refused", error: movedAway(request) });
+        get.settle({ kind: "refused", error: notOwned(request.position) });
         continue;
       }
       const row = rows[index];
@@ -166,9 +167,4 @@ async function refusalOf(waited: Promise<void>): Promise<KvError | undefined> {
 
 function settleAll(batch: readonly PendingGet[], error: KvError): void {
   for (const { settle } of batch) settle({ kind: "refused", error });
-}
-
-function movedAway({ position }: GetRequest): KvError {
-  const text = `position ${position} is not owned by this shard`;
-  return new KvError("unavailable", text, { moved: true });
 }

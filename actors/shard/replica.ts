@@ -8,73 +8,27 @@
  * On a bug    InvariantError or a failed store leaves run(); the node starts the replica again
  *
  * States. Loading: the state is read back from the store. Catching up: the log is being applied,
- * nothing is answered. Serving: the lag against a probe younger than SERVING_CHECK_MS is small, and
+ * nothing is answered. Serving: the lag against a probe younger than PROBE_MS_MAX is small, and
  * the replica is subscribed (rule L9). Between these two it goes by the lag, with a margin, so that
  * it does not flutter. Stopped: going on would be wrong (stopped.ts); only a person mends that, and
  * status shows the reason.
  */
-import type { Bus, Message, Subscription } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
-import type { Log } from "../../infra/log.js";
-import type { Logger } from "../../infra/logger.js";
-import type { Store } from "../../infra/store.js";
+import type { Subscription } from "../../infra/bus.js";
+import { sleep } from "../../infra/clock.js";
 import { PositionDigest } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Epoch, NodeName, Sequence } from "../../protocol/ids.js";
-import {
-  LAG_SERVING_AGAIN,
-  LAG_SERVING_MAX,
-  REQUEST_TIMEOUT_MS,
-  TICK_QUIET_MS,
-} from "../../protocol/limits.js";
+import type { Sequence } from "../../protocol/ids.js";
+import { LAG_SERVING_AGAIN, LAG_SERVING_MAX, TICK_QUIET_MS } from "../../protocol/limits.js";
 import type { ReplicaPhase } from "../../protocol/replica-phase.js";
-import {
-  packedBatchReply,
-  type BatchResult,
-  type Reply,
-  type Result,
-} from "../../protocol/reply.js";
-import { parsePackedBatch, type Request } from "../../protocol/request.js";
-import { queryErrorOf } from "../../protocol/query-messages.js";
-import { singleKeyVerbs, type Names } from "../../protocol/subjects.js";
-import { Answers } from "../answer.js";
-import { asKvError } from "../incident.js";
-import { ServiceCounters } from "../service.js";
-import { Applied } from "./applied.js";
-import { Applier } from "./applier.js";
-import { runBatch } from "./batch.js";
-import { Border } from "./border.js";
+import type { Applied } from "./applied.js";
 import { loadReplica } from "./load.js";
-import { Proposer } from "./proposer.js";
-import { Query, queryVerbs } from "./query.js";
-import { Reader } from "./reader.js";
-import type { ReplicaState } from "./replica-state.js";
+import { Loops, type ReplicaParts } from "./loops.js";
 import { ReplicaStopped } from "./stopped.js";
 
 /** How often the lag is looked at. */
 const SERVING_CHECK_MS = 500;
 /** A lag is known by a probe younger than this, or it is not known. */
 const PROBE_MS_MAX = 1_000;
-
-export interface ReplicaParts {
-  readonly names: Names;
-  readonly node: NodeName;
-  readonly epoch: Epoch;
-  readonly positionCount: number;
-  readonly bus: Bus;
-  readonly log: Log;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
-  /** Brings a request of another shard to its owner. */
-  readonly forward: (request: Request) => Promise<Result>;
-  /** Of replicaVerbs. Default: nobody looks at them. */
-  readonly counters?: ServiceCounters;
-}
-
-/** What a replica answers: by position, then by shard. */
-export const replicaVerbs: readonly string[] = [...singleKeyVerbs, "batch", ...queryVerbs];
 
 /** What status tells of a replica. */
 export interface ReplicaStatus {
@@ -284,154 +238,6 @@ export class Replica {
         logger.debug("log time could not be moved", { shard: log.shard, error: error.message });
       }
     }
-  }
-}
-
-/** The loops of one replica and what connects them. */
-class Loops {
-  readonly applied: Applied;
-  readonly applier: Applier;
-  readonly proposer: Proposer;
-  readonly reader: Reader;
-  readonly query: Query;
-  readonly border: Border;
-  readonly #answers: Answers;
-  readonly #counters: ServiceCounters;
-  #batchesUnderWay = 0;
-
-  constructor(
-    private readonly parts: ReplicaParts,
-    readonly state: ReplicaState,
-  ) {
-    const { names, bus, log, store, clock, chance, logger } = parts;
-    this.applied = new Applied(state.ownership, state.table, store, clock);
-    this.applied.sequence = state.sequence;
-    this.applied.logTime = state.logTime;
-    this.applied.epoch = parts.epoch;
-    this.proposer = new Proposer(
-      log,
-      () => this.#basis(),
-      (sequence) => this.applier.expect(sequence),
-      clock,
-      chance,
-    );
-    this.applier = new Applier(
-      log,
-      store,
-      state,
-      this.applied,
-      (result) => this.proposer.applied(result),
-      clock,
-      chance,
-      logger,
-    );
-    this.#counters = parts.counters ?? new ServiceCounters(replicaVerbs, clock);
-    const barrier = (): Promise<void> => this.#barrier();
-    const moveTime = (): Promise<void> => this.proposer.barrier();
-    this.reader = new Reader(this.applied, store, barrier, moveTime, clock);
-    this.query = new Query({
-      shard: log.shard,
-      applied: this.applied,
-      indexPolicy: () => state.genesis.indexPolicy,
-      barrier: () => this.#barrierAndTime(),
-      clock,
-      logger,
-    });
-    this.#answers = new Answers(names, bus, logger);
-    this.border = new Border(
-      names,
-      this.#answers,
-      state.ownership,
-      this.proposer,
-      this.reader,
-      parts.forward,
-      this.#counters,
-      logger,
-    );
-  }
-
-  /** A message to kv.shard.<shard>.<verb>. */
-  handleShard(message: Message): void {
-    const verb = this.parts.names.parseShardSubject(message.subject)?.verb ?? "";
-    this.#counters.begin(verb);
-    if (verb === "batch") return this.#batch(message);
-    const reply = (bytes: Uint8Array): void => {
-      this.#counters.end(verb, queryErrorOf(bytes));
-      this.#reply(message, bytes);
-    };
-    if (queryVerbs.has(verb)) return this.query.offer(verb, message.data, reply);
-    const error = new KvError("unsupported", `a shard has no verb ${JSON.stringify(verb)}`);
-    reply(packedBatchReply(error));
-  }
-
-  #batch(message: Message): void {
-    const { logger, positionCount } = this.parts;
-    this.#batchesUnderWay += 1;
-    const run = async (): Promise<void> => {
-      let result: BatchResult;
-      try {
-        const batch = parsePackedBatch(message.data, positionCount);
-        result = await runBatch(batch, this.border, this.proposer);
-      } catch (error) {
-        result = asKvError(error, logger);
-      }
-      this.#batchesUnderWay -= 1;
-      this.#counters.end("batch", result instanceof KvError ? result : undefined);
-      this.#reply(message, packedBatchReply(result));
-    };
-    void run();
-  }
-
-  #reply(message: Message, bytes: Uint8Array): void {
-    const packed = (body: Uint8Array): Reply => ({ headers: [], body });
-    this.#answers.send(message, packed(bytes), (error) => packed(packedBatchReply(error)));
-  }
-
-  #basis(): { sequence: Sequence; chain: bigint } {
-    const { sequence } = this.applied;
-    return { sequence, chain: this.state.chains.get(sequence) ?? this.state.chain };
-  }
-
-  /** The log's end, exact where the server is alone. */
-  async end(): Promise<Sequence> {
-    const { log } = this.parts;
-    return log.tailIsExact ? log.tail() : (await log.state()).last;
-  }
-
-  /** Every write acknowledged before the call has been applied here when it resolves. */
-  async #barrier(): Promise<void> {
-    const { log } = this.parts;
-    if (!log.tailIsExact) return this.proposer.barrier();
-    const tail = await log.tail();
-    this.applier.expect(tail);
-    await this.applied.reached(tail, REQUEST_TIMEOUT_MS / 2);
-  }
-
-  /** A query counts and lists records by the log's time, which must not be behind ours by much. */
-  async #barrierAndTime(): Promise<void> {
-    const { clock } = this.parts;
-    if (this.applied.table.hasDue(clock.now())) await this.proposer.barrier();
-    else await this.#barrier();
-  }
-
-  /** Resolves when nothing that was accepted is unanswered, or after a while. */
-  async drained(): Promise<void> {
-    const { clock } = this.parts;
-    const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
-    while (clock.elapsedMs() < end) {
-      const isIdle = this.proposer.isIdle && this.reader.isIdle && this.query.isIdle;
-      if (isIdle && this.#batchesUnderWay === 0) return;
-      await sleep(clock, 5);
-    }
-  }
-
-  close(): void {
-    const error = new KvError("unavailable", "the replica ended; send it again");
-    this.applier.stop();
-    this.applied.end(error);
-    this.proposer.close(error);
-    this.reader.close();
-    this.query.close();
   }
 }
 

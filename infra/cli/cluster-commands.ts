@@ -3,14 +3,16 @@
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { natsConf } from "../../protocol/nats-conf.js";
 import {
+  settingsOf,
   settingsTable,
   SYNC_INTERVAL_UNKNOWN,
   type NodeSettings,
   type SettingName,
+  type Settings,
 } from "../config.js";
 import { findNatsServer } from "../nats-binary.js";
 import { startInBackground, stopCluster } from "../main/background.js";
@@ -34,15 +36,21 @@ function registerUp(root: Command, context: CliContext): void {
   const up = root
     .command("up")
     .description("start a cluster on this machine: a nats-server and its nodes")
-    .option("--background", 'return when it serves; stop it with "ringdex down"');
+    .option("--background", 'return when it serves; stop it with "ringdex down"')
+    // What --background starts: its output goes to a file.
+    .addOption(new Option("--times").hideHelp());
   addSettingOptions(
     up,
     settingsTable.map(({ name }) => name),
   );
-  up.action(async (options: { background?: boolean }) => {
+  up.action(async (options: { background?: boolean; times?: boolean }) => {
+    if (options.times === true) context.beginLinesWithTimes();
     const settings = context.settings(up);
-    const say = (line: string): void => context.out(`${line}\n`);
     const report = (line: string): void => context.err(`${line}\n`);
+    const say = (line: string): void => {
+      context.out(`${line}\n`);
+      if (options.times !== true) report(hintOf(settings, options.background === true));
+    };
     const { env, stopping } = context;
     if (options.background === true) {
       const flags = settingFlagsOf(up);
@@ -50,13 +58,22 @@ function registerUp(root: Command, context: CliContext): void {
         const text = flags[name];
         return text === undefined ? [] : [`--${flag}`, text];
       });
-      const command = { file: process.execPath, args: [program, "up", ...typed] };
+      const command = { file: process.execPath, args: [program, "up", "--times", ...typed] };
       await startInBackground({ settings, env, command, say, report, stopping });
       return;
     }
     const nodeCommand = { file: process.execPath, args: [program, "node", "start"] };
     await runSupervisor({ settings, env, nodeCommand, stopping, say, report });
   });
+}
+
+/** What one can do now. Commands find the cluster of the default data folder by themselves. */
+function hintOf({ dataFolder }: Settings, isInBackground: boolean): string {
+  const isDefault = resolve(dataFolder) === resolve(settingsOf({}).dataFolder);
+  const data = isDefault ? "" : `RINGDEX_DATA=${dataFolder} `;
+  return isInBackground
+    ? `it goes on in the background: ${data}make status shows it, ${data}make stop ends it`
+    : `Ctrl-C stops it; in another shell: ${data}npx ringdex set greeting '"hello"'`;
 }
 
 function registerDown(root: Command, context: CliContext): void {

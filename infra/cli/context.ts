@@ -15,6 +15,8 @@ import {
   type SettingName,
   type Settings,
 } from "../config.js";
+import { dataPaths, liveAddress, type Address } from "../main/data-folder.js";
+import { withTimes } from "../timed-lines.js";
 import { CommandFailed, type ExitName } from "./exit-codes.js";
 
 export interface CliIo {
@@ -47,6 +49,8 @@ export interface CliContext extends CliIo {
   connect(command: Command): Promise<CliConnection>;
   /** The code to end with when the command returns without throwing. Default "ok". */
   exit(exit: ExitName): void;
+  /** From now on all lines begin with the time: for a file that is read days later. */
+  beginLinesWithTimes(): void;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -55,6 +59,7 @@ const CONNECT_TIMEOUT_MS = 3_000;
 export class RunContext implements CliContext {
   exitName: ExitName = "ok";
   #open: NatsConnection[] = [];
+  #hasTimes = false;
 
   constructor(private readonly io: CliIo) {}
 
@@ -76,16 +81,16 @@ export class RunContext implements CliContext {
   get stopping(): AbortSignal {
     return this.io.stopping;
   }
-  readonly out = (text: string | Uint8Array): void => this.io.out(text);
-  readonly err = (text: string): void => this.io.err(text);
+  readonly out = (text: string | Uint8Array): void =>
+    this.io.out(this.#hasTimes ? withTimes(String(text)) : text);
+  readonly err = (text: string): void => this.io.err(this.#hasTimes ? withTimes(text) : text);
 
   settings(command: Command): Settings {
     return settingsOf(this.io.env, settingFlagsOf(command));
   }
 
   async connect(command: Command): Promise<CliConnection> {
-    const { natsUrl, host, port, store } = this.settings(command);
-    const url = natsUrl ?? `nats://${host === "0.0.0.0" ? "127.0.0.1" : host}:${port}`;
+    const { url, store } = await addressOf(this.settings(command));
     const name = `ringdex ${command.name()}`;
     try {
       const nats = await connect({ servers: url, timeout: CONNECT_TIMEOUT_MS, name });
@@ -106,10 +111,27 @@ export class RunContext implements CliContext {
     this.exitName = exit;
   }
 
+  beginLinesWithTimes(): void {
+    this.#hasTimes = true;
+  }
+
   /** Closes what connect() opened. */
   async close(): Promise<void> {
     await Promise.all(this.#open.splice(0).map((nats) => nats.close()));
   }
+}
+
+/** As asked; else where the cluster of the data folder runs; else where one runs by default. */
+async function addressOf(settings: Settings): Promise<Address> {
+  const { natsUrl, host, port, store, asked, dataFolder } = settings;
+  if (natsUrl !== undefined) return { url: natsUrl, store };
+  const byDefault = { url: `nats://${host === "0.0.0.0" ? "127.0.0.1" : host}:${port}`, store };
+  // Port 0 asks for any free one: only the lock tells which it became.
+  if (port !== 0 && (asked.has("host") || asked.has("port"))) return byDefault;
+  // A lock that cannot be read, of somebody else's folder, names no cluster of ours.
+  const live = await liveAddress(dataPaths(dataFolder)).catch(() => undefined);
+  if (live === undefined) return byDefault;
+  return { url: live.url, store: asked.has("store") ? store : live.store };
 }
 
 /** Adds an option for each of these settings, described as the table describes it. */

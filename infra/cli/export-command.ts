@@ -19,7 +19,7 @@ import { addStoreOptions, openStore } from "./store-access.js";
 /** Records read at once: with the largest values 32 MiB. */
 const RECORDS_MAX = 128;
 
-export type ExportStore = Pick<Ringdex<unknown>, "keys" | "batch">;
+type ExportStore = Pick<Ringdex<unknown>, "keys" | "batch">;
 
 export function registerExportCommand(root: Command, context: CliContext): void {
   const command = root
@@ -41,7 +41,7 @@ export function registerExportCommand(root: Command, context: CliContext): void 
 }
 
 /** Resolves with how many records were written. */
-export async function exportRecords(
+async function exportRecords(
   store: ExportStore,
   out: (text: string) => void,
   options: Pick<KeysOptions, "prefix" | "read">,

@@ -138,7 +138,7 @@ function registerGet(root: Command, context: CliContext): void {
 }
 
 /** The reply's members as in a batch; JSON is put in as it was set. */
-export function entryJson(entry: Entry<Uint8Array>): string {
+function entryJson(entry: Entry<Uint8Array>): string {
   const { key, value, contentType, revision, position, updatedAt, expiresAt } = entry;
   const expires = expiresAt === undefined ? "" : `,"expires_at":"${expiresAt.toISOString()}"`;
   return (

@@ -65,7 +65,7 @@ async function follow(command: Command, context: CliContext, flags: LogFlags): P
 }
 
 /** The newest wanted lines of all nodes' files, in order of time. */
-export async function lastLines(
+async function lastLines(
   dataFolder: string,
   flags: Pick<LogFlags, "node" | "level" | "lines">,
 ): Promise<string[]> {
@@ -130,7 +130,7 @@ function print(line: string, flags: LogFlags, context: CliContext): void {
 }
 
 /** `time level node message name=value …` */
-export function logLine(line: string, columns: number | undefined): string {
+function logLine(line: string, columns: number | undefined): string {
   const fields = fieldsOf(line);
   if (fields === undefined) return lineFor(line, columns);
   const { time, level, node, message, ...others } = fields;

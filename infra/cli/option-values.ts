@@ -30,7 +30,7 @@ export function pathList(text: string): readonly string[] {
   return text === "" ? [] : text.split(",").map((path) => path.trim());
 }
 
-export function ttlText(text: string): string {
+function ttlText(text: string): string {
   try {
     parseTtl(text);
     return text;
@@ -47,7 +47,7 @@ const contentTypeNames: Readonly<Record<string, ContentType>> = {
 };
 
 /** json, msgpack, text, bytes, or the content type's own name. */
-export function contentTypeOf(text: string): ContentType {
+function contentTypeOf(text: string): ContentType {
   const type = contentTypeNames[text] ?? Object.values(contentTypeNames).find((it) => it === text);
   if (type !== undefined) return type;
   throw new InvalidArgumentError("It must be json, msgpack, text, bytes, or the type's full name.");

@@ -42,7 +42,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   } catch (error) {
     // Commander has written its message or the help already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage.code;
-    io.err(`ringdex: ${error instanceof Error ? error.message : String(error)}\n`);
+    context.err(`ringdex: ${error instanceof Error ? error.message : String(error)}\n`);
     return exitCodes[exitOfError(error)].code;
   } finally {
     await context.close();

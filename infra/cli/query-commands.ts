@@ -76,7 +76,7 @@ function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {
 }
 
 /** Items as they come; a table for each page, since the next may be long in coming. */
-export async function writePages(
+async function writePages(
   pages: AsyncIterable<FindPage<unknown>>,
   limit: number | undefined,
   flags: Pick<FindFlags, "json" | "select">,

@@ -20,6 +20,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   throw error;
 });
+// A closed terminal is no reason to leave a cluster half stopped.
+process.stderr.on("error", () => undefined);
 
 const code = await runCli(process.argv.slice(2), {
   env: process.env,

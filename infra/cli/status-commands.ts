@@ -53,7 +53,7 @@ function reportOf(body: Body): StatusReport {
 }
 
 /** Title, nodes, replicas, warnings. */
-export function statusText(
+function statusText(
   report: StatusReport,
   ring: RingTable | undefined,
   columns: number | undefined,
@@ -105,7 +105,7 @@ function replicaRows({ replicas }: StatusReport, ring: RingTable | undefined): C
 }
 
 /** Title, shards with their positions, nodes. */
-export function ringText(ring: RingTable, columns: number | undefined): string {
+function ringText(ring: RingTable, columns: number | undefined): string {
   const title = `store ${ring.store}, epoch ${ring.epoch}, ${ring.positionCount} positions`;
   const shards = ring.shards.map(({ shard, nodes, weight, positions }) => [
     shard,

@@ -44,7 +44,7 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
 }
 
 /** Prints until the events end, or `count` are out. */
-export async function writeEvents(
+async function writeEvents(
   events: AsyncIterable<ChangeEvent<unknown>>,
   { count, json }: Pick<WatchFlags, "count" | "json">,
   { out, columns }: Pick<CliContext, "out" | "columns">,
@@ -59,7 +59,7 @@ export async function writeEvents(
 }
 
 /** In columns as far as keys allow: operations have up to six letters. */
-export function eventLine(event: ChangeEvent<unknown>, columns: number | undefined): string {
+function eventLine(event: ChangeEvent<unknown>, columns: number | undefined): string {
   const what = event.op === "reset" ? `position ${event.position}: history is gone` : event.key;
   const value = event.op === "set" ? `  ${shownValue(event.value)}` : "";
   return lineFor(`${event.op.padEnd(6)}  ${what}  ${event.revision}${value}`, columns);
@@ -84,7 +84,7 @@ function gapLine({ position, revisionExpected, revision }: EventGap): string {
 }
 
 /** `now`, `beginning`, RFC 3339, or a duration ago. */
-export function watchStart(text: string, nowMs: TimeMs): WatchOptions["from"] {
+function watchStart(text: string, nowMs: TimeMs): WatchOptions["from"] {
   if (text === "now" || text === "beginning") return text;
   if (/^\d{4}-\d\d-\d\d/.test(text)) {
     const time = new Date(text);

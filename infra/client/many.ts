@@ -2,9 +2,9 @@
  * Many: operations on many keys as one request per shard, for getMany, setMany and batch.
  *
  * Operations are grouped by the shard that the ring table names, cut into chunks that fit a
- * message, and sent to all shards at once. Each outcome stands alone. What may be sent again goes
- * into the next round, after the table was read again: a shard that has moved a position away
- * refuses it as `unavailable`, and the new table says where it is now.
+ * message (chunks.ts), and sent to all shards at once. Each outcome stands alone. What may be sent
+ * again goes into the next round, after the table was read again: a shard that has moved a position
+ * away refuses it as `unavailable`, and the new table says where it is now.
  *
  * Invariants
  *   1. An operation keeps the request id and index of its first chunk, wherever it is sent later.
@@ -17,50 +17,25 @@ import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { ATTEMPT_MS_PER_OPERATION, BATCH_OPERATIONS_MAX } from "../../protocol/limits.js";
-import type { RequestRef } from "../../protocol/operation.js";
 import { parsePackedBatchReply, type Result } from "../../protocol/reply.js";
 import { encodePackedBatch, readLevels, type Request } from "../../protocol/request.js";
 import type { Names } from "../../protocol/subjects.js";
 import { finalError, type Caller } from "./caller.js";
+import { chunksOf, itemsOf, nameWrites, type Item, type Prepare } from "./chunks.js";
 import type { BatchOperation } from "./operations.js";
 import type { CallOptions } from "./options.js";
-import { newRequestId } from "./request-ids.js";
 import type { RingView } from "./ring-view.js";
 
 /** Chunks of one shard under way at once, where no key occurs twice. */
 const LANE_CHUNKS_MAX = 2;
-/** What an operation's other members may take beside key, value, path and request id. */
-const OPERATION_BYTES_EXTRA = 160;
 /** What is left of a message's bytes for what stands around the operations. */
 const MESSAGE_BYTES_SPARE = 16 * 1_024;
-
-interface Item {
-  readonly index: number;
-  readonly operation: BatchOperation<unknown>;
-  readonly position: Position;
-  readonly bytes: number;
-  request: Request;
-  /** Since its first sending. */
-  deadlineMs: number | undefined;
-  /** How many fit into a chunk with it, as a `too-large` taught. */
-  chunkMax: number;
-  /** Of an attempt that may have written. */
-  doubt: KvError | undefined;
-  result: Result | undefined;
-}
 
 export interface ManyParts {
   readonly caller: Caller;
   readonly ring: RingView;
   readonly names: Names;
 }
-
-/** How an operation becomes a request, which the caller's session has a say in. */
-export type Prepare = (
-  operation: BatchOperation<unknown>,
-  position: Position,
-  request: RequestRef | undefined,
-) => Request;
 
 export class Many {
   constructor(private readonly parts: ManyParts) {}
@@ -101,7 +76,7 @@ export class Many {
     if (position === undefined) return [];
     checkAtomic(operations, positions);
     const items = itemsOf(operations, positions, prepare);
-    name(items);
+    nameWrites(items);
     const attempt = async (timeoutMs: number): Promise<readonly Result[]> => {
       const { caller, ring } = this.parts;
       if (!ring.isKnown) await ring.refresh();
@@ -185,7 +160,7 @@ export class Many {
     const { caller } = this.parts;
     const nowMs = caller.clock.elapsedMs();
     for (const item of chunk) item.deadlineMs ??= nowMs + caller.timeoutOf(options);
-    name(chunk);
+    nameWrites(chunk);
     const leftMs = Math.min(...chunk.map((item) => (item.deadlineMs ?? nowMs) - nowMs));
     const attemptMs = caller.attemptTimeoutMs + ATTEMPT_MS_PER_OPERATION * chunk.length;
     const timeoutMs = Math.max(Math.min(leftMs, attemptMs), 1);
@@ -251,64 +226,6 @@ export class Many {
   #bytesMax(): number {
     return this.parts.caller.bus.server().maxPayload - MESSAGE_BYTES_SPARE;
   }
-}
-
-function itemsOf(
-  operations: readonly BatchOperation<unknown>[],
-  positions: readonly Position[],
-  prepare: Prepare,
-): Item[] {
-  return operations.map((operation, index) => {
-    const position = positions[index] as Position;
-    const { requestId } = operation;
-    const ref = requestId === undefined ? undefined : { id: requestId, index: 0 };
-    const request = prepare(operation, position, ref);
-    const bytes = bytesOf(request);
-    const open = { deadlineMs: undefined, doubt: undefined, result: undefined };
-    return { index, operation, position, request, bytes, chunkMax: BATCH_OPERATIONS_MAX, ...open };
-  });
-}
-
-/** Gives each write that has no request id the chunk's own. Invariant 1. */
-function name(chunk: readonly Item[]): void {
-  let id: string | undefined;
-  for (const [index, item] of chunk.entries()) {
-    const { request } = item;
-    if (request.kind !== "write" || request.operation.request !== undefined) continue;
-    id ??= newRequestId();
-    item.request = { ...request, operation: { ...request.operation, request: { id, index } } };
-  }
-}
-
-function chunksOf(items: readonly Item[], bytesMax: number): Item[][] {
-  const chunks: Item[][] = [];
-  let chunk: Item[] = [];
-  let bytes = 0;
-  let countMax = BATCH_OPERATIONS_MAX;
-  for (const item of items) {
-    const isFull = chunk.length >= Math.min(countMax, item.chunkMax);
-    if (chunk.length > 0 && (isFull || bytes + item.bytes > bytesMax)) {
-      chunks.push(chunk);
-      chunk = [];
-      bytes = 0;
-      countMax = BATCH_OPERATIONS_MAX;
-    }
-    chunk.push(item);
-    bytes += item.bytes;
-    countMax = Math.min(countMax, item.chunkMax);
-  }
-  if (chunk.length > 0) chunks.push(chunk);
-  return chunks;
-}
-
-function bytesOf(request: Request): number {
-  if (request.kind === "get") return OPERATION_BYTES_EXTRA + Buffer.byteLength(request.key);
-  const { operation } = request;
-  const valueBytes = "value" in operation ? operation.value.length : 0;
-  const pathBytes = "path" in operation ? Buffer.byteLength(operation.path ?? "") : 0;
-  const idBytes = Buffer.byteLength(operation.request?.id ?? "");
-  const keyBytes = Buffer.byteLength(operation.key);
-  return OPERATION_BYTES_EXTRA + keyBytes + valueBytes + pathBytes + idBytes;
 }
 
 function strongest(requests: readonly Request[]): (typeof readLevels)[number] {

@@ -10,8 +10,9 @@ import { encodePackedRequest, type Request } from "../../protocol/request.js";
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
 import type { Message } from "../bus.js";
 import type { Caller } from "./caller.js";
+import type { Prepare } from "./chunks.js";
 import { BatchError } from "./client-errors.js";
-import { Many, type Prepare } from "./many.js";
+import { Many } from "./many.js";
 import { ops, type BatchOperation } from "./operations.js";
 import { newRequestId } from "./request-ids.js";
 import type {

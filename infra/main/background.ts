@@ -2,7 +2,8 @@
  * `ringdex up --background` and `ringdex down`: a supervisor without a terminal.
  *
  * The supervisor's output goes to ringdex.log in the data folder, not through a pipe, which would
- * break when whoever started it returns. Starting waits for the ready line in that file.
+ * break when whoever started it returns. Starting waits for the ready line in that file. A line
+ * there begins with its time, as it is read days later; passed on to a person it does not.
  */
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
@@ -10,6 +11,7 @@ import { StringDecoder } from "node:string_decoder";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Settings } from "../config.js";
 import { exitOf, findLeftover, signalTo, stopLeftover } from "../nats-server.js";
+import { withoutTime } from "../timed-lines.js";
 import { dataPaths, lockHolder, Refusal, type DataPaths } from "./data-folder.js";
 import type { NodeCommand } from "./node-process.js";
 
@@ -20,7 +22,7 @@ const STOP_TIMEOUT_MS = 90_000;
 export interface BackgroundOptions {
   readonly settings: Settings;
   readonly env: NodeJS.ProcessEnv;
-  /** The supervisor to run: `ringdex up` in the foreground. */
+  /** The supervisor to run: `ringdex up` in the foreground, with or without times. */
   readonly command: NodeCommand;
   readonly say: (line: string) => void;
   readonly report: (line: string) => void;
@@ -48,7 +50,8 @@ export async function startInBackground(options: BackgroundOptions): Promise<voi
   const failure: string[] = [];
   for (;;) {
     const hasEnded = ending !== undefined; // asked before reading: what it wrote last is read
-    for (const line of lines.read()) {
+    for (const timed of lines.read()) {
+      const line = withoutTime(timed);
       if (line.startsWith("ready ")) {
         say(line);
         child.unref();

@@ -2,7 +2,8 @@
  * The data folder of `ringdex up`: who uses it, and what it was made with.
  *
  *   ringdex.json      format, store, nodes, replicas, positions, created: written once
- *   lock              pid and command line of the supervisor that uses it
+ *   lock              pid and command line of the supervisor that uses it, where its nats-server
+ *                     listens and what the store is called; so commands find it
  *   ringdex.log       what a supervisor in the background has to say
  *   nats/             nats.conf (written at each start), jetstream/, nats-server.pid, .log
  *   nodes/<name>/     one folder a node, which the node alone writes
@@ -17,7 +18,7 @@ import type { Settings } from "../config.js";
 import { commandLine } from "../nats-server.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 
-export const DATA_FORMAT = 1;
+const DATA_FORMAT = 1;
 
 /** Why `up` or `down` does not do it, and what to do. Not a bug and not a failure. */
 export class Refusal extends Error {
@@ -65,8 +66,9 @@ export interface DataDescription {
 }
 
 /**
- * Reads what the folder was made with, or writes it if the folder is new. Refuses if something
- * else was asked for; what was not asked for is taken from the folder. Call it under the lock.
+ * What the folder was made with, or is to be made with if it is new: that becomes so only with
+ * keepDescription(). Refuses if something else was asked for; what was not asked for is taken from
+ * the folder. Call it under the lock.
  */
 export async function describeData(paths: DataPaths, settings: Settings): Promise<DataDescription> {
   const found = await readDescription(paths);
@@ -74,24 +76,24 @@ export async function describeData(paths: DataPaths, settings: Settings): Promis
     const { store, nodeCount: nodes } = settings;
     const replicas = replicasThatFit(settings);
     const created = new Date().toISOString();
-    const made = {
-      format: DATA_FORMAT,
-      store,
-      nodes,
-      replicas,
-      positions: POSITION_COUNT,
-      created,
-    };
-    const draft = `${paths.description}.new`;
-    await writeFile(draft, JSON.stringify(made, null, 2) + "\n", { flush: true });
-    await rename(draft, paths.description);
-    return made;
+    return { format: DATA_FORMAT, store, nodes, replicas, positions: POSITION_COUNT, created };
   }
   refuseOther(paths, "RINGDEX_STORE", found.store, settings.store, settings.asked.has("store"));
   const { nodeCount, replicaCount, asked } = settings;
   refuseOther(paths, "RINGDEX_NODES", found.nodes, nodeCount, asked.has("nodeCount"));
   refuseOther(paths, "RINGDEX_REPLICAS", found.replicas, replicaCount, asked.has("replicaCount"));
   return found;
+}
+
+/**
+ * Writes it down for all later starts, unless it is there. To be called when nothing stands in the
+ * way of making the ring, and before it may be made: a start that was refused binds nobody.
+ */
+export async function keepDescription(paths: DataPaths, made: DataDescription): Promise<void> {
+  if ((await readIfThere(paths.description)) !== "") return;
+  const draft = `${paths.description}.new`;
+  await writeFile(draft, JSON.stringify(made, null, 2) + "\n", { flush: true });
+  await rename(draft, paths.description);
 }
 
 /** A node holds one copy of a shard at most: the default gives way to that, a wish is refused. */
@@ -150,10 +152,23 @@ function refuseOther(
   );
 }
 
-/** Who holds the lock. */
-export interface Holder {
+/** Where a cluster is to be found. */
+export interface Address {
+  readonly url: string;
+  readonly store: string;
+}
+
+/** Who holds the lock, and from when its nats-server serves on, its address. */
+export interface Holder extends Partial<Address> {
   readonly pid: number;
   readonly command: string;
+}
+
+export interface Lock {
+  /** Writes the address into the lock, for commands that look for it. */
+  tell(address: Address): Promise<void>;
+  /** Gives the lock back. Throws nothing. */
+  release(): void;
 }
 
 /** The live holder of the folder's lock, if there is one. */
@@ -162,33 +177,53 @@ export async function lockHolder(paths: DataPaths): Promise<Holder | undefined> 
   return holder !== undefined && (await isAlive(holder)) ? holder : undefined;
 }
 
-/** Takes the lock, or refuses. Returns what gives it back (which throws nothing). */
-export async function takeLock(paths: DataPaths): Promise<() => void> {
+/** The address of the live cluster of the folder, if there is one and its nats-server serves. */
+export async function liveAddress(paths: DataPaths): Promise<Address | undefined> {
+  const { url, store } = (await lockHolder(paths)) ?? {};
+  return url === undefined || store === undefined ? undefined : { url, store };
+}
+
+/** Takes the lock, or refuses. */
+export async function takeLock(paths: DataPaths): Promise<Lock> {
   await mkdir(paths.root, { recursive: true });
-  const mine = JSON.stringify({ pid: process.pid, command: await commandLine(process.pid) }) + "\n";
+  const holder: Holder = { pid: process.pid, command: await commandLine(process.pid) };
   const draft = `${paths.lock}.${process.pid}`;
   // Written first and linked then: a lock that is there is whole.
-  await writeFile(draft, mine);
+  await writeFile(draft, JSON.stringify(holder) + "\n");
   try {
-    for (;;) {
-      try {
-        await link(draft, paths.lock);
-        return () => releaseLock(paths, mine);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      }
-      const text = await readIfThere(paths.lock);
-      const holder = parseHolder(text);
-      if (holder !== undefined && (await isAlive(holder))) {
-        throw new Refusal(
-          `${paths.root} is in use by process ${holder.pid} (${holder.command}); ` +
-            `stop it with "ringdex down", or set RINGDEX_DATA to another folder`,
-        );
-      }
-      await removeStale(paths, text);
-    }
+    await linkLock(draft, paths);
   } finally {
     await rm(draft, { force: true });
+  }
+  return {
+    tell: async (address) => {
+      await writeFile(draft, JSON.stringify({ ...holder, ...address }) + "\n");
+      await rename(draft, paths.lock);
+    },
+    release: () => releaseLock(paths, holder),
+  };
+}
+
+/** Resolves when the draft has become the lock. */
+async function linkLock(draft: string, paths: DataPaths): Promise<void> {
+  for (;;) {
+    try {
+      await link(draft, paths.lock);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const text = await readIfThere(paths.lock);
+    const holder = parseHolder(text);
+    if (holder !== undefined && (await isAlive(holder))) {
+      const { pid, command, url } = holder;
+      throw new Refusal(
+        `${paths.root} is in use by process ${pid} (${command})` +
+          `${url === undefined ? "" : `, which serves at ${url}`}; ` +
+          `stop it with "ringdex down", or set RINGDEX_DATA to another folder`,
+      );
+    }
+    await removeStale(paths, text);
   }
 }
 
@@ -205,9 +240,9 @@ async function removeStale(paths: DataPaths, stale: string): Promise<void> {
   else await rename(aside, paths.lock);
 }
 
-function releaseLock(paths: DataPaths, mine: string): void {
+function releaseLock(paths: DataPaths, { pid }: Holder): void {
   try {
-    if (readFileSync(paths.lock, "utf8") === mine) rmSync(paths.lock);
+    if (parseHolder(readFileSync(paths.lock, "utf8"))?.pid === pid) rmSync(paths.lock);
   } catch {
     // The folder was removed under us: then there is no lock to give back.
   }
@@ -219,8 +254,10 @@ async function isAlive(holder: Holder): Promise<boolean> {
 
 function parseHolder(text: string): Holder | undefined {
   try {
-    const { pid, command } = JSON.parse(text) as Partial<Holder>;
-    if (typeof pid === "number" && typeof command === "string") return { pid, command };
+    const { pid, command, url, store } = JSON.parse(text) as Partial<Holder>;
+    if (typeof pid !== "number" || typeof command !== "string") return undefined;
+    if (typeof url !== "string" || typeof store !== "string") return { pid, command };
+    return { pid, command, url, store };
   } catch {
     // Not ours, or half written by a machine that went down: nobody holds it.
   }

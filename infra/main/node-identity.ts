@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { RingShard, RingTable } from "../../protocol/ring.js";
 
 /** Layout of a node's folder. */
-export const NODE_FORMAT = 1;
+const NODE_FORMAT = 1;
 
 export class NodeRefused extends Error {
   override readonly name = "NodeRefused";

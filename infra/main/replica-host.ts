@@ -10,7 +10,8 @@
 import { Answers } from "../../actors/answer.js";
 import { Relay } from "../../actors/relay/relay.js";
 import { Service, ServiceCounters } from "../../actors/service.js";
-import { Replica, replicaVerbs } from "../../actors/shard/replica.js";
+import { replicaVerbs } from "../../actors/shard/loops.js";
+import { Replica } from "../../actors/shard/replica.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
 import type { Result } from "../../protocol/reply.js";
 import type { ReplicaReport } from "../../protocol/status.js";

@@ -32,10 +32,12 @@ import {
 import {
   dataPaths,
   describeData,
+  keepDescription,
   Refusal,
   takeLock,
   type DataDescription,
   type DataPaths,
+  type Lock,
 } from "./data-folder.js";
 import { keepRunning } from "./keep-running.js";
 import { describeExit, runNodeProcess, type NodeCommand } from "./node-process.js";
@@ -61,14 +63,20 @@ export interface SupervisorOptions {
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const paths = dataPaths(options.settings.dataFolder);
-  const releaseLock = await takeLock(paths);
-  const supervisor = new Supervisor(options, paths);
+  const { stopping, report } = options;
+  const lock = await takeLock(paths);
+  const supervisor = new Supervisor(options, paths, lock);
+  // At once, whatever is under way: whoever pressed Ctrl-C wants to see that it was heard.
+  const onStopping = (): void => report("stopping");
+  stopping.addEventListener("abort", onStopping, { once: true });
   try {
     await supervisor.run();
   } finally {
+    stopping.removeEventListener("abort", onStopping);
     await supervisor.stop();
-    releaseLock();
+    lock.release();
   }
+  report("stopped");
 }
 
 class Supervisor {
@@ -80,6 +88,7 @@ class Supervisor {
   constructor(
     private readonly options: SupervisorOptions,
     private readonly paths: DataPaths,
+    private readonly lock: Lock,
   ) {}
 
   async run(): Promise<void> {
@@ -88,13 +97,14 @@ class Supervisor {
     if (stopping.aborted) return;
     const url = await this.startServer(description);
     if (stopping.aborted) return;
-    report(`starting ${description.nodes} nodes`);
+    const { store, nodes, replicas } = description;
+    await keepDescription(this.paths, description);
+    await this.lock.tell({ url, store });
+    report(`starting ${nodes} node${nodes === 1 ? "" : "s"}`);
     const isReady = await this.startNodes(description, url);
     if (!isReady) return;
-    const { store, nodes, replicas } = description;
     say(`ready ${url} store=${store} nodes=${nodes} replicas=${replicas} data=${this.paths.root}`);
     await aborted(stopping);
-    report("stopping");
   }
 
   /** Nodes first, nats-server last. */
@@ -163,6 +173,7 @@ class Supervisor {
     const { store, replicas: replicaCount } = description;
     const names = nodeNames(description.nodes);
     const waiting = new Set(names);
+    const returning = new Set<string>();
     const signal = this.#nodesStopping.signal;
     const allReady = new Promise<boolean>((resolve, reject) => {
       const onRefused = (reason: string): void => {
@@ -180,10 +191,15 @@ class Supervisor {
         const command = { file: nodeCommand.file, args: [...nodeCommand.args, ...args] };
         const onReady = (): void => {
           if (waiting.delete(name)) report(`${name} serves`);
+          else if (returning.delete(name)) report(`${name} serves again`);
           if (waiting.size === 0) resolve(true);
         };
-        const live = (): Promise<string> =>
-          runNodeProcess({ name, folder, command, env, stopping: signal, onReady, onRefused });
+        const node = { name, folder, command, env, stopping: signal, onReady, onRefused };
+        const live = async (): Promise<string> => {
+          const ending = await runNodeProcess(node);
+          if (!waiting.has(name)) returning.add(name);
+          return ending;
+        };
         this.#nodes.push(keepRunning(name, live, signal, report));
       }
     });

@@ -120,7 +120,8 @@ async function main(): Promise<void> {
     db = await connect({ servers: cluster.url });
     const bucket = await nats.jetstream().views.kv("bench", { history: 1 });
     const server = nats.info?.version ?? "unknown";
-    console.log(`nats-server ${server}, ${NODES} nodes, ${REPLICAS} replicas, fsync on every entry`);
+    const size = `${NODES} nodes, ${REPLICAS} replicas`;
+    console.log(`nats-server ${server}, ${size}, fsync on every entry`);
     console.log(`${IN_FLIGHT} in flight, ${ROUNDS} rounds, operations a second (median)\n`);
     console.log(`${"".padEnd(28)}${"Ringdex".padStart(10)}${"NATS KV".padStart(10)}  ratio`);
     for (const line of linesOf(db, bucket)) {

@@ -41,11 +41,13 @@ interface StoreFolder {
 
 /**
  * `dataFolder` is that of `ringdex up`. Throws if it is in use or holds no stores; whatever is
- * wrong with the stores is told in the report.
+ * wrong with the stores is told in the report. `onChecked` is told of each store, when it has been
+ * read, how many records it has.
  */
 export async function checkStores(
   dataFolder: string,
   expected?: ExpectedRecords,
+  onChecked: (recordCount: number) => void = () => undefined,
 ): Promise<StoresReport> {
   const paths = dataPaths(dataFolder);
   const holder = await lockHolder(paths);
@@ -58,6 +60,7 @@ export async function checkStores(
   for (const folder of await storeFolders(join(paths.root, "nodes"))) {
     const facts = await checkCopy(folder, paths.root, problems, expected);
     stores.push({ ...folder, facts });
+    onChecked(facts?.records.size ?? 0);
   }
   if (stores.length === 0) throw new Error(`${paths.root} holds no stores`);
   compareCopies(stores, description.replicas, problems);

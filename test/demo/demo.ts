@@ -41,7 +41,7 @@ let isInterrupted = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     isInterrupted = true;
-    printer.line(`\n${signal}: stopping the cluster`);
+    printer.end(`\n${signal}: stopping the cluster`);
     void (cluster?.stop() ?? Promise.resolve()).finally(() => {
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
       process.exit(130);
@@ -125,7 +125,13 @@ async function stop(story: Story): Promise<void> {
 
 async function check(expected: Expected): Promise<void> {
   await printer.step("final check", async (step) => {
-    const report = await checkStores(folder, expected.records);
+    const total = REPLICAS * expected.records.size;
+    const progress = step.progress(total, "records");
+    let done = 0;
+    const report = await checkStores(folder, expected.records, (records) => {
+      done += records;
+      progress.update(Math.min(done, total));
+    }).finally(() => progress.stop());
     for (const { node, shard, facts } of report.stores) {
       const records = `${count(facts?.records.size ?? 0)} records`;
       const rows = `${count(facts?.indexRowCount ?? 0)} index rows`;

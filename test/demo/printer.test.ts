@@ -67,6 +67,21 @@ describe("demo's printer", () => {
     expect(lines.at(-1)?.trim()).to.equal("2,000 of 2,000 cities, 5,000/s");
   });
 
+  it("says nothing more when it was ended in the middle of a step", async () => {
+    const loading = printer.step("load", async (step) => {
+      const cities = step.progress(10, "cities");
+      cities.update(5);
+      printer.end("SIGINT: stopping");
+      cities.update(10);
+      cities.stop();
+      step.check(false, "half of them");
+      throw new Error("the connection is closed");
+    });
+    expect(await loading.catch((error: Error) => error.message)).to.contain("closed");
+    printer.line("more");
+    expect(text).to.match(/^ +5 of 10 cities, –\nSIGINT: stopping\n$/);
+  });
+
   it("ends with a summary in two columns", () => {
     printer.summarize("gets", "8,000/s");
     printer.summarize("longest gap", "98 ms");

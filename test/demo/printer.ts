@@ -35,6 +35,8 @@ const indent = " ".repeat(SECONDS_CHARS + 4);
 export class Printer {
   readonly #summary: (readonly [name: string, figure: string])[] = [];
   #failedCount = 0;
+  #drawn: Progress | undefined;
+  #hasEnded = false;
 
   constructor(
     private readonly screen: Screen,
@@ -47,7 +49,14 @@ export class Printer {
   }
 
   line(text: string): void {
-    this.screen.write(`${text}\n`);
+    if (!this.#hasEnded) this.screen.write(`${text}\n`);
+  }
+
+  /** Says the last line: what is under way is drawn no further, and what becomes of it not told. */
+  end(text: string): void {
+    this.#drawn?.stop();
+    this.line(text);
+    this.#hasEnded = true;
   }
 
   /** Runs the step and prints its line: `work` resolves with what to say. */
@@ -94,7 +103,20 @@ export class Printer {
   #progress(total: number, unit: string): Progress {
     const startMs = this.elapsedMs();
     const rate = (done: number): string => perSecond(done, this.elapsedMs() - startMs);
-    if (this.screen.isTerminal) return bar(total, unit, rate);
+    const drawn = this.screen.isTerminal ? bar(total, unit, rate) : this.#tenths(total, unit, rate);
+    this.#drawn = drawn;
+    return {
+      update: (done) => {
+        if (!this.#hasEnded) drawn.update(done);
+      },
+      stop: () => {
+        if (!this.#hasEnded) drawn.stop();
+        this.#drawn = undefined;
+      },
+    };
+  }
+
+  #tenths(total: number, unit: string, rate: (done: number) => string): Progress {
     let tenthsTold = 0;
     return {
       update: (done) => {
@@ -110,7 +132,9 @@ export class Printer {
 
 function bar(total: number, unit: string, rate: (done: number) => string): Progress {
   const format = `${indent}{bar} {done} of {all} ${unit}, {rate}`;
-  const options = { format, hideCursor: true, clearOnComplete: true, barsize: 30 };
+  // On Ctrl-C the demo says when to stop; the bar's own way of it would draw over what is said.
+  const ending = { clearOnComplete: true, gracefulExit: false };
+  const options = { format, hideCursor: true, barsize: 30, ...ending };
   const single = new SingleBar({ ...options, barCompleteChar: "█", barIncompleteChar: "░" });
   const payload = (done: number): object => ({ done: count(done), all: count(total) });
   single.start(total, 0, { ...payload(0), rate: rate(0) });

@@ -18,6 +18,7 @@ import {
   NATS_SERVER_VERSION_PINNED,
   natsServerVersion,
 } from "../../infra/nats-binary.js";
+import { failureText } from "../support/failure.js";
 
 describe("nats-server binary", () => {
   let folder: string;
@@ -76,9 +77,9 @@ describe("nats-server binary", () => {
     const named = script("named/nats-server", "2.12.2");
     script("path/nats-server", "2.14.0");
     const env = { PATH: join(folder, "path") };
-    const old = await errorOf(find({ ...env, RINGDEX_NATS_SERVER: named }));
+    const old = await failureText(find({ ...env, RINGDEX_NATS_SERVER: named }));
     expect(old).to.contain("is version 2.12.2; versions before 2.12.3 lose data");
-    const none = await errorOf(find({ ...env, RINGDEX_NATS_SERVER: join(folder, "nothing") }));
+    const none = await failureText(find({ ...env, RINGDEX_NATS_SERVER: join(folder, "nothing") }));
     expect(none).to.contain("is no nats-server that runs here");
   });
 
@@ -113,12 +114,12 @@ describe("nats-server binary", () => {
 
   it("is not taken from a download whose checksum differs", async () => {
     release("2.14.5", "a".repeat(64));
-    expect(await errorOf(find({ PATH: path }))).to.match(/but SHA256SUMS says a{64}/);
+    expect(await failureText(find({ PATH: path }))).to.match(/but SHA256SUMS says a{64}/);
     expect(readdirSync(join(folder, ".cache", "bin"))).to.deep.equal([]);
   });
 
   it("is asked for with all reasons and ways out when there is none to be had", async () => {
-    const message = await errorOf(find({ PATH: path }));
+    const message = await failureText(find({ PATH: path }));
     expect(message).to.contain("there is no nats-server on PATH");
     expect(message).to.contain("there is no Go on PATH");
     expect(message).to.contain("SHA256SUMS: HTTP 404");
@@ -144,10 +145,3 @@ describe("versions", () => {
     }
   });
 });
-
-async function errorOf(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => expect.fail("it did not fail"),
-    (error: Error) => error.message,
-  );
-}

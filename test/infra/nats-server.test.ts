@@ -14,6 +14,7 @@ import {
   stopLeftover,
   type NatsServer,
 } from "../../infra/nats-server.js";
+import { failureText } from "../support/failure.js";
 import { startTestServer } from "../support/nats-server.js";
 
 describe("nats-server", () => {
@@ -53,12 +54,12 @@ describe("nats-server", () => {
 
   it("tells the reason in its log when it does not start", async () => {
     const start = startNatsServer(await optionsOf("no_such_setting: 1"));
-    expect(await errorOf(start)).to.match(/did not start: it ended[^]*no_such_setting/);
+    expect(await failureText(start)).to.match(/did not start: it ended[^]*no_such_setting/);
   });
 
   it("is not taken for started without JetStream, and is ended", async () => {
     const start = startNatsServer(await optionsOf(""));
-    expect(await errorOf(start)).to.contain("its JetStream is not on");
+    expect(await failureText(start)).to.contain("its JetStream is not on");
     expect(await findLeftover(join(folder, "pid"), folder)).to.equal(undefined);
   });
 
@@ -93,10 +94,3 @@ describe("a test's nats-server", () => {
     expect(await commandLine(server.pid)).to.equal("");
   });
 });
-
-async function errorOf(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => expect.fail("it did not fail"),
-    (error: Error) => error.message,
-  );
-}

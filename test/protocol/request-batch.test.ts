@@ -3,8 +3,8 @@
  */
 import { encode } from "@msgpack/msgpack";
 import { expect } from "chai";
-import { KvError } from "../../protocol/errors.js";
 import { parseBatchRequest, parsePackedBatch, type BatchRequest } from "../../protocol/request.js";
+import { refusalNow } from "../support/failure.js";
 
 const POSITIONS = 1_024;
 
@@ -67,7 +67,7 @@ describe("a JSON batch", () => {
   });
 
   it("refuses an atomic batch as a whole, with the index of the first that is malformed", () => {
-    const error = errorOf(() =>
+    const error = refusalNow(() =>
       batch('{"atomic":true,"ops":[{"op":"del","key":"{t}a"},{"op":"set","key":"{t}b"}]}'),
     );
     expect(error.kind).to.equal("bad-request");
@@ -78,7 +78,7 @@ describe("a JSON batch", () => {
   it("keeps an atomic batch in one position", () => {
     const ok = batch('{"atomic":true,"ops":[{"op":"del","key":"{t}a"},{"op":"del","key":"b{t}"}]}');
     expect(ok.atomic).to.equal(true);
-    const error = errorOf(() =>
+    const error = refusalNow(() =>
       batch('{"atomic":true,"ops":[{"op":"del","key":"a"},{"op":"del","key":"b"}]}'),
     );
     expect([error.kind, error.details["index"]]).to.deep.equal(["bad-request", 1]);
@@ -86,9 +86,9 @@ describe("a JSON batch", () => {
 
   it("has no gets in an atomic batch", () => {
     const ops = '[{"op":"del","key":"a"},{"op":"get","key":"a"}]';
-    const error = errorOf(() => batch(`{"atomic":true,"ops":${ops}}`));
+    const error = refusalNow(() => batch(`{"atomic":true,"ops":${ops}}`));
     expect([error.kind, error.details["index"]]).to.deep.equal(["unsupported", 1]);
-    const alone = errorOf(() => batch('{"atomic":true,"ops":[{"op":"get","key":"a"}]}'));
+    const alone = refusalNow(() => batch('{"atomic":true,"ops":[{"op":"get","key":"a"}]}'));
     expect(alone.details["index"]).to.equal(0);
   });
 
@@ -96,7 +96,7 @@ describe("a JSON batch", () => {
     const value = `"${"x".repeat(200 * 1_024)}"`;
     const op = `{"op":"set","key":"a","value":${value}}`;
     batch(`{"atomic":true,"ops":[${op},${op}]}`);
-    const error = errorOf(() => batch(`{"atomic":true,"ops":[${op},${op},${op}]}`));
+    const error = refusalNow(() => batch(`{"atomic":true,"ops":[${op},${op},${op}]}`));
     expect([error.kind, error.details["index"]]).to.deep.equal(["too-large", 2]);
     expect(error.message).to.match(/524288.*614409/);
   });
@@ -105,7 +105,7 @@ describe("a JSON batch", () => {
     const ops = (count: number): string =>
       `{"ops":[${Array<string>(count).fill('{"op":"get","key":"a"}').join()}]}`;
     expect(batch(ops(1_000)).requests.length).to.equal(1_000);
-    const error = errorOf(() => batch(ops(1_001)));
+    const error = refusalNow(() => batch(ops(1_001)));
     expect(error.kind).to.equal("limit-exceeded");
     expect(error.message).to.match(/1000.*1001/);
     const details = { limit: "batch_operations", max: 1_000, received: 1_001 };
@@ -114,7 +114,7 @@ describe("a JSON batch", () => {
 
   it("refuses keys whose outcomes would not fit a reply, before anything is done", () => {
     const op = `{"op":"del","key":"${"k".repeat(1_000)}"}`;
-    const error = errorOf(() => batch(`{"ops":[${Array<string>(900).fill(op).join()}]}`));
+    const error = refusalNow(() => batch(`{"ops":[${Array<string>(900).fill(op).join()}]}`));
     expect(error.kind).to.equal("too-large");
   });
 
@@ -132,7 +132,7 @@ describe("a JSON batch", () => {
   ];
   for (const [what, body, headers, text] of refused) {
     it(`refuses ${what}`, () => {
-      const error = errorOf(() => batch(body, headers));
+      const error = refusalNow(() => batch(body, headers));
       expect(error.kind).to.equal("bad-request");
       expect(error.message).to.match(text);
     });
@@ -165,16 +165,16 @@ describe("a packed batch", () => {
     const ops = [{ op: "del", key: "a" }, 7, { op: "put", key: "a" }, { key: "a" }];
     const kinds = packed({ ops }).requests.map((one) => one.kind);
     expect(kinds).to.deep.equal(["write", "refused", "refused", "refused"]);
-    expect(errorOf(() => packed({ ops, atomic: true })).details["index"]).to.equal(1);
+    expect(refusalNow(() => packed({ ops, atomic: true })).details["index"]).to.equal(1);
   });
 
   it("refuses what is no batch", () => {
     for (const bad of [null, 1, [], {}, { ops: 1 }, { ops: [], x: 1 }, { ops: [], atomic: 1 }]) {
-      expect(errorOf(() => packed(bad)).kind).to.equal("bad-request");
+      expect(refusalNow(() => packed(bad)).kind).to.equal("bad-request");
     }
-    expect(errorOf(() => packed({ ops: [], read: "fast" })).message).to.match(/"read".*"fast"/);
+    expect(refusalNow(() => packed({ ops: [], read: "fast" })).message).to.match(/"read".*"fast"/);
     const many = { ops: Array<unknown>(1_001).fill({ op: "get", key: "a" }) };
-    expect(errorOf(() => packed(many)).kind).to.equal("limit-exceeded");
+    expect(refusalNow(() => packed(many)).kind).to.equal("limit-exceeded");
   });
 });
 
@@ -185,14 +185,4 @@ function batch(body: string, headers: Record<string, string> = {}): BatchRequest
 
 function packed(map: unknown): BatchRequest {
   return parsePackedBatch(encode(map), POSITIONS);
-}
-
-function errorOf(action: () => unknown): KvError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof KvError) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
 }

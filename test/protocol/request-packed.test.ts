@@ -16,6 +16,7 @@ import {
   parsePackedRequest,
   type Request,
 } from "../../protocol/request.js";
+import { refusalNow } from "../support/failure.js";
 
 const POSITIONS = 1_024;
 
@@ -156,11 +157,11 @@ describe("a packed request", () => {
     ]);
     for (const name of ["ttl", "read", "return", "if_revision", "by", "path", "value"]) {
       const payload = encode({ key: "k", [name]: { toString: 1, valueOf: 2, toJSON: 3 } });
-      expect(errorOf(() => parsePackedRequest("get", payload, POSITIONS)).kind).to.equal(
+      expect(refusalNow(() => parsePackedRequest("get", payload, POSITIONS)).kind).to.equal(
         "bad-request",
       );
     }
-    expect(errorOf(() => parsePackedRequest("touch", deep, POSITIONS)).kind).to.equal(
+    expect(refusalNow(() => parsePackedRequest("touch", deep, POSITIONS)).kind).to.equal(
       "bad-request",
     );
   });
@@ -187,7 +188,7 @@ describe("a packed request", () => {
   ];
   for (const [what, verb, map, text] of refused) {
     it(`refuses ${what}`, () => {
-      const error = errorOf(() => parsePackedRequest(verb, encode(map), POSITIONS));
+      const error = refusalNow(() => parsePackedRequest(verb, encode(map), POSITIONS));
       expect(error.kind).to.equal("bad-request");
       expect(error.message).to.match(text);
     });
@@ -212,14 +213,4 @@ function refusedOrDone(action: () => unknown): void {
   } catch (error) {
     if (!(error instanceof KvError)) throw error;
   }
-}
-
-function errorOf(action: () => unknown): KvError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof KvError) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
 }

@@ -2,7 +2,7 @@
  * Requests by subject and by JSON body: what becomes of each option, and what is refused.
  */
 import { expect } from "chai";
-import { KvError, type ErrorName } from "../../protocol/errors.js";
+import type { ErrorName } from "../../protocol/errors.js";
 import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
@@ -12,6 +12,7 @@ import {
   type GetRequest,
   type Request,
 } from "../../protocol/request.js";
+import { refusalNow } from "../support/failure.js";
 
 const POSITIONS = 1_024;
 
@@ -229,7 +230,7 @@ describe("a request by subject", () => {
   ];
   for (const [what, verb, payload, headers, name, text] of refused) {
     it(`refuses ${what}`, () => {
-      const error = errorOf(() => subject(verb, payload, headers));
+      const error = refusalNow(() => subject(verb, payload, headers));
       expect([error.kind, error.message]).to.satisfy(
         () => error.kind === name && text.test(error.message),
         `${error.kind}: ${error.message}`,
@@ -241,7 +242,7 @@ describe("a request by subject", () => {
     const names = ["kv-if-revision", "kv-ttl", "kv-request-id", "kv-read", "kv-min-revision"];
     for (const name of [...names, "kv-return", "content-type", "accept"]) {
       const twice = new Map([[name, ["1", "1"]]]);
-      const error = errorOf(() =>
+      const error = refusalNow(() =>
         parseSubjectRequest("set", "k", Buffer.from("1"), twice, POSITIONS),
       );
       expect(error.message.toLowerCase()).to.match(
@@ -310,7 +311,9 @@ describe("a request without a key in its subject", () => {
     const set = operation(keyless("set", '{"key":"__proto__","value":{"__proto__":1}}'));
     expect(set.key).to.equal("__proto__");
     expect(valueText(set)).to.equal('{"__proto__":1}');
-    const error = errorOf(() => keyless("set", '{"key":"k","value":1,"__proto__":{"ttl":"1h"}}'));
+    const error = refusalNow(() =>
+      keyless("set", '{"key":"k","value":1,"__proto__":{"ttl":"1h"}}'),
+    );
     expect(error.message).to.equal('unknown member "__proto__"');
   });
 
@@ -370,7 +373,7 @@ describe("a request without a key in its subject", () => {
   ];
   for (const [what, verb, payload, headers, text] of refused) {
     it(`refuses ${what}`, () => {
-      const error = errorOf(() => keyless(verb, payload, headers));
+      const error = refusalNow(() => keyless(verb, payload, headers));
       expect(error.kind).to.equal("bad-request");
       expect(error.message).to.match(text);
     });
@@ -402,14 +405,4 @@ function operation(request: Request): Operation {
 function valueText(set: Operation): string {
   if (!("value" in set)) throw new Error("no value");
   return Buffer.from(set.value).toString("utf8");
-}
-
-function errorOf(action: () => unknown): KvError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof KvError) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
 }

@@ -31,7 +31,6 @@ describe("names on NATS", () => {
     expect(names.shard(shard, "find")).to.equal("kv.shard.s2.find");
     expect(names.shardWildcard(shard)).to.equal("kv.shard.s2.>");
     expect(names.node(node, "status")).to.equal("kv.node.n1.status");
-    expect(names.nodeWildcard(node)).to.equal("kv.node.n1.>");
     expect(names.nodeLog(node, "error")).to.equal("kv.node.n1.log.error");
     expect(names.nodeLogWildcard).to.equal("kv.node.*.log.>");
     expect(names.log(shard, logId)).to.equal("kv.log.s2.0123456789abcdef");
@@ -46,7 +45,6 @@ describe("names on NATS", () => {
     expect(names.eventWildcard).to.equal("kv.event.>");
     expect(names.relayMarker(shard)).to.equal("kv.relay.s2");
     expect(names.ringBucket).to.equal("kv-ring");
-    expect(names.snapshotsStore).to.equal("kv-snapshots");
     expect(names.shardsQueue).to.not.equal(names.coordinatorsQueue);
   });
 

@@ -8,7 +8,6 @@ import {
   typedRangeAll,
   typedRangeCompare,
   typedRangeEqual,
-  typedRangeOfType,
   typedRangePrefix,
 } from "../../protocol/typed-range.js";
 import {
@@ -57,13 +56,8 @@ describe("typed range", () => {
     );
   });
 
-  it("of everything holds all, of a type its values", () => {
-    fc.assert(
-      fc.property(anyValue, anyValue, (a, b) => {
-        check(typedRangeAll(), a, true);
-        check(typedRangeOfType(a), b, isOfSameType(a, b));
-      }),
-    );
+  it("of everything holds all", () => {
+    fc.assert(fc.property(anyValue, (value) => check(typedRangeAll(), value, true)));
   });
 
   it("ends after all bytes with a common beginning, also behind ff", () => {

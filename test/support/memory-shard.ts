@@ -7,7 +7,7 @@ import type { Chance, Clock } from "../../infra/clock.js";
 import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Epoch, NodeName } from "../../protocol/ids.js";
+import type { Epoch } from "../../protocol/ids.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 import {
@@ -68,7 +68,6 @@ export class MemoryNode {
     };
     this.replica = new Replica({
       names,
-      node: name as NodeName,
       epoch: 1 as Epoch,
       positionCount: POSITIONS,
       bus: this.bus,

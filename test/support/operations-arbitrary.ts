@@ -81,7 +81,7 @@ function withKey(key: fc.Arbitrary<string>): fc.Arbitrary<Operation> {
   });
 }
 
-export const anyOperation = withKey(fc.constantFrom(...keys));
+const anyOperation = withKey(fc.constantFrom(...keys));
 /** One operation, or several of one position. */
 export const anyGroup: fc.Arbitrary<readonly Operation[]> = fc.oneof(
   { weight: 4, arbitrary: anyOperation.map((each) => [each]) },

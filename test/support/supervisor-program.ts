@@ -1,11 +1,14 @@
 /**
- * `ringdex up` with fake nodes, as a process of its own that tests can send signals to.
+ * `ringdex up` with fake nodes, as a process of its own that tests can send signals to. --times as
+ * of `ringdex up`: each line begins with the time.
  */
 import { fileURLToPath } from "node:url";
 import { settingsOf } from "../../infra/config.js";
 import { runSupervisor } from "../../infra/main/supervisor.js";
+import { withTimes } from "../../infra/timed-lines.js";
 
 const fakeNode = fileURLToPath(new URL("./fake-node.js", import.meta.url));
+const written = process.argv.includes("--times") ? withTimes : (text: string): string => text;
 const stopping = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopping.abort());
 try {
@@ -14,10 +17,11 @@ try {
     env: process.env,
     nodeCommand: { file: process.execPath, args: [fakeNode] },
     stopping: stopping.signal,
-    say: (line) => void process.stdout.write(`${line}\n`),
-    report: (line) => void process.stderr.write(`${line}\n`),
+    say: (line) => void process.stdout.write(written(`${line}\n`)),
+    report: (line) => void process.stderr.write(written(`${line}\n`)),
   });
 } catch (error) {
-  process.stderr.write(`ringdex: ${error instanceof Error ? error.message : String(error)}\n`);
+  const reason = error instanceof Error ? error.message : String(error);
+  process.stderr.write(written(`ringdex: ${reason}\n`));
   process.exitCode = 2;
 }

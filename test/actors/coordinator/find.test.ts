@@ -8,6 +8,7 @@ import { KvError } from "../../../protocol/errors.js";
 import type { Epoch, LogId, NodeName, Position, ShardId } from "../../../protocol/ids.js";
 import { decodeQuery, encodeQueryError } from "../../../protocol/query-messages.js";
 import type { RingTable } from "../../../protocol/ring.js";
+import { refusal } from "../../support/failure.js";
 import { QueryReplica } from "../../support/query-replica.js";
 
 const POSITIONS = 4;
@@ -121,7 +122,7 @@ describe("finder", () => {
     before = (shard) => {
       if (shard === "s2") throw new KvError("unavailable", "nobody listens");
     };
-    const error = await failure(finder.find(json({ where: { n: 1 } })));
+    const error = await refusal(finder.find(json({ where: { n: 1 } })));
     expect(error.kind).to.equal("incomplete");
     expect(error.details["missing"]).to.deep.equal(["2-3"]);
     const reply = await find({ where: { n: 1 }, partial: true });
@@ -130,14 +131,14 @@ describe("finder", () => {
   });
 
   it("passes on what is the query's own fault, at once", async () => {
-    const refusal = encodeQueryError(new KvError("limit-exceeded", "rows"));
-    const refusing = new Finder(() => Promise.resolve(refusal), () => ring); // prettier-ignore
-    expect((await failure(refusing.find(json({})))).kind).to.equal("limit-exceeded");
+    const answer = encodeQueryError(new KvError("limit-exceeded", "rows"));
+    const refusing = new Finder(() => Promise.resolve(answer), () => ring); // prettier-ignore
+    expect((await refusal(refusing.find(json({})))).kind).to.equal("limit-exceeded");
   });
 
   it("refuses the cursor of another query", async () => {
     const { cursor } = await find({ where: { n: 1 }, limit: 1 });
-    const error = await failure(finder.find(json({ where: { n: 2 }, cursor })));
+    const error = await refusal(finder.find(json({ where: { n: 2 }, cursor })));
     expect(error.kind).to.equal("bad-request");
   });
 
@@ -201,14 +202,4 @@ function row(key: string): { order: Uint8Array; key: string } {
 
 function json(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
-}
-
-async function failure(promise: Promise<unknown>): Promise<KvError> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof KvError) return error;
-    throw error;
-  }
-  throw new Error("was answered");
 }

@@ -20,6 +20,7 @@ import {
   type FindRequest,
   type PageReply,
 } from "../../../protocol/query-messages.js";
+import { refusal } from "../../support/failure.js";
 import { QueryReplica } from "../../support/query-replica.js";
 
 const POSITIONS = 8;
@@ -150,7 +151,7 @@ describe("query", () => {
       await page({}, { level: "stale" });
       expect(replica.barrierCount).to.equal(0);
       replica.barrier = () => Promise.reject(new KvError("unavailable", "no log"));
-      expect((await failure(page({}))).kind).to.equal("unavailable");
+      expect((await refusal(page({}))).kind).to.equal("unavailable");
     });
 
     it("answers a malformed message with bad-request", async () => {
@@ -160,7 +161,7 @@ describe("query", () => {
 
     it("closes its view after an answer and after a refusal", async () => {
       await page({ n: 1 });
-      await failure(page({ n: { $gt: 1 } }, { driver: 7 }));
+      await refusal(page({ n: { $gt: 1 } }, { driver: 7 }));
       expect(replica.applied.viewCount).to.equal(0);
     });
   });
@@ -324,16 +325,6 @@ const filter = fc
 
 function letters(): string[] {
   return "abcdefghijklmnopqrstuvwxyz".split("");
-}
-
-async function failure(promise: Promise<unknown>): Promise<KvError> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof KvError) return error;
-    throw error;
-  }
-  throw new Error("was answered");
 }
 
 function text(bytes: Uint8Array | undefined): string {

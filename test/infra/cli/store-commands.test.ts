@@ -13,7 +13,7 @@ import { packageFolder } from "../../../infra/nats-binary.js";
 import { positionOf } from "../../../protocol/position.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";
-import { errorOf, FakeStore, publishEvent, type Body } from "../client/fake-store.js";
+import { errorBody, FakeStore, publishEvent, type Body } from "../client/fake-store.js";
 
 interface Run {
   readonly code: number;
@@ -203,7 +203,7 @@ describe("store commands", function () {
         const { ops } = message.json<{ ops: Body[] }>();
         return {
           outcomes: ops.map(({ key }) =>
-            key === "bad" ? errorOf("conflict", 409) : { key, revision: 1, created: true },
+            key === "bad" ? errorBody("conflict", 409) : { key, revision: 1, created: true },
           ),
         };
       });
@@ -269,7 +269,8 @@ describe("store commands", function () {
   });
 
   it("load ends with 7 and the line where the store refuses a record", async () => {
-    store.onOperation = ({ body }) => (body["key"] === "c.2" ? errorOf("too-large", 413) : "done");
+    store.onOperation = ({ body }) =>
+      body["key"] === "c.2" ? errorBody("too-large", 413) : "done";
     const stdin = '[{"id":1},\n{"id":2}]';
     const { code, out, err } = await run(["load", "-", "--key", "id", "--prefix", "c."], { stdin });
     expect(err).to.equal("line 2: too-large: fake too-large\n");

@@ -14,8 +14,9 @@ import {
   type Ringdex,
 } from "../../../infra/client/client.js";
 import { positionOf } from "../../../protocol/position.js";
+import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
-import { errorOf, FakeStore } from "./fake-store.js";
+import { errorBody, FakeStore } from "./fake-store.js";
 
 describe("client", function () {
   this.timeout(20_000);
@@ -110,7 +111,7 @@ describe("client", function () {
 
   describe("sending again", () => {
     it("happens with the same bytes after unavailable and overloaded", async () => {
-      const fates = [errorOf("unavailable", 503), errorOf("overloaded", 429)];
+      const fates = [errorBody("unavailable", 503), errorBody("overloaded", 429)];
       store.onOperation = () => fates.shift() ?? "done";
       expect(await db.set("key", 1)).to.include({ revision: 1 });
       expect(store.asked).to.have.length(3);
@@ -121,11 +122,11 @@ describe("client", function () {
       const told: string[] = [];
       await db.close();
       db = await open({ onRetry: (error) => void told.push(error.kind) });
-      const fates = [errorOf("unavailable", 503), errorOf("overloaded", 429)];
+      const fates = [errorBody("unavailable", 503), errorBody("overloaded", 429)];
       store.onOperation = () => fates.shift() ?? "done";
       await db.set("key", 1);
       expect(told).to.deep.equal(["unavailable", "overloaded"]);
-      fates.push(errorOf("unavailable", 503));
+      fates.push(errorBody("unavailable", 503));
       await db.setMany(new Map([["other", 2]]));
       expect(told.slice(2)).to.deep.equal(["unavailable"]);
     });
@@ -147,14 +148,14 @@ describe("client", function () {
 
     it("ends in doubt if a write went unanswered, whatever came after that", async () => {
       let count = 0;
-      store.onOperation = () => (count++ === 0 ? "silent" : errorOf("unavailable", 503));
+      store.onOperation = () => (count++ === 0 ? "silent" : errorBody("unavailable", 503));
       const error = await failure(db.set("key", 1, { timeoutMs: 400 }));
       expect(isInDoubt(error) && error.written).to.equal("unknown");
       expect(store.asked.length).to.be.greaterThan(1);
     });
 
     it("ends in unavailable if nothing can have been written", async () => {
-      store.onOperation = () => errorOf("unavailable", 503);
+      store.onOperation = () => errorBody("unavailable", 503);
       const error = await failure(db.set("key", 1, { timeoutMs: 200 }));
       expect(isUnavailable(error) && error.written).to.equal("no");
     });
@@ -166,13 +167,13 @@ describe("client", function () {
     });
 
     it("does not happen for what will be refused again", async () => {
-      store.onOperation = () => errorOf("too-large", 413);
+      store.onOperation = () => errorBody("too-large", 413);
       expect(isKind(await failure(db.set("key", 1)), "too-large")).to.equal(true);
       expect(store.asked).to.have.length(1);
     });
 
     it("does not happen when a request id was too old", async () => {
-      const error = { ...(errorOf("in-doubt", 504)["error"] as object), retryable: false };
+      const error = { ...(errorBody("in-doubt", 504)["error"] as object), retryable: false };
       store.onOperation = () => ({ error });
       expect(isInDoubt(await failure(db.set("key", 1)))).to.equal(true);
       expect(store.asked).to.have.length(1);
@@ -192,7 +193,7 @@ describe("client", function () {
       const warnings: Error[] = [];
       const listen = (warning: Error): number => warnings.push(warning);
       process.on("warning", listen);
-      const fates = Array.from({ length: 40 }, () => errorOf("overloaded", 429));
+      const fates = Array.from({ length: 40 }, () => errorBody("overloaded", 429));
       store.onOperation = () => fates.shift() ?? "done";
       const { signal } = new AbortController();
       await Promise.all(Array.from({ length: 40 }, (_, n) => db.get(`key-${n}`, { signal })));
@@ -202,7 +203,7 @@ describe("client", function () {
     });
 
     it("ends a call that waits for its reply, and one that pauses", async () => {
-      for (const fate of ["silent", errorOf("unavailable", 503)] as const) {
+      for (const fate of ["silent", errorBody("unavailable", 503)] as const) {
         const controller = new AbortController();
         const reason = new Error("enough");
         store.onOperation = () => {
@@ -245,7 +246,7 @@ describe("client", function () {
   });
 
   it("refuses calls after close, and ends those that pause", async () => {
-    store.onOperation = () => errorOf("unavailable", 503);
+    store.onOperation = () => errorBody("unavailable", 503);
     const waiting = failure(db.get("key"));
     while (store.asked.length === 0) await store.connection.flush();
     await db.close();
@@ -335,12 +336,3 @@ describe("session", function () {
     expect(told[3]?.[0]).to.equal(undefined);
   });
 });
-
-async function failure(call: Promise<unknown>): Promise<unknown> {
-  try {
-    await call;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("was expected to fail");
-}

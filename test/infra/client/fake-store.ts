@@ -26,7 +26,7 @@ interface FakeRecord {
 
 /**
  * done = it is executed; held = executed, and answered at release(); lost = executed, and the reply
- * is lost; silent = neither; else the reply, such as errorOf().
+ * is lost; silent = neither; else the reply, such as errorBody().
  */
 export type Fate = "done" | "held" | "lost" | "silent" | Body;
 
@@ -133,7 +133,7 @@ export class FakeStore {
 
   #get(key: string, position: number): Body {
     const record = this.records.get(key);
-    if (record === undefined) return errorOf("not-found", 404);
+    if (record === undefined) return errorBody("not-found", 404);
     const { value, contentType: content_type, revision } = record;
     return {
       value,
@@ -149,7 +149,7 @@ export class FakeStore {
     const record = this.records.get(key);
     const wanted = body["if_revision"];
     if (wanted !== undefined && wanted !== (record?.revision ?? 0)) {
-      return errorOf("conflict", 409, { revision: record?.revision ?? 0 });
+      return errorBody("conflict", 409, { revision: record?.revision ?? 0 });
     }
     const base = { verb, key, position };
     if (verb === "del" && record === undefined) return { ...base, revision: 0, existed: false };
@@ -180,7 +180,7 @@ export class FakeStore {
   }
 }
 
-export function errorOf(name: string, code: number, details: Body = {}): Body {
+export function errorBody(name: string, code: number, details: Body = {}): Body {
   const retryable = ["unavailable", "overloaded", "in-doubt"].includes(name);
   const written = name === "in-doubt" ? "unknown" : "no";
   return { error: { code, name, description: `fake ${name}`, retryable, written, ...details } };

@@ -14,8 +14,9 @@ import {
 } from "../../../infra/client/client.js";
 import { BATCH_OPERATIONS_MAX } from "../../../protocol/limits.js";
 import { positionOf } from "../../../protocol/position.js";
+import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
-import { errorOf, FakeStore } from "./fake-store.js";
+import { errorBody, FakeStore } from "./fake-store.js";
 
 describe("many keys", function () {
   this.timeout(20_000);
@@ -80,7 +81,7 @@ describe("many keys", function () {
   it("keep request id and index when they are sent again, and others are not", async () => {
     let count = 0;
     store.onOperation = ({ body }) =>
-      body["key"] === "key-5" && count++ === 0 ? errorOf("overloaded", 429) : "done";
+      body["key"] === "key-5" && count++ === 0 ? errorBody("overloaded", 429) : "done";
     await db.setMany(keysOf(20).map((key) => ({ key, value: 1 })));
     const bodies = store.asked.filter(({ body }) => body["key"] === "key-5");
     const names = bodies.map(({ body }) =>
@@ -105,7 +106,7 @@ describe("many keys", function () {
     expect(moved).to.have.length.greaterThan(0);
     store.onOperation = ({ subject, body }) =>
       positionOf(String(body["key"])) >= 684 && subject !== "kv.shard.s3.batch"
-        ? errorOf("unavailable", 503)
+        ? errorBody("unavailable", 503)
         : "done";
     await db.setMany(keysOf(60).map((key) => ({ key, value: 1 })));
     const last = store.batches.filter(({ subject }) => subject === "kv.shard.s3.batch");
@@ -137,7 +138,7 @@ describe("many keys", function () {
     let count = 0;
     store.onOperation = ({ body }) => {
       if (body["key"] !== "silent") return "done";
-      return count++ === 0 ? "silent" : errorOf("unavailable", 503);
+      return count++ === 0 ? "silent" : errorBody("unavailable", 503);
     };
     const other = keysOf(50).find((key) => shardSubject(key) !== shardSubject("silent")) ?? "";
     const outcomes = await db.batch([ops.set("silent", 1), ops.set(other, 1)], { timeoutMs: 500 });
@@ -153,7 +154,7 @@ describe("many keys", function () {
     let fits = 0;
     store.onOperation = () => {
       if (roundAt !== store.batches.length) [roundAt, fits] = [store.batches.length, 0];
-      return ++fits > 2 ? errorOf("too-large", 413) : "done";
+      return ++fits > 2 ? errorBody("too-large", 413) : "done";
     };
     const found = await db.getMany(keys);
     expect([...found.keys()]).to.deep.equal(keys);
@@ -161,7 +162,7 @@ describe("many keys", function () {
 
   it("occurring twice take effect in order, also when the first was refused", async () => {
     let refusals = 2;
-    store.onOperation = () => (refusals-- > 0 ? errorOf("unavailable", 503) : "done");
+    store.onOperation = () => (refusals-- > 0 ? errorBody("unavailable", 503) : "done");
     const first = ops.set("key", "first");
     const second = ops.set("key", "second");
     await db.batch([first, second]);
@@ -170,7 +171,7 @@ describe("many keys", function () {
 
   it("occurring twice take effect in order across the chunks of a shard", async () => {
     const count = BATCH_OPERATIONS_MAX + 1;
-    store.onOperation = () => (store.batches.length === 1 ? errorOf("unavailable", 503) : "done");
+    store.onOperation = () => (store.batches.length === 1 ? errorBody("unavailable", 503) : "done");
     await db.batch(Array.from({ length: count }, (_, value) => ops.set("key", value)));
     expect((await db.get("key"))?.value).to.equal(count - 1);
   });
@@ -198,7 +199,7 @@ describe("many keys", function () {
 
     it("are refused together, with the index of the one that was", async () => {
       store.onOperation = ({ verb }) =>
-        verb === "check" ? errorOf("conflict", 409, { revision: 2 }) : "done";
+        verb === "check" ? errorBody("conflict", 409, { revision: 2 }) : "done";
       const batch = [ops.set("{t}a", 1), ops.check("{t}b", { ifRevision: 1 })];
       const error = await failure(db.batch(batch, { atomic: true }));
       expect(isConflict(error) && error.details).to.include({ index: 1, revision: 2 });
@@ -227,13 +228,4 @@ describe("many keys", function () {
 
 function keysOf(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `key-${index}`);
-}
-
-async function failure(call: Promise<unknown>): Promise<unknown> {
-  try {
-    await call;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("was expected to fail");
 }

@@ -3,8 +3,9 @@
  */
 import { expect } from "chai";
 import { connect, isKind, type Ringdex } from "../../../infra/client/client.js";
+import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
-import { errorOf, FakeStore, type Body } from "./fake-store.js";
+import { errorBody, FakeStore, type Body } from "./fake-store.js";
 
 describe("queries", function () {
   this.timeout(20_000);
@@ -100,7 +101,7 @@ describe("queries", function () {
   });
 
   it("are asked again when they may be, and throw what else is told", async () => {
-    const replies: Body[] = [errorOf("unavailable", 503), errorOf("unsupported", 501)];
+    const replies: Body[] = [errorBody("unavailable", 503), errorBody("unsupported", 501)];
     store.onJson = () => replies.shift() ?? {};
     const error = await failure(db.find({ a: { $near: 1 } }).toArray());
     expect(isKind(error, "unsupported")).to.equal(true);
@@ -130,13 +131,4 @@ async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   const list: Item[] = [];
   for await (const item of items) list.push(item);
   return list;
-}
-
-async function failure(call: Promise<unknown>): Promise<unknown> {
-  try {
-    await call;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("was expected to fail");
 }

@@ -21,6 +21,7 @@ import {
 import { BATCH_MESSAGES, sequencesOf } from "../../../infra/client/event-feed.js";
 import { filtersOf, RevisionProof } from "../../../infra/client/watch.js";
 import { Names } from "../../../protocol/subjects.js";
+import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { publishEvent } from "./fake-store.js";
 
@@ -115,9 +116,10 @@ describe("watch", function () {
     await makeStream();
     for (const revision of [1, 2, 4, 5]) await set("key", revision);
     const seen: number[] = [];
-    const error = await failure(async () => {
+    const watching = async (): Promise<void> => {
       for await (const event of db.watch({ from: "beginning" })) seen.push(event.revision);
-    });
+    };
+    const error = await failure(watching());
     expect(error).to.be.instanceOf(EventGapError);
     const gap = { position: 1, revisionExpected: 3, revision: 4 };
     expect((error as EventGapError).gap).to.deep.equal(gap);
@@ -127,7 +129,7 @@ describe("watch", function () {
   it("sees a gap also if a prefix hides the events around it", async () => {
     await makeStream();
     for (const revision of [1, 3]) await set("other", revision);
-    const error = await failure(() => take(db.watch({ prefix: "use", from: "beginning" }), 1));
+    const error = await failure(take(db.watch({ prefix: "use", from: "beginning" }), 1));
     expect(error).to.be.instanceOf(EventGapError);
   });
 
@@ -200,7 +202,7 @@ describe("watch", function () {
     const own = await connectNats({ servers: server.url });
     const other = await connect({ connection: own });
     const watch = other.watch();
-    const error = failure(() => take(watch, 1));
+    const error = failure(take(watch, 1));
     await watch.ready;
     await own.close();
     expect(isUnavailable(await error)).to.equal(true);
@@ -219,7 +221,7 @@ describe("watch", function () {
     await makeStream();
     const reason = new Error("enough");
     const controller = new AbortController();
-    const aborted = failure(() => take(db.watch({ signal: controller.signal }), 1));
+    const aborted = failure(take(db.watch({ signal: controller.signal }), 1));
     const stopped = db.watch();
     const ended = take(stopped, 1);
     const closed = take(db.watch(), 1);
@@ -233,7 +235,7 @@ describe("watch", function () {
 
   it("says so when there is no events stream", async () => {
     for (const from of ["now", "beginning"] as const) {
-      const error = await failure(() => take(db.watch({ from }), 1));
+      const error = await failure(take(db.watch({ from }), 1));
       expect(isUnavailable(error), from).to.equal(true);
     }
   });
@@ -298,13 +300,4 @@ async function untilDone(publish: () => Promise<void>): Promise<void> {
       // Not back yet.
     }
   }
-}
-
-async function failure(call: () => Promise<unknown>): Promise<unknown> {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  throw new Error("was expected to fail");
 }

@@ -1,14 +1,20 @@
 /**
  * Starting a supervisor in the background and stopping it, with fake nodes.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { settingsOf } from "../../../infra/config.js";
 import { startInBackground, stopCluster } from "../../../infra/main/background.js";
-import { dataPaths, lockHolder, Refusal, takeLock } from "../../../infra/main/data-folder.js";
+import {
+  dataPaths,
+  liveAddress,
+  lockHolder,
+  Refusal,
+  takeLock,
+} from "../../../infra/main/data-folder.js";
 import { findNatsServer } from "../../../infra/nats-binary.js";
 import { readServerInfo } from "../../../infra/nats-server.js";
 
@@ -17,11 +23,13 @@ const program = fileURLToPath(new URL("../../support/supervisor-program.js", imp
 describe("a cluster in the background", function () {
   this.timeout(60_000);
   let folder: string;
+  let reported: string[];
   before(async () => {
     await findNatsServer();
   });
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "ringdex-background-"));
+    reported = [];
   });
   afterEach(async () => {
     await stopCluster(folder, () => undefined);
@@ -34,9 +42,9 @@ describe("a cluster in the background", function () {
     await startInBackground({
       settings: settingsOf(all),
       env: all,
-      command: { file: process.execPath, args: [program] },
+      command: { file: process.execPath, args: [program, "--times"] },
       say: (line) => said.push(line),
-      report: () => undefined,
+      report: (line) => reported.push(line),
       stopping: new AbortController().signal,
     });
     return said;
@@ -52,6 +60,16 @@ describe("a cluster in the background", function () {
     const answer = await readServerInfo("127.0.0.1", port, 1_000).catch(() => "closed");
     expect(answer).to.equal("closed");
     expect(await stopCluster(folder, () => undefined)).to.equal(false);
+  });
+
+  it("writes the time before each line of its log, and passes the lines on without", async () => {
+    const said = await start();
+    await stopCluster(folder, () => undefined);
+    const lines = readFileSync(dataPaths(folder).log, "utf8").trimEnd().split("\n");
+    for (const line of lines) expect(line).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S/);
+    const texts = lines.map((line) => line.slice(line.indexOf(" ") + 1));
+    expect(texts.slice(0, reported.length + 1)).to.deep.equal([...reported, ...said]);
+    expect(texts.slice(-2)).to.deep.equal(["stopping", "stopped"]);
   });
 
   it("passes on why it does not start", async () => {
@@ -73,12 +91,28 @@ describe("lock of a data folder", () => {
 
   it("is held by one, and free again when given back", async () => {
     const paths = dataPaths(folder);
-    const release = await takeLock(paths);
+    const lock = await takeLock(paths);
     const second = await takeLock(paths).catch((reason: unknown) => reason);
     expect(second).to.be.instanceOf(Refusal);
-    release();
-    (await takeLock(paths))();
+    lock.release();
+    (await takeLock(paths)).release();
     expect(existsSync(paths.lock)).to.equal(false);
+  });
+
+  it("tells where the cluster is, as long as it is held", async () => {
+    const paths = dataPaths(folder);
+    const address = { url: "nats://127.0.0.1:4322", store: "shop" };
+    const lock = await takeLock(paths);
+    expect(await liveAddress(paths)).to.equal(undefined);
+    await lock.tell(address);
+    expect(await liveAddress(paths)).to.deep.equal(address);
+    const second = await takeLock(paths).catch((reason: unknown) => reason);
+    expect((second as Refusal).message).to.contain("serves at nats://127.0.0.1:4322;");
+    lock.release();
+    expect(existsSync(paths.lock)).to.equal(false);
+    const stale = { pid: process.pid, command: "something else", ...address };
+    writeFileSync(paths.lock, JSON.stringify(stale));
+    expect(await liveAddress(paths)).to.equal(undefined);
   });
 
   it("is taken by one of many that find a stale one", async () => {

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { findNatsServer } from "../../../infra/nats-binary.js";
 import { commandLine, readPid, readServerInfo, signalTo } from "../../../infra/nats-server.js";
+import { dataPaths, liveAddress } from "../../../infra/main/data-folder.js";
 import { stopCluster } from "../../../infra/main/background.js";
 import { startTestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";
@@ -71,16 +72,37 @@ describe("supervisor", function () {
       }
       expect(await isServed(port)).to.equal(false);
       expect(existsSync(join(folder, "lock"))).to.equal(false);
+      expect(supervised.stderr).to.match(/\nstopping\nstopped\n$/);
     });
   }
+
+  it("says that it heard Ctrl-C before it was ready", async () => {
+    const supervised = up({ RINGDEX_NODES: "1", FAKE_NODE_SILENT: "n1" });
+    const isStarting = (): boolean => /^starting 1 node$/m.test(supervised.stderr);
+    await until(isStarting, WAIT_MS, "the start");
+    expect(await supervised.end("Ctrl-C")).to.equal(0);
+    expect(supervised.stderr).to.match(/\nstopping\nstopped\n$/);
+    expect(supervised.stdout).to.equal("");
+  });
+
+  it("tells in its lock where it serves, before the nodes do", async () => {
+    const supervised = up({ RINGDEX_STORE: "shop", FAKE_NODE_SILENT: "n1" });
+    await until(() => supervised.stderr.includes("n2 serves"), WAIT_MS, "n2");
+    const address = await liveAddress(dataPaths(folder));
+    expect(address?.store).to.equal("shop");
+    expect(await isServed(Number(new URL(address?.url ?? "").port))).to.equal(true);
+    expect(await supervised.end("SIGTERM")).to.equal(0);
+  });
 
   it("starts a killed node again", async () => {
     const supervised = up();
     await supervised.ready();
     const pid = pidOf(events(folder, "n2")[0]);
     signalTo(pid, "SIGKILL");
-    await until(() => events(folder, "n2").length === 2, WAIT_MS, "n2 again");
+    await until(() => supervised.stderr.includes("n2 serves again\n"), WAIT_MS, "n2 again");
+    expect(events(folder, "n2")).to.have.length(2);
     expect(supervised.stderr).to.match(/n2: was ended by SIGKILL; starting it again in 1 s/);
+    expect(supervised.stderr.match(/serves again/g)).to.have.length(1);
     expect(await supervised.end("SIGTERM")).to.equal(0);
     expect(supervised.stdout.match(/ready/g)).to.have.length(1);
   });
@@ -169,6 +191,21 @@ describe("supervisor", function () {
       blocker.close();
     });
 
+    it("without binding the data folder to what was asked", async () => {
+      const server = await startTestServer();
+      const old = join(folder, "old-server");
+      writeFileSync(old, "#!/bin/sh\necho nats-server: v2.12.2\n", { mode: 0o755 });
+      const one = { RINGDEX_NODES: "1", RINGDEX_STORE: "one" };
+      await refusal({ ...one, RINGDEX_PORT: String(server.port) });
+      await refusal({ ...one, RINGDEX_NATS_URL: "nats://127.0.0.1:1" });
+      await refusal({ ...one, RINGDEX_NATS_SERVER: old });
+      await server.stop();
+      const other = up({ RINGDEX_NODES: "2", RINGDEX_STORE: "two" });
+      await other.ready();
+      expect(other.stdout).to.contain("store=two nodes=2 ");
+      expect(await other.end("SIGTERM")).to.equal(0);
+    });
+
     it("a port that a NATS server has, and offers to use that", async () => {
       const server = await startTestServer();
       const reason = await refusal({ RINGDEX_PORT: String(server.port) });
@@ -179,7 +216,9 @@ describe("supervisor", function () {
     it("a data folder that is in use, and leaves its user alone", async () => {
       const user = up();
       const port = await user.ready();
-      expect(await refusal({})).to.match(/is in use by process \d+ .*ringdex down/);
+      const reason = await refusal({});
+      expect(reason).to.match(/is in use by process \d+ .*ringdex down/);
+      expect(reason).to.contain(`serves at nats://127.0.0.1:${port};`);
       expect(await isServed(port)).to.equal(true);
       expect(await user.end("SIGTERM")).to.equal(0);
     });
