@@ -126,7 +126,7 @@ const table: Table = {
     flag: "nats-url",
     unit: "url",
     default: "",
-    limit: "nats://host:port",
+    limit: "nats://host:port, or host:port",
     about: "use this NATS server and start none",
     parse: parseUrl,
   },
@@ -273,7 +273,10 @@ function parseWhole(text: string, min: number, max: number): number | undefined 
   return value >= min && value <= max ? value : undefined;
 }
 
-function parseUrl(text: string): string | undefined {
+/** A bare host or host:port, as NATS tools take it, is made a URL. */
+function parseUrl(typed: string): string | undefined {
+  const isBare = /^([\w.-]+|\[[\da-f:]+\])(:\d+)?$/i.test(typed);
+  const text = isBare ? `nats://${typed}` : typed;
   return URL.canParse(text) && /^(nats|tls):$/.test(new URL(text).protocol) ? text : undefined;
 }
 

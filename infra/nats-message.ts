@@ -18,6 +18,7 @@
  * This is the only file that reads fields of nats.js that its documentation does not name
  * (`_msg`, `_rdata`); package.json pins the version, and `natsMessage` asserts that they are there.
  */
+import { isUtf8 } from "node:buffer";
 import type { Msg, MsgHdrs } from "nats";
 import { assert } from "../protocol/assert.js";
 import { KvError } from "../protocol/errors.js";
@@ -93,7 +94,7 @@ export class NatsMessage implements Message {
   }
 
   get subject(): string {
-    return (this.#subject ??= text(this.#raw._msg.subject));
+    return (this.#subject ??= subjectText(this.#raw._msg.subject));
   }
 
   get reply(): string | undefined {
@@ -163,6 +164,21 @@ export function natsMessage(message: Msg): NatsMessage {
     "nats.js is pinned to a version whose messages keep _msg and _rdata",
   );
   return new NatsMessage(raw as RawMessage);
+}
+
+/** What a decoder puts in place of bytes that are no UTF-8; also a character of its own. */
+const REPLACEMENT = "\ufffd";
+/** Half a surrogate pair, which no decoded text has. */
+const NO_TEXT = "\udcff";
+
+/**
+ * A subject as text. Bytes that are no UTF-8 become what no key may contain: as U+FFFD, which one
+ * may, different keys would reach one record. Source: surrogateescape of Python (PEP 383).
+ */
+function subjectText(bytes: Uint8Array): string {
+  const decoded = text(bytes);
+  if (!decoded.includes(REPLACEMENT) || isUtf8(bytes)) return decoded;
+  return decoded.replaceAll(REPLACEMENT, NO_TEXT);
 }
 
 function text(bytes: Uint8Array): string {

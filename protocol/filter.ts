@@ -53,8 +53,8 @@ const operators = new Map<string, Build>([
   ["$prefix", (path, operand) => prefixCondition(path, operand)],
 ]);
 
-/** Operators that filters take, for `kv.info` and for errors. */
-const operatorNames: readonly string[] = [...operators.keys(), "$and"];
+/** Operators that filters take, for help and for errors. */
+export const operatorNames: readonly string[] = [...operators.keys(), "$and"];
 
 const operatorsLater = new Set("$ne $nin $or $nor $not $all $size $elemMatch $regex".split(" "));
 
@@ -109,10 +109,11 @@ class FilterParser {
     }
     const members = Object.entries(operand);
     if (members.every(([name]) => !name.startsWith("$"))) {
+      const meant = members.map(([name]) => meantHint(name)).find((hint) => hint !== "") ?? "";
       const instead = `compare its members, as in "${path}.member"`;
       throw new KvError(
         "unsupported",
-        `${show(path)}: equality with a whole object is not built; ${instead}`,
+        `${show(path)}: equality with a whole object is not built; ${instead}${meant}`,
       );
     }
     for (const [name, value] of members) {
@@ -214,10 +215,20 @@ function operatorError(name: string, where: string): KvError {
   }
   const list = operatorNames.join(" ");
   if (!name.startsWith("$")) {
-    return badRequest(`${show(name)} (${where}) stands among operators, which are: ${list}`);
+    const text = `${show(name)} (${where}) stands among operators, which are: ${list}`;
+    return badRequest(`${text}${meantHint(name)}`);
   }
   const hint = `a member whose name begins with "$" is written "\\${name}"`;
   return badRequest(`unknown operator ${show(name)} (${where}); supported: ${list}; ${hint}`);
+}
+
+/** For an operator that has lost its `$`, or all of its name, as in a shell's double quotes. */
+function meantHint(name: string): string {
+  const quoting = "a shell expands it in double quotes, so put the filter in single quotes";
+  if (name === "") return `; or was there an operator like "$gt"? ${quoting}`;
+  const operator = `$${name}`;
+  const isOne = operators.has(operator) || operatorsLater.has(operator);
+  return isOne ? `; or did you mean "${operator}"? ${quoting}` : "";
 }
 
 function badRequest(description: string): KvError {

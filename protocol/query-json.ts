@@ -5,6 +5,7 @@ import { KvError } from "./errors.js";
 import { checkPath, parseFilter, type Filter } from "./filter.js";
 import { KEY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "./limits.js";
 import { textOf } from "./content.js";
+import { quoteBytes, shown } from "./request-draft.js";
 
 export interface FindBody {
   readonly filter: Filter;
@@ -79,7 +80,8 @@ function countPart(body: Members): CountBody {
 function pagePart(body: Members): { limit: number; cursor: string | undefined } {
   const limit = body["limit"] ?? PAGE_ROWS_DEFAULT;
   if (!Number.isInteger(limit) || (limit as number) < 1) {
-    throw new KvError("bad-request", `"limit" must be a whole number from 1 to ${PAGE_ROWS_MAX}`);
+    const form = `"limit" must be a whole number from 1 to ${PAGE_ROWS_MAX}`;
+    throw new KvError("bad-request", `${form}; received ${shown(limit)}`);
   }
   if ((limit as number) > PAGE_ROWS_MAX) {
     throw new KvError(
@@ -124,7 +126,8 @@ function members(verb: string, payload: Uint8Array, known: readonly string[]): M
     body = JSON.parse(textOf(payload, "application/json"));
   } catch (cause) {
     if (cause instanceof KvError) throw cause;
-    throw new KvError("bad-request", `${verb}: the payload is not JSON`, {}, { cause });
+    const got = `the payload is not JSON; received ${quoteBytes(payload)}`;
+    throw new KvError("bad-request", `${verb}: ${got}`, {}, { cause });
   }
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new KvError("bad-request", `${verb} takes a JSON object with ${known.join(", ")}`);

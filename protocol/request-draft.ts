@@ -288,10 +288,12 @@ export function shown(value: unknown): string {
   return Array.isArray(value) ? "an array" : "an object";
 }
 
-/** Throws `bad-request` unless `value` is a whole number ≥ 0 that a double tells exactly. */
+/** Throws `bad-request` unless `value` is a whole number from 0 to REVISION_MAX. */
 export function checkWhole(name: string, value: unknown): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value + 0;
-  const form = `${name} is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= REVISION_MAX) {
+    return value + 0;
+  }
+  const form = `${name} is a whole number from 0 to ${REVISION_MAX}`;
   throw new KvError("bad-request", `${form}; received ${shown(value)}`);
 }
 

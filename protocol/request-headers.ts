@@ -32,6 +32,28 @@ export function readHeaders(headers: RequestHeaders | undefined): HeaderOptions 
   return options;
 }
 
+/**
+ * The level that a verb over many keys reads at. A session has seen positions one by one, so over
+ * many keys only the log's end will do for it. Throws KvError `bad-request` for options of writes,
+ * `unsupported` for another reply than JSON.
+ */
+export function readQueryLevel(
+  verb: string,
+  headers: RequestHeaders | undefined,
+): "linearizable" | "stale" {
+  const { level, accept, ifRevision, ttl, returnPrevious } = readHeaders(headers);
+  const ofWrites = { "Kv-If-Revision": ifRevision, "Kv-TTL": ttl, "Kv-Return": returnPrevious };
+  for (const [name, value] of Object.entries(ofWrites)) {
+    if (value === undefined) continue;
+    throw new KvError("bad-request", `${name} does not apply to ${verb}`);
+  }
+  if (accept !== undefined && accept !== "application/json") {
+    const what = `the reply of ${verb} is application/json; received Accept ${accept}`;
+    throw new KvError("unsupported", what);
+  }
+  return level === "stale" ? "stale" : "linearizable";
+}
+
 function readHeader(options: HeaderOptions, name: string, values: readonly string[]): void {
   switch (name) {
     case "kv-if-revision":

@@ -15,7 +15,7 @@ import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { COORDINATOR_REQUESTS_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { errorReply, subjectReply, type Reply } from "../../protocol/reply.js";
-import { readHeaders } from "../../protocol/request-headers.js";
+import { readQueryLevel } from "../../protocol/request-headers.js";
 import { parseKeylessRequest, parseSubjectRequest, type Request } from "../../protocol/request.js";
 import {
   isSingleKeyVerb,
@@ -134,8 +134,8 @@ export class Coordinator {
 
   async #answerMany(verb: MultiKeyVerb, { data, headers }: Message): Promise<Reply> {
     const { finder, batches, status } = this.parts;
-    // A session has seen positions one by one; over many keys only the log's end will do.
-    const level = readHeaders(headers).level === "stale" ? "stale" : "linearizable";
+    if (verb === "batch") return batches.run(data, headers);
+    const level = readQueryLevel(verb, headers);
     switch (verb) {
       case "find":
         return jsonReply(await finder.find(data, level));
@@ -143,8 +143,6 @@ export class Coordinator {
         return jsonReply(await finder.count(data, level));
       case "keys":
         return jsonReply(await finder.keys(data, level));
-      case "batch":
-        return batches.run(data, headers);
       case "ring":
         return jsonReply(status.ring());
       case "status":

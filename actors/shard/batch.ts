@@ -41,12 +41,19 @@ async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<Batch
   try {
     const outcomes = await proposer.propose(operations);
     const refusal = outcomes.find((outcome) => !outcome.ok);
-    if (refusal !== undefined && !refusal.ok) return refusal.error;
+    if (refusal !== undefined && !refusal.ok) return withIndex(refusal.error);
     return operations.map((operation, index) => resultOf(operation, outcomes[index]));
   } catch (error) {
     if (error instanceof KvError) return error;
     throw error;
   }
+}
+
+/** A batch of one is applied like an operation by itself, whose refusal needs no index. */
+function withIndex(error: KvError): KvError {
+  if (error.details["index"] !== undefined) return error;
+  const { kind, message, details, retryable } = error;
+  return new KvError(kind, message, { ...details, index: 0 }, { retryable });
 }
 
 /** Runs of requests in which no key is both read and written. */

@@ -17,10 +17,11 @@ import {
 import { newRequestId } from "../client/request-ids.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
-import { jsonOption } from "./option-values.js";
+import { announceStdin, jsonOption } from "./option-values.js";
 import { readElements } from "./records-file.js";
 import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
 import { lineFor, shownValue } from "./table.js";
+import { unreadableFile } from "./unreadable-file.js";
 
 /** Operations of one batch out of many lines; leaves its reply room for long keys. */
 const LINES_MAX = 500;
@@ -43,6 +44,7 @@ export function registerBatchCommand(root: Command, context: CliContext): void {
   addStoreOptions(command).action(async (file: string, flags: BatchFlags) => {
     const input = file === "-" ? context.stdin : createReadStream(file);
     const { ask } = await openStore(context, command);
+    if (file === "-") announceStdin(context, "operations");
     await runBatch(bytesOf(input, file), ask, flags, context);
   });
 }
@@ -191,7 +193,6 @@ async function* bytesOf(
   try {
     for await (const chunk of input) yield Buffer.from(chunk);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandFailed("usage", `cannot read ${file}: ${why}`, { cause });
+    throw unreadableFile(file, cause);
   }
 }

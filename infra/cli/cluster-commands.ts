@@ -36,7 +36,7 @@ function registerUp(root: Command, context: CliContext): void {
   const up = root
     .command("up")
     .description("start a cluster on this machine: a nats-server and its nodes")
-    .option("--background", 'return when it serves; stop it with "ringdex down"')
+    .option("--background", 'return when it serves; stop it with "npx ringdex down"')
     // What --background starts: its output goes to a file.
     .addOption(new Option("--times").hideHelp());
   addSettingOptions(

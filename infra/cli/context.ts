@@ -100,8 +100,8 @@ export class RunContext implements CliContext {
       const why = error instanceof Error ? error.message : String(error);
       throw new CommandFailed(
         "unavailable",
-        `cannot reach ${url} (${why}); start a cluster with "ringdex up", or say where it is ` +
-          `with --nats-url or RINGDEX_NATS_URL`,
+        `cannot reach ${shownUrl(url)} (${why}); start a cluster with "make cluster" or ` +
+          `"npx ringdex up", or say where it is with -s or RINGDEX_NATS_URL`,
         { cause: error },
       );
     }
@@ -134,6 +134,11 @@ async function addressOf(settings: Settings): Promise<Address> {
   return { url: live.url, store: asked.has("store") ? store : live.store };
 }
 
+/** Without user and password: for messages. */
+export function shownUrl(url: string): string {
+  return url.replaceAll(/[^/,@]*@/g, "");
+}
+
 /** Adds an option for each of these settings, described as the table describes it. */
 export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
   for (const setting of settingsTable.filter(({ name }) => names.includes(name))) {
@@ -142,9 +147,14 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
   return command;
 }
 
-/** The options of every command that talks to a running store. */
+/** The options of every command that talks to a running store, whatever server it is at. */
 export function addConnectionOptions(command: Command): Command {
-  return addSettingOptions(command, ["natsUrl", "store"]);
+  const about = "the store's NATS server; default: that of the cluster on the data folder";
+  for (const setting of settingsTable.filter(({ name }) => name === "natsUrl")) {
+    const { flag, unit } = setting;
+    command.addOption(new Option(`--${flag} <${unit}>`, aboutOf({ ...setting, about })));
+  }
+  return addSettingOptions(command, ["store"]);
 }
 
 /** What was typed for each setting's option. */

@@ -2,7 +2,7 @@
  * What a command's exit code means, in one table; `ringdex --help` and the docs print it.
  *
  * Scripts ask three things of it: is it there (1), is it worth a retry (5), may it have happened
- * (6). Everything else is for people.
+ * (6). Everything else is for people. 130 is what a shell says of a program ended by Ctrl-C.
  */
 import { KvError } from "../../protocol/errors.js";
 import { SettingError } from "../config.js";
@@ -20,6 +20,7 @@ export const exitCodes = {
   unavailable: { code: 5, about: "nothing answered or all were busy; nothing written, try again" },
   inDoubt: { code: 6, about: "sent but not answered; a write may have taken effect" },
   partial: { code: 7, about: "done in part: load or batch had some refused, and listed them" },
+  stopped: { code: 130, about: "load was stopped by Ctrl-C; what it has set stays" },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;

@@ -13,6 +13,7 @@ import { CommandFailed } from "./exit-codes.js";
 import {
   contentTypeOption,
   finiteNumber,
+  hasLostQuotes,
   ifRevisionOption,
   jsonOption,
   quoted,
@@ -87,7 +88,7 @@ async function valueOf(
   contentType: ContentType,
 ): Promise<unknown> {
   if (value === "-") {
-    const bytes = await readStdin(context.stdin);
+    const bytes = await readStdin(context, "the value");
     if (contentType === "application/json") {
       parseJson(Buffer.from(bytes).toString(), () => notJson(key, "what came on stdin"));
     }
@@ -104,10 +105,14 @@ async function valueOf(
 }
 
 function notJson(key: string, value: string): string {
+  const what = `${quoted(value)} is not JSON, so ${quoted(key)} was not set`;
+  if (hasLostQuotes(value)) {
+    return `${what}: the shell took its quotes; put the whole value in single quotes: '{"a":1}'`;
+  }
   const advice = `'${JSON.stringify(value)}'`;
-  const isWord = value.length <= 40 && !value.includes("'");
+  const isWord = value.length <= 40 && !/^\s*[[{]|'/.test(value);
   const quote = isWord ? `quote it for JSON and shell (${advice})` : "make it JSON";
-  return `${quoted(value)} is not JSON, so ${quoted(key)} was not set: ${quote}, or pass --text`;
+  return `${what}: ${quote}, or pass --text`;
 }
 
 function parseJson(text: string, message: () => string): unknown {
@@ -183,9 +188,10 @@ function registerPatch(root: Command, context: CliContext): void {
     .addOption(jsonOption("print the reply as JSON"))
     .addHelpText("after", `\nExample:\n  ringdex patch city.delhi '{"population":33800000}'\n`);
   addStoreOptions(command).action(async (key: string, patch: string, flags: WriteFlags) => {
-    const typed = patch === "-" ? await readStdin(context.stdin) : Buffer.from(patch);
+    const typed = patch === "-" ? await readStdin(context, "the patch") : Buffer.from(patch);
     parseJson(Buffer.from(typed).toString(), () => {
-      return `the patch is a JSON object like '{"population":33800000}'; received ${quoted(patch)}`;
+      const form = `the patch is a JSON object in single quotes, like '{"population":33800000}'`;
+      return `${form}; received ${patch === "-" ? "something else on stdin" : quoted(patch)}`;
     });
     const { db } = await openStore(context, command);
     const result = await db.patch(key, typed, conditionOf(flags));

@@ -13,10 +13,11 @@ import { displayOf, rateOf } from "./load-progress.js";
 import { LoadState, type LoadProgress } from "./load-state.js";
 import { load, type LoadFigures, type LoadStore } from "./load.js";
 import type { RecordForm } from "./loaded-record.js";
-import { jsonOption, ttlOption } from "./option-values.js";
+import { announceStdin, jsonOption, ttlOption } from "./option-values.js";
 import { readElements, type Place } from "./records-file.js";
 import { addStoreOptions, openStore } from "./store-access.js";
-import { printable } from "./table.js";
+import { RejectedLines } from "./rejected-lines.js";
+import { unreadableFile } from "./unreadable-file.js";
 
 /** How far it got is written down so often at most. */
 const STATE_EVERY_MS = 1_000;
@@ -45,6 +46,7 @@ export function registerLoadCommand(root: Command, context: CliContext): void {
   addStoreOptions(command).action(async (file: string, flags: LoadFlags) => {
     const source = sourceOf(file, context.stdin);
     const { db: store, url, names } = await openStore(context, command);
+    if (file === "-") announceStdin(context, "records");
     const target = { store, url, storeName: names.store };
     await runLoad({ file, source, flags, target, context, clock: systemClock });
   });
@@ -56,7 +58,8 @@ Without --key each element is a record as "ringdex export" writes it:
 "value_base64", "content_type" and "ttl" or "expires_at" may stand beside it.
 
 A load that was stopped, by Ctrl-C or by a store that does not answer, goes on where it was when
-the same command is given again. Rejected lines are listed on stderr; the exit code is then 7.
+the same command is given again. Rejected lines are listed on stderr, on a terminal the
+first 10 ("2> rejected.txt" has all of them); the exit code is then 7.
 
 Examples:
   ringdex load cities.ndjson --key id --prefix city.
@@ -77,10 +80,20 @@ export function sourceOf(file: string, stdin: NodeJS.ReadableStream): LoadSource
     const { size: fileBytes, mtimeMs: modifiedMs } = statSync(file);
     known = { fileBytes, modifiedMs };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandFailed("usage", `cannot read ${file}: ${why}`, { cause });
+    throw unreadableFile(file, cause);
   }
-  return { known, open: (from) => createReadStream(file, { start: from?.bytes ?? 0 }) };
+  return { known, open: (from) => bytesOfFile(file, from?.bytes ?? 0) };
+}
+
+async function* bytesOfFile(
+  file: string,
+  start: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* bytesOf(createReadStream(file, { start }));
+  } catch (cause) {
+    throw unreadableFile(file, cause);
+  }
 }
 
 async function* bytesOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
@@ -112,6 +125,7 @@ export async function runLoad(run: LoadRun): Promise<void> {
   const startMs = clock.elapsedMs();
   const fileBytes = source.known?.fileBytes;
   const display = displayOf({ bar: context.bar, err: context.err, clock, fileBytes, figures });
+  const rejected = new RejectedLines(display, context.bar !== undefined);
   const keeper = new Keeper(state, figures, clock);
   const form: RecordForm = { keyField: flags.key, prefix: flags.prefix, ttl: flags.ttl };
   try {
@@ -121,7 +135,7 @@ export async function runLoad(run: LoadRun): Promise<void> {
       form,
       now: () => clock.now(),
       figures,
-      onRejected: (line, error) => display.line(rejectedLine(line, error)),
+      onRejected: (line, error) => rejected.tell(line, error),
       onPlace: (place) => {
         keeper.reached(place);
         display.at(place.bytes);
@@ -139,6 +153,7 @@ export async function runLoad(run: LoadRun): Promise<void> {
   const rate = rateOf(figures.loaded - loadedBefore, elapsedMs);
   context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
   if (figures.rejected > 0) context.exit("partial");
+  if (figures.loaded === 0 && figures.rejected > 0) context.err(`${nothingLoadedLine(flags)}\n`);
 }
 
 function stateOf({ file, source, flags, target }: LoadRun): LoadState | undefined {
@@ -182,8 +197,10 @@ function resumedLine({ place, figures }: LoadProgress): string {
   return `going on at line ${place.line}, after ${figures.loaded} loaded (--restart begins anew)`;
 }
 
-function rejectedLine(line: number, error: KvError): string {
-  return `line ${line}: ${error.kind}: ${printable(error.message)}`;
+function nothingLoadedLine({ key }: LoadFlags): string {
+  return key === undefined
+    ? "nothing was loaded: if these are values, name the member that is the key with --key FIELD"
+    : `nothing was loaded: is ${JSON.stringify(key)} (--key) the member that is the key?`;
 }
 
 /** The same error, with what to do about the rest of the file. */
@@ -195,7 +212,7 @@ function stoppedError(
 ): unknown {
   const again = state === undefined ? "" : "; the same command goes on from there";
   const where = `stopped after ${figures.loaded} loaded, ${figures.rejected} rejected${again}`;
-  if (stopping.aborted) return new CommandFailed("failed", where, { cause: error });
+  if (stopping.aborted) return new CommandFailed("stopped", where, { cause: error });
   if (error instanceof KvError || error instanceof CommandFailed) {
     return new CommandFailed(exitOfError(error), `${error.message}; ${where}`, { cause: error });
   }

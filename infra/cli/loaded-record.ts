@@ -56,7 +56,7 @@ function exported(
   { prefix, ttl }: RecordForm,
   nowMs: TimeMs,
 ): LoadedRecord | undefined {
-  const members = membersOf(source);
+  const members = membersOfRecord(source);
   const json = (name: string): unknown => {
     const span = members.get(name);
     return span === undefined ? undefined : parsed(sliceOf(source, span));
@@ -82,6 +82,16 @@ function exported(
   const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : String(own);
   if (left === null) return undefined;
   return checked({ key: `${prefix}${key}`, value, contentType, ...ttlMember(left ?? ttl) });
+}
+
+/** Of what is no JSON the reason is told as for a file: advice on requests is of no use here. */
+function membersOfRecord(source: Uint8Array): ReturnType<typeof membersOf> {
+  try {
+    return membersOf(source);
+  } catch (error) {
+    parsed(source);
+    throw error;
+  }
 }
 
 /** Null = nothing is left of it. */

@@ -8,12 +8,13 @@
 import { open, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Option, type Command } from "commander";
+import { Names } from "../../protocol/subjects.js";
 import { logLevels, type LogLevel } from "../config.js";
 import { dataPaths } from "../main/data-folder.js";
-import { addSettingOptions, type CliContext } from "./context.js";
+import { addSettingOptions, shownUrl, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { jsonOption, wholeNumber } from "./option-values.js";
-import { addStoreOptions, openStore } from "./store-access.js";
+import { addStoreOptions } from "./store-access.js";
 import { lineFor, shownValue } from "./table.js";
 
 const LINES_DEFAULT = 50;
@@ -53,8 +54,12 @@ export function registerLogsCommand(root: Command, context: CliContext): void {
 }
 
 async function follow(command: Command, context: CliContext, flags: LogFlags): Promise<void> {
-  const { connection, names } = await openStore(context, command);
-  const subscription = connection.subscribe(names.nodeLogWildcard);
+  // Whether a node answers is not asked: one that is about to start is worth following.
+  const { nats, store, url } = await context.connect(command);
+  const subscription = nats.subscribe(new Names(store).nodeLogWildcard);
+  await nats.flush();
+  const where = `store "${store}" at ${shownUrl(url)}`;
+  context.err(`following what the nodes of ${where} log from now on; Ctrl-C ends it\n`);
   context.stopping.addEventListener("abort", () => subscription.unsubscribe(), { once: true });
   for await (const message of subscription) {
     const line = message.string();

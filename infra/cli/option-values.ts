@@ -3,11 +3,13 @@
  * by commander, with the option's name, and ends with the exit code for usage.
  */
 import type { Readable } from "node:stream";
+import type { ReadStream } from "node:tty";
 import { InvalidArgumentError, Option } from "commander";
 import type { ContentType } from "../../protocol/operation.js";
 import { parseTtl } from "../../protocol/ttl.js";
 import type { Filter, ReadLevel } from "../client/options.js";
 import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
+import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 
 /** More than this on stdin can be no value in any form; read no further. */
@@ -102,16 +104,34 @@ function notFilter(text: string): string {
   return `WHERE is a JSON object in single quotes, like ${example}; received ${quoted(text)}`;
 }
 
+/** True for JSON without its quotes, which a shell takes off where nothing protects them. */
+export function hasLostQuotes(text: string): boolean {
+  return /^\s*[[{]/.test(text) && !text.includes('"');
+}
+
 /** What was typed, short enough for an error's one line. */
 export function quoted(text: string): string {
   return text.length <= 60 ? JSON.stringify(text) : `${JSON.stringify(text.slice(0, 60))}…`;
 }
 
-/** All of stdin. */
-export async function readStdin(stdin: NodeJS.ReadableStream): Promise<Uint8Array> {
+/** Who sits at a terminal is told that a command waits for what is typed. */
+export function announceStdin(
+  { stdin, err }: Pick<CliContext, "stdin" | "err">,
+  what: string,
+): void {
+  const isTyped = (stdin as Partial<ReadStream>).isTTY === true;
+  if (isTyped) err(`reading ${what} from the keyboard; Ctrl-D on a new line ends it\n`);
+}
+
+/** All of stdin; `what` it is, for a person who is to type it. */
+export async function readStdin(
+  context: Pick<CliContext, "stdin" | "err">,
+  what: string,
+): Promise<Uint8Array> {
+  announceStdin(context, what);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stdin as Readable) {
+  for await (const chunk of context.stdin as Readable) {
     const bytes = Buffer.from(chunk as Buffer | string);
     size += bytes.length;
     if (size > STDIN_BYTES_MAX) {

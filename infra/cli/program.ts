@@ -16,6 +16,7 @@ import { registerLoadCommand } from "./load-command.js";
 import { registerLogsCommand } from "./logs-command.js";
 import { registerQueryCommands } from "./query-commands.js";
 import { registerStatusCommands } from "./status-commands.js";
+import { tellUsageErrors } from "./usage-errors.js";
 import { registerWatchCommand } from "./watch-command.js";
 
 /** Adds a group of commands to the program. One file a group. */
@@ -54,11 +55,11 @@ function programOf(context: CliContext): Command {
     .description("A sharded, replicated key-value store on NATS, indexed on every attribute.")
     .version(versionOfPackage(), "-V, --version", "print the version")
     .addHelpText("after", () => `\n${exitCodesHelp()}`)
-    .showHelpAfterError('(see "ringdex --help")')
     // Subcommands are made from the program and take these over.
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.out(text), writeErr: context.err });
   for (const register of groups) register(program, context);
+  tellUsageErrors(program);
   return program;
 }
 

@@ -2,6 +2,7 @@
  * Commands on many keys by what they are: find, count, keys.
  */
 import type { Command } from "commander";
+import { operatorNames } from "../../protocol/filter.js";
 import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
 import type { FindItem, FindOptions, FindPage, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
@@ -40,7 +41,11 @@ function registerFind(root: Command, context: CliContext): void {
     .option("--limit <n>", `rows in all (default: ${PAGE_ROWS_DEFAULT})`, wholeNumber)
     .option("--all", "every row, page by page")
     .option("--select <paths>", "a,b.c: only these attributes; '' = keys only", pathList)
-    .option("--order <paths>", "a,-b: sort by these attributes, - = descending", pathList)
+    .option(
+      "--order <paths>",
+      "a,-b: sort by these attributes (refused, as not built yet)",
+      pathList,
+    )
     .addHelpText("after", findExamples);
   addQueryOptions(command, "print each item as a line of JSON");
   addStoreOptions(command).action(async (where: string | undefined, flags: FindFlags) => {
@@ -59,8 +64,9 @@ const findExamples = `
 Examples:
   ringdex find '{"country":"IN","population":{"$gt":1000000}}' --select name,population
   ringdex find '{"$key":{"$prefix":"city."}}' --all --json > cities.ndjson
-Operators: $eq $ne $gt $gte $lt $lte $in $nin $exists $prefix $and $or $nor $not $all $size
-$elemMatch $regex; what is not built yet is refused as unsupported.
+Single quotes keep the shell from taking the filter apart.
+Operators: ${operatorNames.join(" ")}.
+"$key" in place of a path is the key itself.
 `;
 
 function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {

@@ -5,7 +5,7 @@
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
 import { parseRing, toRanges, type RingTable } from "../../protocol/ring.js";
-import type { StatusReport } from "../../protocol/status.js";
+import type { ReplicaReport, StatusReport } from "../../protocol/status.js";
 import type { CliContext } from "./context.js";
 import { jsonOption } from "./option-values.js";
 import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
@@ -95,13 +95,15 @@ function replicaRows({ replicas }: StatusReport, ring: RingTable | undefined): C
     replica.node,
     homes.get(replica.shard) === replica.node ? "home" : "",
     replica.reason === undefined ? replica.state : `${replica.state}: ${replica.reason}`,
-    replica.positions,
-    replica.sequence_applied,
-    replica.sequence_last,
-    replica.lag,
-    replica.keys,
-    shownBytes(replica.bytes),
+    ...figuresOf(replica),
   ]);
+}
+
+/** Of a store that is not open yet nothing is known; zeros would say that it is empty. */
+function figuresOf(replica: ReplicaReport): Cell[] {
+  if (replica.state === "loading") return ["-", "-", "-", "-", "-", "-"];
+  const { positions, sequence_applied: applied, sequence_last: last, lag, keys, bytes } = replica;
+  return [positions, applied, last, lag, keys, shownBytes(bytes)];
 }
 
 /** Title, shards with their positions, nodes. */

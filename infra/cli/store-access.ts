@@ -2,17 +2,23 @@
  * How a command reaches the store: by our client for what the client can do, and by JSON requests
  * to a coordinator for the rest (batch as it stands in a file, ring, status).
  */
-import { Option, type Command } from "commander";
-import type { NatsConnection } from "nats";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { ErrorCode, NatsError, type NatsConnection } from "nats";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names, type MultiKeyVerb } from "../../protocol/subjects.js";
 import type { HeaderList } from "../bus.js";
 import { Caller, IN_FLIGHT_MAX } from "../client/caller.js";
 import { connect, type Ringdex } from "../client/client.js";
 import { bodyOf } from "../client/json-reply.js";
-import { systemChance, systemClock } from "../clock.js";
+import { sleep, systemChance, systemClock } from "../clock.js";
+import { settingsTable } from "../config.js";
 import { NatsBus } from "../nats-bus.js";
-import { addConnectionOptions, type CliContext } from "./context.js";
+import { addConnectionOptions, shownUrl, type CliConnection, type CliContext } from "./context.js";
+import { CommandFailed } from "./exit-codes.js";
+
+/** A cluster that is being started again has nodes by then; one that is none never has. */
+const STORE_WAIT_MS = 5_000;
+const STORE_PAUSE_MS = 200;
 
 export type Body = Readonly<Record<string, unknown>>;
 
@@ -34,19 +40,65 @@ export interface StoreAccess {
 /** `--nats-url` (`-s`, `--server`) and `--store`. */
 export function addStoreOptions(command: Command): Command {
   addConnectionOptions(command);
-  command.addOption(new Option("-s, --server <url>", "the same as --nats-url"));
+  const server = new Option("-s, --server <url>", "the same as --nats-url");
+  // Judged here as well: the error is to name the option that was typed.
+  command.addOption(server.argParser(checkServer));
   command.on("option:server", (url: string) => {
     command.setOptionValueWithSource("natsUrl", url, "cli");
   });
   return command;
 }
 
+function checkServer(text: string): string {
+  const setting = settingsTable.find(({ name }) => name === "natsUrl");
+  if (setting === undefined || setting.parse(text) !== undefined) return text;
+  throw new InvalidArgumentError(`It must be ${setting.limit}.`);
+}
+
 /** Connects as the command's options say; the context closes it. */
 export async function openStore(context: CliContext, command: Command): Promise<StoreAccess> {
-  const { nats: connection, store, url } = await context.connect(command);
+  const connected = await context.connect(command);
+  await storeIsThere(connected, context);
+  const { nats: connection, store, url } = connected;
   const db = await connect<unknown>({ connection, store });
   const names = new Names(store);
   return { db, ask: askOver(connection, names), connection, names, url };
+}
+
+/**
+ * Throws CommandFailed if no node of the store listens. All its nodes answer for its ring, so this
+ * tells a store that is not there from a shard that is away for a moment, which is waited for.
+ */
+async function storeIsThere(
+  { nats, store, url }: CliConnection,
+  { err }: Pick<CliContext, "err">,
+): Promise<void> {
+  const subject = new Names(store).verb("ring");
+  const where = shownUrl(url);
+  const deadlineMs = systemClock.elapsedMs() + STORE_WAIT_MS;
+  for (let isFirst = true; await nobodyListens(nats, subject); isFirst = false) {
+    const what = `no node of store "${store}" answers`;
+    const trying = `trying for ${STORE_WAIT_MS / 1_000} s`;
+    if (isFirst) err(`nats-server is at ${where}, but ${what}; ${trying}\n`);
+    if (systemClock.elapsedMs() >= deadlineMs) {
+      throw new CommandFailed(
+        "unavailable",
+        `${what} at ${where}: is it another --store, or do its nodes not run? ` +
+          `"make cluster" or "npx ringdex up" starts them`,
+      );
+    }
+    await sleep(systemClock, STORE_PAUSE_MS);
+  }
+}
+
+async function nobodyListens(nats: NatsConnection, subject: string): Promise<boolean> {
+  try {
+    await nats.request(subject, new Uint8Array(0), { timeout: ATTEMPT_TIMEOUT_MS });
+    return false;
+  } catch (error) {
+    // All else (slow, not allowed, the connection gone) is for the command itself to meet.
+    return error instanceof NatsError && error.code === ErrorCode.NoResponders;
+  }
 }
 
 function askOver(connection: NatsConnection, names: Names): Ask {

@@ -33,7 +33,12 @@ export function renderTable(
   const natural = heads.map((_, index) =>
     Math.max(...all.map((row) => displayWidth(row[index] ?? ""))),
   );
-  const widths = columns === undefined ? natural : fitted(natural, columns);
+  // A number is not cut: what is left of it would be another number.
+  const least = heads.map(({ isNumber }, index) => {
+    if (isNumber !== true) return COLUMN_CHARS_MIN;
+    return Math.max(COLUMN_CHARS_MIN, ...cells.map((row) => displayWidth(row[index] ?? "")));
+  });
+  const widths = columns === undefined ? natural : fitted(natural, columns, least);
   const lines = all.map((row) => {
     const padded = row.map((text, index) => {
       const width = widths[index] ?? 0;
@@ -48,17 +53,23 @@ export function renderTable(
 
 /**
  * Widths that fit: the widest column gives first, so that narrow ones (numbers, states) stay whole.
- * If all are at their least and it is still too wide, the terminal wraps.
+ * None gets narrower than its `least`. If it is still too wide then, the terminal wraps.
  */
-export function fitted(natural: readonly number[], columns: number): number[] {
+export function fitted(
+  natural: readonly number[],
+  columns: number,
+  least: readonly number[] = [],
+): number[] {
   const widths = [...natural];
   const gaps = GAP.length * Math.max(widths.length - 1, 0);
+  const leastOf = (index: number): number => least[index] ?? COLUMN_CHARS_MIN;
   let excess = widths.reduce((sum, width) => sum + width, gaps) - columns;
   while (excess > 0) {
-    const widest = Math.max(...widths);
-    if (widest <= COLUMN_CHARS_MIN) break;
-    const index = widths.lastIndexOf(widest);
-    const next = Math.max(COLUMN_CHARS_MIN, ...widths.filter((_, other) => other !== index));
+    const giving = widths.map((width, index) => (width > leastOf(index) ? width : 0));
+    const widest = Math.max(...giving);
+    if (widest <= 0) break;
+    const index = giving.lastIndexOf(widest);
+    const next = Math.max(leastOf(index), ...giving.filter((_, other) => other !== index));
     // At least one, so that columns of equal width give in turn.
     const cut = Math.max(1, Math.min(excess, widest - next));
     widths[index] = widest - cut;

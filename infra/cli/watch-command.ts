@@ -9,7 +9,9 @@ import { systemClock } from "../clock.js";
 import type { CliContext } from "./context.js";
 import { jsonOption, wholeNumber } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
-import { lineFor, shownValue } from "./table.js";
+import { displayWidth, lineFor, printable, shownValue } from "./table.js";
+
+const KEY_WIDTH_MAX = 40;
 
 interface WatchFlags {
   readonly from?: WatchOptions["from"];
@@ -39,6 +41,7 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
     });
     context.stopping.addEventListener("abort", () => watch.stop(), { once: true });
     await watch.ready;
+    context.err(`watching from ${shownStart(flags.from)}; Ctrl-C ends it\n`);
     await writeEvents(watch, flags, context);
   });
 }
@@ -51,18 +54,35 @@ async function writeEvents(
 ): Promise<void> {
   let left = count ?? Infinity;
   if (left === 0) return;
+  const lines = new EventLines();
   for await (const event of events) {
-    out(`${json === true ? JSON.stringify(eventJson(event)) : eventLine(event, columns)}\n`);
+    out(`${json === true ? JSON.stringify(eventJson(event)) : lines.of(event, columns)}\n`);
     left -= 1;
     if (left === 0) return;
   }
 }
 
-/** In columns as far as keys allow: operations have up to six letters. */
-function eventLine(event: ChangeEvent<unknown>, columns: number | undefined): string {
-  const what = event.op === "reset" ? `position ${event.position}: history is gone` : event.key;
-  const value = event.op === "set" ? `  ${shownValue(event.value)}` : "";
-  return lineFor(`${event.op.padEnd(6)}  ${what}  ${event.revision}${value}`, columns);
+/** Events in columns, which grow with what came: what will come is not known. */
+class EventLines {
+  #keyWidth = 12;
+  #revisionWidth = 4;
+
+  of(event: ChangeEvent<unknown>, columns: number | undefined): string {
+    const isReset = event.op === "reset";
+    const what = isReset ? `position ${event.position}: history is gone` : printable(event.key);
+    const revision = String(event.revision);
+    const width = displayWidth(what);
+    // One long key does not push all that follow to the right.
+    if (width <= KEY_WIDTH_MAX) this.#keyWidth = Math.max(this.#keyWidth, width);
+    this.#revisionWidth = Math.max(this.#revisionWidth, revision.length);
+    const gap = " ".repeat(Math.max(this.#keyWidth - width, 0));
+    const head = `${event.op.padEnd(6)}  ${what}${gap}  ${revision.padStart(this.#revisionWidth)}`;
+    return lineFor(event.op === "set" ? `${head}  ${shownValue(event.value)}` : head, columns);
+  }
+}
+
+function shownStart(from: WatchOptions["from"]): string {
+  return from instanceof Date ? from.toISOString() : String(from ?? "now");
 }
 
 function eventJson(event: ChangeEvent<unknown>): object {

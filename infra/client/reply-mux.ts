@@ -130,7 +130,7 @@ export class ReplyMux {
     // Answers that come too late, and second answers, have no row any more.
     if (row === undefined) return;
     if (message.isNoResponders) {
-      this.#fail(number, unavailable(`nobody listens to ${row.subject}`));
+      this.#fail(number, unavailable(nobody(row.subject)));
       return;
     }
     this.#waiting.delete(number);
@@ -196,6 +196,10 @@ export function checkSize(
 
 function unavailable(description: string, cause?: unknown): KvError {
   return new KvError("unavailable", description, {}, { cause });
+}
+
+function nobody(subject: string): string {
+  return `nobody listens to ${subject}: its nodes are not running, or the store has another name`;
 }
 
 function timedOut(subject: string): KvError {

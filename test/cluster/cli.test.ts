@@ -174,7 +174,7 @@ describe("ringdex, as typed", function () {
     const onOut = (out: string): void => void (seen = out);
     const following = ringdex(["logs", "-f"], { signal: stopping.signal, onOut });
     const line = '{"time":"now","level":"info","node":"n9","message":"hello from cli.test"}';
-    // It says nothing when it begins to listen: something is to be heard until it is.
+    // That it listens is said on stderr, which is read at the end only: said until it is heard.
     const isHeard = (): boolean => {
       shared.nats.publish("kv.node.n9.log.info", line);
       return seen.includes("hello from cli.test");

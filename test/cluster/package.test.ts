@@ -66,6 +66,20 @@ describe("npm package", function () {
     expect(existsSync(join(installed, "dist", "test"))).to.equal(false);
   });
 
+  for (const resolution of ["nodenext", "bundler"]) {
+    it(`has types that strict TypeScript finds by ${resolution}`, async () => {
+      const file = join(home, "typed.ts");
+      writeFileSync(file, typedScript);
+      const modules = resolution === "bundler" ? "preserve" : resolution;
+      const compiler = join(project, "node_modules", ".bin", "tsc");
+      const types = ["--typeRoots", join(project, "node_modules", "@types"), "--types", "node"];
+      const how = ["--module", modules, "--moduleResolution", resolution, "--target", "es2022"];
+      const args = ["--noEmit", "--strict", ...how, ...types, file];
+      const checked = await runProgram(compiler, args, { cwd: home, timeoutMs: WAIT_MS });
+      expect(checked.code, checked.out).to.equal(0);
+    });
+  }
+
   it("gives a working program and client", async () => {
     const text = readFileSync(join(project, "package.json"), "utf8");
     const { version } = JSON.parse(text) as { version: string };
@@ -104,6 +118,21 @@ const findScript = `import { connect } from "ringdex";
 const db = await connect({ servers: process.env.RINGDEX_NATS_URL });
 for await (const { key } of db.find({ country: "IN" })) console.log(key);
 await db.close();
+`;
+
+/** Compiles only if the values' type arrives: where one is `any`, its line is an error. */
+const typedScript = `import { connect, isConflict, type Entry } from "ringdex";
+interface City { name: string; country: string }
+const db = await connect<City>();
+const got: Entry<City> | undefined = await db.get("city.delhi");
+// @ts-expect-error: a city has a text for a name
+const wrong: number | undefined = got?.value.name;
+for await (const { value } of db.find({ country: "IN" })) value.name.toUpperCase();
+try {
+  await db.set("city.delhi", { name: "Delhi", country: "IN" }, { ifRevision: 1 });
+} catch (error) {
+  if (isConflict(error)) console.log(error.message, wrong);
+}
 `;
 
 /** As `npm pack` in the project, with what was compiled for this run. Resolves with the file. */

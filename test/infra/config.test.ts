@@ -44,7 +44,8 @@ describe("settings", () => {
     ["RINGDEX_PORT", "1e3", /RINGDEX_PORT is "1e3"/],
     ["RINGDEX_NODES", "0", /RINGDEX_NODES is "0"; it must be 1 … 64/],
     ["RINGDEX_STORE", "a.b", /RINGDEX_STORE is "a\.b"; it must be 1 … 32 letters/],
-    ["RINGDEX_NATS_URL", "here", /nats:\/\/host:port/],
+    ["RINGDEX_NATS_URL", "http://here", /nats:\/\/host:port, or host:port/],
+    ["RINGDEX_NATS_URL", "localhost:port", /nats:\/\/host:port/],
     ["RINGDEX_LOG_LEVEL", "loud", /it must be error, info, debug/],
     ["RINGDEX_LOG_BYTES_MAX", "12", /it must be 1MiB … 1PiB/],
     ["RINGDEX_INDEX_EXCLUDE", "a,,b", /attribute paths/],
@@ -54,6 +55,14 @@ describe("settings", () => {
       expect(() => settingsOf({ [variable]: text })).to.throw(SettingError, reason);
     });
   }
+
+  it("take a bare host, with or without a port, for a NATS server", () => {
+    for (const host of ["localhost", "localhost:4223", "10.0.0.7:4222", "[::1]:4222"]) {
+      expect(settingsOf({ RINGDEX_NATS_URL: host }).natsUrl).to.equal(`nats://${host}`);
+    }
+    const url = "tls://nats.example:4222";
+    expect(settingsOf({ RINGDEX_NATS_URL: url }).natsUrl).to.equal(url);
+  });
 
   it("name the flag when the flag is wrong", () => {
     expect(() => settingsOf({}, { port: "x" })).to.throw(SettingError, '--port is "x"');

@@ -124,6 +124,21 @@ describe("coordinator", () => {
     expect(body(wrong)).to.have.nested.include({ "error.name": "bad-request" });
   });
 
+  it("refuses options of writes on many keys, and another reply than JSON", async () => {
+    const ofWrites = { "Kv-If-Revision": "0", "Kv-TTL": "5", "Kv-Return": "previous" };
+    for (const [name, value] of Object.entries(ofWrites)) {
+      const reply = body(await ask("kv.find", "{}", [[name, value]]));
+      expect(reply, name).to.have.nested.include({ "error.name": "bad-request" });
+    }
+    const packed = await ask("kv.count", "{}", [["Accept", "application/msgpack"]]);
+    expect(body(packed)).to.have.nested.include({ "error.name": "unsupported" });
+    const options: HeaderList = [
+      ["Accept", "application/json"],
+      ["Kv-Request-Id", "1"],
+    ];
+    expect(body(await ask("kv.count", "{}", options))).to.include({ count: 4 });
+  });
+
   it("says unsupported of what is not built", async () => {
     for (const verb of ["distinct", "aggregate", "explain"]) {
       const reply = await ask(`kv.${verb}`, "{}");

@@ -3,6 +3,7 @@
  * a replica when its log is not what it was.
  */
 import { expect } from "chai";
+import { KvError } from "../../../protocol/errors.js";
 import type { Operation } from "../../../protocol/operation.js";
 import type { BatchResult, Result } from "../../../protocol/reply.js";
 import type { Request } from "../../../protocol/request.js";
@@ -70,6 +71,14 @@ describe("replica", () => {
       const bad = [write(set("{t}1", 5)), write(set("{t}2", 5, { ifRevision: 0 }))];
       expect(seenAll(await shard.batch(bad, true))).to.deep.equal(["conflict"]);
       expect(seen(await shard.get("{t}1"))).to.equal("1");
+    });
+
+    it("name the operation that an atomic batch was refused for, be it the only one", async () => {
+      const refused = write(set("{t}1", 5, { ifRevision: 9 }));
+      const alone = await shard.batch([refused], true);
+      expect(alone).to.be.instanceOf(KvError).and.to.have.nested.property("details.index", 0);
+      const second = await shard.batch([write(set("{t}2", 2)), refused], true);
+      expect(second).to.be.instanceOf(KvError).and.to.have.nested.property("details.index", 1);
     });
 
     it("let a record go when it is due, though nobody writes", async () => {

@@ -60,6 +60,12 @@ describe("command line", () => {
     [["node", "start"], /required option '--name <name>'/],
     [["node", "start", "--name", "n1", "--data", "d", "--cluster-nodes", "n1"], /needs --nats-url/],
     [["up", "--nodes", "0"], /--nodes is "0"/],
+    [["find", "country:IN", "population:1"], /too many arguments.*single quotes, like '\{"country/],
+    [["set", "a", "hello", "world", "--text"], /too many arguments.*--text 'two words'/],
+    [["patch", "a", "b:1", "c:1"], /too many arguments.*single quotes/],
+    [["get", "a", "b"], /too many arguments for 'get'\. Expected 1 argument but got 2\. \(see/],
+    [["get", "a", "-s", "http://h"], /'-s, --server <url>'.*must be nats:\/\/host:port, or/],
+    [["get", "a", "--nats-url", "http://h"], /--nats-url is "http:\/\/h"/],
   ];
   for (const [args, reason] of wrong) {
     it(`ends "${args.join(" ")}" with code 2 and the reason on stderr`, async () => {
@@ -69,6 +75,24 @@ describe("command line", () => {
       expect(code).to.equal(2);
     });
   }
+});
+
+describe("an option that is wrong", () => {
+  it("is told in one line, with the help of its own command", async () => {
+    expect((await run(["find", "--wings"])).err).to.match(
+      /^ringdex: unknown option '--wings' \(see "ringdex find --help"\)\n$/,
+    );
+    expect((await run(["node", "start"])).err).to.match(/\(see "ringdex node start --help"\)\n$/);
+    expect((await run(["stat"])).err).to.match(
+      /^ringdex: unknown command 'stat' \(Did you mean .*\) \(see "ringdex --help"\)\n$/,
+    );
+  });
+
+  it("of a read is explained as one, not as one of up", async () => {
+    expect((await run(["get", "--help"])).out.replaceAll(/\s+/g, " "))
+      .to.contain("the store's NATS server")
+      .and.not.contain("start none");
+  });
 });
 
 describe("exit codes", () => {

@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { expect } from "chai";
 import { runCli } from "../../../infra/cli/program.js";
 import { runLoad, sourceOf, type LoadRun } from "../../../infra/cli/load-command.js";
@@ -59,6 +59,38 @@ describe("load", () => {
     expect(store.values.size).to.equal(1);
     expect(output).to.match(/^loaded 1, rejected 3;/);
     expect(exit).to.equal("partial");
+  });
+
+  it("lists only the first rejected lines on a terminal, and all elsewhere", async () => {
+    write(Array.from({ length: 30 }, () => '{"no":"id"}'));
+    await start();
+    expect(errors.match(/^line \d+: /gm)).to.have.length(30);
+    const terminal = new PassThrough();
+    await runLoad({ ...runOf({}), context: { ...runOf({}).context, bar: terminal } });
+    const shown = String(terminal.read());
+    expect(shown.match(/line \d+: /g)).to.have.length(10);
+    expect(shown.match(/more are rejected/g)).to.have.length(1);
+    expect(output).to.match(/^loaded 0, rejected 30;/);
+  });
+
+  it("asks for --key where nothing could be loaded", async () => {
+    write(['{"no":"id"}']);
+    await start();
+    expect(errors).to.match(/nothing was loaded: is "id" \(--key\)/);
+    errors = "";
+    await start({ key: undefined });
+    expect(errors).to.match(/line 1: .*\nnothing was loaded: .*--key FIELD\n$/);
+    errors = "";
+    write(['{"no":"id"}', ...recordsOf(1)]);
+    await start();
+    expect(errors).not.to.contain("nothing was loaded");
+  });
+
+  it("says of a folder that it is one", async () => {
+    write([]);
+    const source = sourceOf(folder, Readable.from([]));
+    const failure = await runLoad({ ...runOf({}), file: folder, source }).catch(String);
+    expect(failure).to.match(/cannot read .*: it is a folder/);
   });
 
   it("leaves the later one of two records with one key, however long the first takes", async () => {
@@ -129,6 +161,7 @@ describe("load", () => {
     };
     const failure = await start({}, stopping.signal).catch((error: unknown) => error);
     expect(String(failure)).to.match(/^CommandFailed: stopped after \d+ loaded/);
+    expect(failure).to.include({ exit: "stopped" });
     await start();
     expect(store.values.size).to.equal(5_000);
   });
@@ -152,7 +185,7 @@ describe("load", () => {
       stopping: new AbortController().signal,
     });
     expect(code).to.equal(2);
-    expect(err).to.match(/cannot read .*none: ENOENT/);
+    expect(err).to.match(/cannot read .*none: there is no such file\n$/);
   });
 
   function write(content: readonly string[] | string): void {

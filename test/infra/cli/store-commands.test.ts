@@ -22,7 +22,7 @@ interface Run {
 }
 
 interface RunOptions {
-  readonly stdin?: string | Uint8Array;
+  readonly stdin?: string | Uint8Array | Readable;
   /** A terminal of this width. */
   readonly columns?: number;
   readonly stopping?: AbortSignal;
@@ -65,6 +65,21 @@ describe("store commands", function () {
       expect(store.records.size).to.equal(0);
       expect(await run(["set", "greeting", "hello", "--text"])).to.include({ code: 0 });
       expect(store.records.get("greeting")).to.include({ contentType: 2 });
+    });
+
+    it("tell who forgot the shell's quotes to put them, not to store text", async () => {
+      const { code, err } = await run(["set", "a", "{n:1}"]);
+      expect(code).to.equal(2);
+      expect(err).to.contain(`single quotes: '{"a":1}'`).and.not.contain("--text");
+      expect((await run(["set", "a", '{"n":1,}'])).err).to.match(/make it JSON, or pass --text/);
+    });
+
+    it("say that they wait for a person to type, and only then", async () => {
+      const stdin = Object.assign(Readable.from([Buffer.from("1")]), { isTTY: true });
+      const typed = await run(["set", "a"], { stdin });
+      expect(typed.err).to.match(/^reading the value from the keyboard; Ctrl-D/);
+      expect((await run(["set", "a"], { stdin: "1" })).err).to.equal("");
+      expect((await run(["set", "a", "1"])).err).to.equal("");
     });
 
     it("set MessagePack from what is typed as JSON, and bytes from stdin", async () => {
@@ -274,6 +289,10 @@ describe("store commands", function () {
     const stdin = '[{"id":1},\n{"id":2}]';
     const { code, out, err } = await run(["load", "-", "--key", "id", "--prefix", "c."], { stdin });
     expect(err).to.equal("line 2: too-large: fake too-large\n");
+    const bad = await run(["load", "-"], { stdin: "oops\n" });
+    expect(bad.err)
+      .to.match(/^line 1: bad-request: no JSON: /)
+      .and.not.contain("Content-Type");
     expect(out).to.match(/^loaded 1, rejected 1;/);
     expect(code).to.equal(7);
   });
@@ -293,9 +312,14 @@ describe("store commands", function () {
       await publishEvent(store.connection, { op: "set", key: "a.b", revision: 1, value });
       await publishEvent(store.connection, { op: "del", key: "a.b", revision: 2 });
       const args = ["watch", "--from", "beginning", "--count", "2"];
-      const { out, code } = await run(args, { columns: 30 });
+      const { out, err, code } = await run(args, { columns: 40 });
       expect(code).to.equal(0);
-      expect(out).to.equal('set     a.b  1  {"text":"xxxx…\ndel     a.b  2\n');
+      expect(out.split("\n")).to.deep.equal([
+        'set     a.b              1  {"text":"xx…',
+        "del     a.b              2",
+        "",
+      ]);
+      expect(err).to.equal("watching from beginning; Ctrl-C ends it\n");
     });
 
     it("ends when it is told to, as if all were said", async () => {
@@ -335,6 +359,13 @@ describe("store commands", function () {
         ].join("\n"),
       );
       expect(JSON.parse((await run(["status", "--json"])).out)).to.deep.equal(status);
+    });
+
+    it("status shows no figures of a replica that is loading", async () => {
+      const loading = { ...status.replicas[0], state: "loading" };
+      answer("kv.status", () => ({ ...status, replicas: [loading] }));
+      const { out } = await run(["status"], { columns: 80 });
+      expect(out).to.match(/^s1 +n1 +home +loading( +-){6}$/m);
     });
 
     it("ring shows shards with their positions", async () => {
@@ -377,8 +408,9 @@ describe("store commands", function () {
         return seen !== "";
       });
       stopping.abort();
-      const { code, out } = await following;
+      const { code, out, err } = await following;
       expect(code).to.equal(0);
+      expect(err).to.match(/^following what the nodes of store "kv" at /);
       expect(out).to.match(/^(1 info {2}n1 moved shard=s1\n)+$/);
     });
   });
@@ -386,8 +418,17 @@ describe("store commands", function () {
   it("say where they looked when no server is there, and end with 5", async () => {
     const { code, err } = await run(["get", "a", "-s", "nats://127.0.0.1:1"], {});
     expect(code).to.equal(5);
-    expect(err).to.match(/cannot reach nats:\/\/127\.0\.0\.1:1 .*ringdex up/);
+    expect(err).to.match(/cannot reach nats:\/\/127\.0\.0\.1:1 .*make cluster.*npx ringdex up/);
     expect(err.trimEnd()).not.to.contain("\n");
+  });
+
+  it("say at once that no node of the store is there, wait for one, and end with 5", async () => {
+    const { code, err } = await run(["get", "a", "--store", "other"]);
+    expect(code).to.equal(5);
+    const [first, last, ...more] = err.trimEnd().split("\n");
+    expect(first).to.match(/^nats-server is at nats:.*no node of store "other" answers; trying/);
+    expect(last).to.match(/^ringdex: no node of store "other" .*--store.*npx ringdex up/);
+    expect(more).to.deep.equal([]);
   });
 
   it("have help that names their options", async () => {
@@ -401,7 +442,7 @@ describe("store commands", function () {
 
   it("end with the codes that docs/cli.md lists", () => {
     const text = readFileSync(join(packageFolder(), "docs", "cli.md"), "utf8");
-    const rows = [...text.matchAll(/^\| (\d) +\| (.*?) +\|$/gm)];
+    const rows = [...text.matchAll(/^\| (\d+) +\| (.*?) +\|$/gm)];
     const told = rows.map(([, code, about]) => ({ code: Number(code), about }));
     expect(
       told.map(({ about, ...row }) => ({ ...row, about: about?.replaceAll("`", "") })),
@@ -447,11 +488,11 @@ describe("store commands", function () {
 
   async function run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
     let [out, err] = ["", ""];
-    const bytes = options.stdin === undefined ? [] : [Buffer.from(options.stdin as string)];
+    const { stdin = "" } = options;
     await store.connection.flush();
     const code = await runCli(args, {
       env: { RINGDEX_NATS_URL: server.url },
-      stdin: Readable.from(bytes),
+      stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin as string)]),
       out: (text) => {
         out += Buffer.from(text as string).toString();
         options.onOut?.(out);

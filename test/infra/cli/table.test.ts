@@ -39,6 +39,12 @@ describe("table", () => {
     ]);
   });
 
+  it("is never cut within a number, but in its head", () => {
+    const columns = [{ head: "state" }, { head: "positions", isNumber: true }];
+    const lines = renderTable(columns, [["serving", 1_336_581]], 13).split("\n");
+    expect(lines).to.deep.equal(["sta…  positi…", "ser…  1336581", ""]);
+  });
+
   it("lines up beside names of any script", () => {
     const names = ["दिल्ली", "東京", "Zürich", "e\u0301"].map((name) => [name, 1, "x"]);
     const lines = renderTable(heads, names, 80).trimEnd().split("\n");
@@ -54,7 +60,8 @@ describe("table", () => {
     fc.assert(
       fc.property(
         fc.array(row, { maxLength: 5 }),
-        fc.integer({ min: 20, max: 90 }),
+        // Two of the least, a number of eleven characters, and the gaps.
+        fc.integer({ min: 23, max: 90 }),
         (list, wide) => {
           const lines = renderTable(heads, list, wide).split("\n");
           expect(lines).to.have.length(list.length + 2);
@@ -69,6 +76,8 @@ describe("table", () => {
     expect(fitted([10, 5, 30], 40)).to.deep.equal([10, 5, 21]);
     expect(fitted([10, 5, 30], 23)).to.deep.equal([7, 5, 7]);
     expect(fitted([10, 5, 30], 5)).to.deep.equal([4, 4, 4]);
+    expect(fitted([10, 5, 30], 5, [9, 4, 4])).to.deep.equal([9, 4, 4]);
+    expect(fitted([10, 5, 30], 25, [10, 5, 4])).to.deep.equal([10, 5, 6]);
   });
 });
 
