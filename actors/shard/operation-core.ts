@@ -79,7 +79,8 @@ function checkCondition(operation: Operation, record: StoredRecord | undefined):
   const revision = record?.revision ?? 0;
   if (operation.ifRevision === undefined || operation.ifRevision === revision) return;
   const found = revision === 0 ? "the key is absent" : `the key is at revision ${revision}`;
-  const wanted = operation.ifRevision === 0 ? "that it is absent" : `revision ${operation.ifRevision}`;
+  const wanted =
+    operation.ifRevision === 0 ? "that it is absent" : `revision ${operation.ifRevision}`;
   throw new KvError("conflict", `${found}, the condition was ${wanted}`, { revision });
 }
 

@@ -30,7 +30,8 @@ function usageError(command: Command, message: string): string {
   const advice = text.startsWith("too many arguments")
     ? adviceByCommand[command.name()]
     : undefined;
-  return `ringdex: ${text}${advice === undefined ? "" : ` ${advice}`} (see "${name} --help")`;
+  const told = advice === undefined ? text : `${text.replace(/\.$/, "")}: ${advice}`;
+  return `ringdex: ${told} (see "${name} --help")`;
 }
 
 /** With the names of the groups that it stands in: `ringdex node start`. */
