@@ -97,8 +97,8 @@ export const HOPS_MAX = 2;
 
 /** Records an applied entry deletes because they are due. Rule L6. */
 export const EXPIRE_PER_ENTRY_MAX = 256;
-/** A replica with due records and a quiet log proposes a tick after this. Rule L6. */
-export const TICK_QUIET_MS = 250;
+/** A replica with due records and a quiet log proposes a barrier after this. Rule L6. */
+export const BARRIER_QUIET_MS = 250;
 
 /** Log: bytes, where the server has room. Rule L8. */
 export const LOG_BYTES_MAX = 8 * 1_024 ** 3;

@@ -18,7 +18,7 @@ import { sleep } from "../../infra/clock.js";
 import { PositionDigest } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Sequence } from "../../protocol/ids.js";
-import { LAG_SERVING_AGAIN, LAG_SERVING_MAX, TICK_QUIET_MS } from "../../protocol/limits.js";
+import { LAG_SERVING_AGAIN, LAG_SERVING_MAX, BARRIER_QUIET_MS } from "../../protocol/limits.js";
 import type { ReplicaPhase } from "../../protocol/replica-phase.js";
 import type { Applied } from "./applied.js";
 import { loadReplica } from "./load.js";
@@ -227,9 +227,9 @@ export class Replica {
   async #moveTimeWhenDue(loops: Loops): Promise<void> {
     const { clock, chance, logger, log } = this.parts;
     while (!this.#closed) {
-      await sleep(clock, TICK_QUIET_MS * (1 + chance.fraction()));
+      await sleep(clock, BARRIER_QUIET_MS * (1 + chance.fraction()));
       if (this.#closed || this.#phase !== "serving") continue;
-      const isQuiet = clock.elapsedMs() - loops.applier.appliedAtMs >= TICK_QUIET_MS;
+      const isQuiet = clock.elapsedMs() - loops.applier.appliedAtMs >= BARRIER_QUIET_MS;
       if (!isQuiet || !loops.applied.table.hasDue(clock.now())) continue;
       try {
         await loops.proposer.barrier();
