@@ -60,6 +60,12 @@ export class KvError extends Error {
     this.written = row.written;
   }
 
+  /** The same, naming which operation of its batch it is about. */
+  withIndex(index: number, description = this.message): KvError {
+    const { kind, details, retryable } = this;
+    return new KvError(kind, description, { ...details, index }, { cause: this, retryable });
+  }
+
   toBody(): ErrorBody {
     const { code, kind: name, message: description, retryable, written } = this;
     return { ...this.details, code, name, description, retryable, written };

@@ -50,7 +50,7 @@ function requestAt(
   } catch (error) {
     if (!(error instanceof KvError)) throw error;
     if (!frame.atomic) return { kind: "refused", error };
-    throw withIndex(error, index);
+    throw error.withIndex(index, `operation ${index}: ${error.message}`);
   }
 }
 
@@ -114,10 +114,4 @@ function keyOf(request: Request): string {
 
 function keyJsonBytes(key: string): number {
   return Buffer.byteLength(JSON.stringify(key));
-}
-
-function withIndex(error: KvError, index: number): KvError {
-  const { kind, message, details, retryable } = error;
-  const text = `operation ${index}: ${message}`;
-  return new KvError(kind, text, { ...details, index }, { cause: error, retryable });
 }

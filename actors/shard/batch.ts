@@ -51,9 +51,7 @@ async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<Batch
 
 /** A batch of one is applied like an operation by itself, whose refusal needs no index. */
 function withIndex(error: KvError): KvError {
-  if (error.details["index"] !== undefined) return error;
-  const { kind, message, details, retryable } = error;
-  return new KvError(kind, message, { ...details, index: 0 }, { retryable });
+  return error.details["index"] === undefined ? error.withIndex(0) : error;
 }
 
 /** Runs of requests in which no key is both read and written. */

@@ -12,10 +12,9 @@
  *   2. Every record asked for was read beforehand (asserted).
  */
 import { assert } from "../../protocol/assert.js";
-import { attributesOf, type Attribute, type IndexPolicy } from "../../protocol/attributes.js";
+import type { Attribute } from "../../protocol/attributes.js";
 import { decodeValue } from "../../protocol/content.js";
 import { PositionDigest } from "../../protocol/digest.js";
-import type { LoggedLimits } from "../../protocol/entry.js";
 import type { Position, Revision, TimeMs } from "../../protocol/ids.js";
 import { keyRowKey } from "../../protocol/key-rows.js";
 import type { StoredRecord } from "../../protocol/operation.js";
@@ -23,14 +22,9 @@ import { encodePositionRow, type PositionState } from "../../protocol/position-r
 import { encodeRecord } from "../../protocol/record.js";
 import { expiryKey, indexKeysOf, positionKey, recordKey } from "../../protocol/store-keys.js";
 import type { StoreWrite } from "../../infra/store.js";
+import { indexedAttributes, type Indexing } from "./indexing.js";
 import type { Ownership } from "./ownership.js";
 import type { PositionTable } from "./position-table.js";
-
-/** How a value is indexed in this log. */
-export interface Indexing {
-  readonly policy: IndexPolicy;
-  readonly limits: LoggedLimits;
-}
 
 interface WorkingPosition {
   state: PositionState;
@@ -126,14 +120,8 @@ export class ChangeSet {
   }
 
   #indexRows(record: StoredRecord, keyBytes: Uint8Array): Buffer[] {
-    const { policy, limits } = this.indexing();
     const value = decodeValue(record.value, record.contentType);
-    const attributes = attributesOf(value, policy, {
-      depthMax: limits.depthMax,
-      entriesMax: limits.indexEntriesMax,
-      pathBytesMax: limits.pathBytesMax,
-    });
-    return rowsOf(attributes, keyBytes);
+    return rowsOf(indexedAttributes(value, this.indexing()), keyBytes);
   }
 
   /** Rows that stay are not written again: most overwrites change few attributes. */

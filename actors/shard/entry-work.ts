@@ -272,9 +272,7 @@ function withoutPrevious(outcome: Outcome): Outcome {
 }
 
 function withIndex(error: unknown, index: number): unknown {
-  if (!(error instanceof KvError)) return error;
-  const { kind, message, details, retryable } = error;
-  return new KvError(kind, message, { ...details, index }, { retryable });
+  return error instanceof KvError ? error.withIndex(index) : error;
 }
 
 function checkWholeRepeat(group: Group, repeats: readonly OperationOutcome[]): void {

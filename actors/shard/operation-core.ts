@@ -8,9 +8,8 @@
  * may hold what an older or a hostile proposer wrote.
  */
 import { assert } from "../../protocol/assert.js";
-import { attributesOf, type Attribute, type IndexPolicy } from "../../protocol/attributes.js";
+import type { Attribute } from "../../protocol/attributes.js";
 import { decodeValue, encodeValue, isExact, type Plain } from "../../protocol/content.js";
-import type { LoggedLimits } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
 import { TTL_MAX_MS } from "../../protocol/limits.js";
 import type { Revision, TimeMs } from "../../protocol/ids.js";
@@ -25,14 +24,13 @@ import type {
   StoredRecord,
   Ttl,
 } from "../../protocol/operation.js";
+import { indexedAttributes, type Indexing } from "./indexing.js";
 
 /** What the log says beside the operation. */
-export interface Circumstances {
+export interface Circumstances extends Indexing {
   readonly logTime: TimeMs;
   /** The position's next revision; taken only by a change. */
   readonly revisionNext: Revision;
-  readonly limits: LoggedLimits;
-  readonly policy: IndexPolicy;
 }
 
 export type Evaluation =
@@ -155,13 +153,14 @@ function readExactly(record: StoredRecord, verb: string): Plain {
 
 function put(
   done: Done,
-  { logTime, revisionNext, limits, policy }: Circumstances,
+  circumstances: Circumstances,
   operation: { readonly ttl: Ttl },
   contentType: ContentType,
   value: Plain | undefined,
   bytes: Uint8Array,
   before?: StoredRecord,
 ): Evaluation {
+  const { logTime, revisionNext, limits } = circumstances;
   if (bytes.length > limits.valueBytesMax) {
     const size = `the value would have ${bytes.length} bytes`;
     throw new KvError("too-large", `${size}, the limit is ${limits.valueBytesMax}`, {
@@ -170,11 +169,7 @@ function put(
       size: bytes.length,
     });
   }
-  const attributes = attributesOf(value, policy, {
-    depthMax: limits.depthMax,
-    entriesMax: limits.indexEntriesMax,
-    pathBytesMax: limits.pathBytesMax,
-  });
+  const attributes = indexedAttributes(value, circumstances);
   const expiresAt = expiry(operation.ttl, logTime, before);
   const record = {
     revision: revisionNext,

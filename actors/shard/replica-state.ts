@@ -9,7 +9,7 @@ import { assert } from "../../protocol/assert.js";
 import type { Genesis } from "../../protocol/entry.js";
 import type { LogId, Sequence, TimeMs } from "../../protocol/ids.js";
 import { Chains } from "./chains.js";
-import type { Indexing } from "./change-set.js";
+import type { Indexing } from "./indexing.js";
 import { Origins } from "./origins.js";
 import { Outcomes } from "./outcomes.js";
 import type { Ownership } from "./ownership.js";
