@@ -2,10 +2,10 @@
  * The demo as a program, on few cities: it ends well, and does not where one byte was changed.
  */
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { changeOneByte } from "./damage.js";
 
 interface Ended {
   readonly code: number;
@@ -15,10 +15,10 @@ interface Ended {
 describe("demo", function () {
   this.timeout(180_000);
   let ended: Ended;
-  let folder: string;
+  let folder = "";
   before(async () => {
     ended = await run("demo.js", [], { RINGDEX_DEMO_CITIES: "1000", RINGDEX_DEMO_KEEP: "1" });
-    folder = /the data are kept in (.*)\n/.exec(ended.text)?.[1] ?? "";
+    folder = keptFolder(ended.text);
   });
   after(() => {
     if (folder !== "") rmSync(folder, { recursive: true, force: true });
@@ -41,22 +41,26 @@ describe("demo", function () {
     const before = await run("check-stores-program.js", [folder]);
     expect(before.text).to.match(/^6 stores, \d+ records and \d+ index rows, 0 problems\n$/);
     expect(before.code).to.equal(0);
-    changeOneByte(join(folder, "nodes", "n3", "stores"));
+    changeOneByte(folder, "n3");
     const after = await run("check-stores-program.js", [folder]);
     expect(after.text).to.match(/^s\d on (n3|n\d and n3): /m);
     expect(after.code).to.equal(1);
   });
+
+  it("fails, names the store and exits with 1 when one byte of one store was changed", async () => {
+    const env = { RINGDEX_DEMO_CITIES: "300", RINGDEX_DEMO_DAMAGE: "1" };
+    const damaged = await run("demo.js", [], env);
+    rmSync(keptFolder(damaged.text), { recursive: true, force: true });
+    expect(damaged.text).to.match(/^ +.*s\d on (n3|n\d and n3): /m);
+    expect(damaged.text).to.match(/checks +FAILED: \d+\n/);
+    expect(damaged.code).to.equal(1);
+  });
 });
 
-/** In the middle of the write-ahead log of one store. */
-function changeOneByte(stores: string): void {
-  const [store = ""] = readdirSync(stores);
-  const name = readdirSync(join(stores, store)).find((each) => each.endsWith(".log")) ?? "";
-  const file = join(stores, store, name);
-  const bytes = readFileSync(file);
-  const middle = Math.floor(bytes.length / 2);
-  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
-  writeFileSync(file, bytes);
+function keptFolder(text: string): string {
+  const folder = /the data are kept in (.*)\n/.exec(text)?.[1];
+  expect(folder, text).to.be.a("string");
+  return folder ?? "";
 }
 
 function run(

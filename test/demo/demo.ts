@@ -9,6 +9,7 @@
  *
  *   RINGDEX_DEMO_CITIES   how many cities, spread over all (default: every one)
  *   RINGDEX_DEMO_KEEP     1 = keep the data in any case
+ *   RINGDEX_DEMO_DAMAGE   1 = change one byte of one store before the final check, which then fails
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -20,6 +21,7 @@ import { getCities, lookUp } from "./ask.js";
 import { deleteCity, refuseCity, updateCity } from "./change.js";
 import { checkStores } from "./check-stores.js";
 import { Expected, readCities, type City } from "./cities.js";
+import { changeOneByte } from "./damage.js";
 import { killNode, untilEqual } from "./kill-node.js";
 import { loadCities } from "./load.js";
 import { count, Printer, seconds2 } from "./printer.js";
@@ -95,6 +97,7 @@ async function tell(): Promise<void> {
   } finally {
     await db.close();
   }
+  if (process.env["RINGDEX_DEMO_DAMAGE"] === "1") changeOneByte(folder, "n3");
   await check(expected);
 }
 
