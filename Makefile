@@ -10,7 +10,7 @@ SOURCES := $(shell find protocol actors infra test -name '*.ts')
 TESTS   ?= dist/test/**/*.test.js
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster stop status test bench lint format build clean nats-server FORCE
+.PHONY: help demo run cluster stop status test bench hostile fuzz simulate chaos damage powercut lint format build clean nats-server FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s%s\n", $$1, $$2 }' Makefile
@@ -35,8 +35,29 @@ test: build nats-server ## build, lint, format check and all tests; TESTS=... fo
 	@$(BIN)/prettier --check --log-level warn .
 	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js '$(TESTS)'
 
+simulate: build ## whole clusters in one process; SEEDS=1000 SEED=1 WORKERS=... TRACE=1
+	@node dist/test/simulation/run.js $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(TRACE),--trace)
+
 bench: build nats-server ## operations a second, beside NATS KV on the same server
 	@node dist/test/bench/side-by-side.js
+
+chaos: build nats-server ## kill, pause, cut for SECONDS=120 under load, check it all; SEED=...
+	@node dist/test/chaos/chaos.js $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(JSON),--json)
+
+damage: build nats-server ## damage every file of a cluster in turn, for ten minutes; FILES=pattern
+	@node dist/test/damage/damage.js $(FILES)
+
+powercut: build nats-server ## cut the power of machines under load, see what is left; SEED=... ROW=...
+	@node dist/test/power-cut/power-cut.js $(if $(SEED),--seed $(SEED)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROW),--row $(ROW))
+
+hostile: build nats-server ## random and mutated messages to every subject; COUNT=100000 SEED=…
+	@node dist/test/hostile/hostile-program.js
+
+fuzz: build ## every decoder under inputs that reach new code; SECONDS=60 SEED=…
+	@node dist/test/fuzz/fuzz-program.js
 
 lint: build ## what a compiler misses
 	@$(BIN)/oxlint --type-aware

@@ -1,13 +1,18 @@
 /**
  * Answer: sends a reply to whoever asked, and never fails because of where or how much.
  *
- * The reply subject is the client's: one that is no subject, or that points back at the store's own
- * subjects (the reply would be taken for a request), gets nothing. A reply that is larger than the
- * server takes becomes a `too-large`.
+ * The reply subject is the client's own choice, and nats-server does not ask whether the client
+ * may publish there; we may, nearly everywhere. So an answer must never be a message that means
+ * something: nothing is sent to the store's own subjects (the reply would be taken for a request,
+ * or for an entry of a log) nor to any that begins with `$` (JetStream's API, buckets, services).
+ * The request itself is done, as one without a reply subject is.
+ *
+ * A reply that is larger than the server takes becomes a `too-large`.
  */
 import type { Bus, Message } from "../infra/bus.js";
 import type { Logger } from "../infra/logger.js";
 import { KvError } from "../protocol/errors.js";
+import { REPLY_SUBJECT_BYTES_MAX } from "../protocol/limits.js";
 import type { Reply } from "../protocol/reply.js";
 import type { Names } from "../protocol/subjects.js";
 
@@ -32,7 +37,7 @@ export class Answers {
     instead: (error: KvError) => Reply,
   ): void {
     if (reply === undefined) return;
-    if (reply === "" || unfit.test(reply) || reply.startsWith(this.#ownPrefix)) {
+    if (!this.#isAnswerable(reply)) {
       this.logger.debug("a request's reply subject cannot be answered on", { subject, reply });
       return;
     }
@@ -43,5 +48,10 @@ export class Answers {
       const told = instead(error);
       this.bus.publish(reply, told.body, { headers: told.headers });
     }
+  }
+
+  #isAnswerable(reply: string): boolean {
+    if (reply === "" || reply.startsWith("$") || reply.startsWith(this.#ownPrefix)) return false;
+    return !unfit.test(reply) && Buffer.byteLength(reply) <= REPLY_SUBJECT_BYTES_MAX;
   }
 }

@@ -12,6 +12,12 @@ import {
   PATH_BYTES_MAX,
 } from "../protocol/limits.js";
 import { checkStoreName } from "../protocol/subjects.js";
+import {
+  isInboxPrefix,
+  splitUrl,
+  withoutCredentials,
+  type Credentials,
+} from "./client/credentials.js";
 
 export const logLevels = ["error", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -25,6 +31,16 @@ export interface SettingValues {
   readonly store: string;
   readonly natsUrl: string | undefined;
   readonly natsServer: string | undefined;
+  readonly natsUser: string | undefined;
+  readonly natsPassword: string | undefined;
+  readonly natsToken: string | undefined;
+  readonly natsNkey: string | undefined;
+  readonly natsCreds: string | undefined;
+  readonly natsTlsCa: string | undefined;
+  readonly natsTlsCert: string | undefined;
+  readonly natsTlsKey: string | undefined;
+  readonly natsInboxPrefix: string | undefined;
+  readonly natsDomain: string | undefined;
   readonly logLevel: LogLevel;
   readonly logBytesMax: number;
   readonly eventsBytesMax: number;
@@ -41,8 +57,11 @@ export interface Settings extends SettingValues {
 export interface Setting<Name extends SettingName = SettingName> {
   readonly name: Name;
   readonly variable: string;
-  /** Without the leading dashes. */
-  readonly flag: string;
+  /**
+   * Without the leading dashes. Undefined = there is none: everybody on the machine can read the
+   * arguments of a process, so a secret is set by its variable.
+   */
+  readonly flag: string | undefined;
   /** What stands for the value in help: a word that says the unit. */
   readonly unit: string;
   /** As one would type it; "" = none. */
@@ -65,6 +84,107 @@ const BYTES_MIN = 1_024 * KIB;
 const BYTES_MAX = 1_024 ** 5;
 
 type Table = { readonly [Name in SettingName]: Omit<Setting<Name>, "name"> };
+
+const asTyped = (text: string): string => text;
+const asName = (text: string): string | undefined => (/^[\w-]+$/.test(text) ? text : undefined);
+
+/** How to say to NATS who one is, and whom to believe (infra/client/credentials.ts). */
+const credentialSettings = {
+  natsUser: {
+    variable: "RINGDEX_NATS_USER",
+    flag: "nats-user",
+    unit: "name",
+    default: "",
+    limit: "a user of the NATS server",
+    about: "who one is for NATS; replies then come below _INBOX and this name",
+    parse: asTyped,
+  },
+  natsPassword: {
+    variable: "RINGDEX_NATS_PASSWORD",
+    flag: undefined,
+    unit: "text",
+    default: "",
+    limit: "the user's password",
+    about: "password of that user; no flag, as everybody could read it there",
+    parse: asTyped,
+  },
+  natsToken: {
+    variable: "RINGDEX_NATS_TOKEN",
+    flag: undefined,
+    unit: "text",
+    default: "",
+    limit: "the token of the NATS server",
+    about: "for a server that knows no users; no flag, as everybody could read it there",
+    parse: asTyped,
+  },
+  natsNkey: {
+    variable: "RINGDEX_NATS_NKEY",
+    flag: "nats-nkey",
+    unit: "file",
+    default: "",
+    limit: "a file with an nkey seed",
+    about: "in place of user and password",
+    parse: asTyped,
+  },
+  natsCreds: {
+    variable: "RINGDEX_NATS_CREDS",
+    flag: "nats-creds",
+    unit: "file",
+    default: "",
+    limit: "a creds file with JWT and seed",
+    about: "in place of user and password",
+    parse: asTyped,
+  },
+  natsTlsCa: {
+    variable: "RINGDEX_NATS_TLS_CA",
+    flag: "nats-tls-ca",
+    unit: "file",
+    default: "",
+    limit: "a PEM file",
+    about: "who may have signed the server's certificate; otherwise whom Node.js trusts",
+    parse: asTyped,
+  },
+  natsTlsCert: {
+    variable: "RINGDEX_NATS_TLS_CERT",
+    flag: "nats-tls-cert",
+    unit: "file",
+    default: "",
+    limit: "a PEM file",
+    about: "certificate to show to a server that asks for one",
+    parse: asTyped,
+  },
+  natsTlsKey: {
+    variable: "RINGDEX_NATS_TLS_KEY",
+    flag: "nats-tls-key",
+    unit: "file",
+    default: "",
+    limit: "a PEM file",
+    about: "key of that certificate",
+    parse: asTyped,
+  },
+  natsInboxPrefix: {
+    variable: "RINGDEX_NATS_INBOX_PREFIX",
+    flag: "nats-inbox-prefix",
+    unit: "subject",
+    default: "",
+    limit: "tokens without wildcards, such as _INBOX.reader",
+    about: "where replies come to, if the user may not read all of _INBOX",
+    parse: (text: string) => (isInboxPrefix(text) ? text : undefined),
+  },
+  natsDomain: {
+    variable: "RINGDEX_NATS_DOMAIN",
+    flag: "nats-domain",
+    unit: "name",
+    default: "",
+    limit: "letters, digits, - and _",
+    about: "JetStream's domain, for watch, where its API has another name",
+    parse: asName,
+  },
+} as const;
+
+export const credentialSettingNames = Object.keys(
+  credentialSettings,
+) as readonly (keyof typeof credentialSettings)[];
 
 const table: Table = {
   host: {
@@ -126,7 +246,7 @@ const table: Table = {
     flag: "nats-url",
     unit: "url",
     default: "",
-    limit: "nats://host:port, or host:port",
+    limit: "nats://host:port, or host:port; tls://host:port for TLS",
     about: "use this NATS server and start none",
     parse: parseUrl,
   },
@@ -139,6 +259,7 @@ const table: Table = {
     about: "the nats-server to start; otherwise found on PATH, or built",
     parse: (text) => text,
   },
+  ...credentialSettings,
   logLevel: {
     variable: "RINGDEX_LOG_LEVEL",
     flag: "log-level",
@@ -198,7 +319,43 @@ export function settingsOf(env: NodeJS.ProcessEnv, flags: SettingFlags = {}): Se
     const from = flag === undefined ? setting.variable : `--${setting.flag}`;
     values[setting.name] = parsed(setting, text ?? setting.default, from);
   }
-  return { ...(values as unknown as SettingValues), asked };
+  return { ...withUrlSplit(values as unknown as SettingValues), asked };
+}
+
+/** A user and password in the URL become settings like any, so that no message shows them. */
+function withUrlSplit(values: SettingValues): SettingValues {
+  if (values.natsUrl === undefined) return values;
+  const { url: natsUrl, found } = splitUrl(values.natsUrl);
+  if (found.token !== undefined) return { ...values, natsUrl, natsToken: found.token };
+  if (found.user === undefined) return { ...values, natsUrl };
+  return { ...values, natsUrl, natsUser: found.user, natsPassword: found.password };
+}
+
+/** What these settings say to NATS. */
+export function credentialsOf(
+  settings: Pick<SettingValues, (typeof credentialSettingNames)[number]>,
+): Credentials {
+  return {
+    user: settings.natsUser,
+    password: settings.natsPassword,
+    token: settings.natsToken,
+    nkeyFile: settings.natsNkey,
+    credsFile: settings.natsCreds,
+    tlsCaFile: settings.natsTlsCa,
+    tlsCertFile: settings.natsTlsCert,
+    tlsKeyFile: settings.natsTlsKey,
+    inboxPrefix: settings.natsInboxPrefix,
+  };
+}
+
+/** The variables that say the same to a process that is started: its arguments can be read. */
+export function credentialVariables(settings: SettingValues): NodeJS.ProcessEnv {
+  const rows = settingsTable.filter(({ name }) =>
+    (credentialSettingNames as readonly SettingName[]).includes(name),
+  );
+  return Object.fromEntries(
+    rows.map(({ name, variable }) => [variable, String(settings[name] ?? "")]),
+  );
 }
 
 function parsed(setting: Setting, text: string, from: string): unknown {
@@ -206,7 +363,8 @@ function parsed(setting: Setting, text: string, from: string): unknown {
     return setting.name === "indexExclude" ? [] : undefined;
   const value = text === "" ? undefined : setting.parse(text);
   if (value !== undefined) return value;
-  throw new SettingError(`${from} is ${JSON.stringify(text)}; it must be ${setting.limit}`);
+  const shown = JSON.stringify(setting.name === "natsUrl" ? withoutCredentials(text) : text);
+  throw new SettingError(`${from} is ${shown}; it must be ${setting.limit}`);
 }
 
 /** What one node is told when it is started. */
@@ -215,6 +373,7 @@ export interface NodeSettings {
   /** `<data>/nodes/<name>`: the node's own. */
   readonly dataFolder: string;
   readonly natsUrl: string;
+  readonly credentials: Credentials;
   readonly store: string;
   /** The nodes that the ring is created with; looked at only when there is no ring yet. */
   readonly clusterNodes: readonly string[];
@@ -230,8 +389,8 @@ export interface NodeSettings {
 /** What status says of a nats-server whose configuration we did not write. */
 export const SYNC_INTERVAL_UNKNOWN = "unknown";
 
-/** The arguments of `ringdex node start` that say these settings. */
-export function nodeArguments(node: NodeSettings): string[] {
+/** The arguments of `ringdex node start` that say these settings; credentials go by variables. */
+export function nodeArguments(node: Omit<NodeSettings, "credentials">): string[] {
   const args = ["--name", node.name, "--data", node.dataFolder, "--nats-url", node.natsUrl];
   args.push("--store", node.store, "--cluster-nodes", node.clusterNodes.join(","));
   args.push("--replicas", String(node.replicaCount), "--log-level", node.logLevel);

@@ -5,11 +5,10 @@
  * that goes wrong is the end of this writer: nothing is published after it, since that would stand
  * in the stream without what was lost before. So a connection that comes back does not revive it.
  */
-import { createInbox } from "nats";
 import { KvError } from "../protocol/errors.js";
 import type { Sequence } from "../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../protocol/limits.js";
-import type { Bus, HeaderList, Message, Subscription } from "./bus.js";
+import type { HeaderList, Message, Subscription } from "./bus.js";
 import type { Clock, Timer } from "./clock.js";
 import {
   EVENTS_OUTSTANDING_BYTES_MAX,
@@ -19,6 +18,7 @@ import {
   type OutgoingEvent,
 } from "./events.js";
 import { errorCodes, errorIn, numberIn, parseJson } from "./jetstream-api.js";
+import type { NatsBus } from "./nats-bus.js";
 
 /** Of a message: headers and subject, for the window. */
 const OVERHEAD_BYTES = 512;
@@ -34,7 +34,7 @@ interface Waiter {
 }
 
 export class EventStreamWriter implements EventWriter {
-  readonly #prefix = `${createInbox()}.`;
+  readonly #prefix: string;
   readonly #subscription: Subscription;
   readonly #unlisten: () => void;
   /** By number, in the order of publishing. */
@@ -48,10 +48,11 @@ export class EventStreamWriter implements EventWriter {
   #failure: KvError | undefined;
 
   constructor(
-    private readonly bus: Bus,
+    private readonly bus: NatsBus,
     private readonly clock: Clock,
     private readonly stream: string,
   ) {
+    this.#prefix = `${bus.newInbox()}.`;
     this.#subscription = bus.subscribe(`${this.#prefix}*`, undefined, (message) => {
       if (this.#failure === undefined) this.#onAnswer(message);
     });

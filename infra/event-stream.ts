@@ -29,7 +29,6 @@ import {
 } from "./jetstream-api.js";
 import type { NatsBus } from "./nats-bus.js";
 import { parseHeaders, type NatsMessage } from "./nats-message.js";
-import { createInbox } from "nats";
 
 /** JetStream's shortest window for its own duplicate detection, which is not used. */
 const DUPLICATE_WINDOW_NS = 100_000_000;
@@ -188,7 +187,7 @@ export class EventStream implements Events {
 
   #readSome(first: number): Promise<StoredEvent[]> {
     const { bus, clock } = this.#options;
-    const inbox = createInbox();
+    const inbox = bus.newInbox();
     return new Promise((resolve, reject) => {
       const found: StoredEvent[] = [];
       const end = (error?: Error): void => {

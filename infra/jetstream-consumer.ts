@@ -20,7 +20,6 @@
  *      stream has none such; what is not above the last one handed over is dropped.
  *   2. After a consumer was made, `resumed` is handed over before any of its messages.
  */
-import { createInbox } from "nats";
 import { assert } from "../protocol/assert.js";
 import type { Sequence, TimeMs } from "../protocol/ids.js";
 import { PULL_BYTES_MAX } from "../protocol/limits.js";
@@ -46,6 +45,11 @@ export interface JetstreamConsumerOptions {
   /** A connection that is not used for requests: a catch-up would hold their replies up. */
   readonly pulls: NatsBus;
   readonly stream: string;
+  /**
+   * What is kept under another subject is handed over without its bytes. A stream takes messages of
+   * its own subjects only, but JetStream can be told to deliver another stream's messages there.
+   */
+  readonly subject?: string;
   /** The first message wanted is the one after. */
   readonly after: Sequence;
   readonly clock: Clock;
@@ -54,6 +58,8 @@ export interface JetstreamConsumerOptions {
   /** Why a consumer was given up or could not be made. For logging only. */
   readonly warn?: ((description: string, cause?: unknown) => void) | undefined;
 }
+
+const nothing = new Uint8Array(0);
 
 type State = "none" | "creating" | "ready" | "stopped";
 
@@ -141,7 +147,7 @@ export class JetstreamConsumer implements LogConsumer {
   async #create(): Promise<void> {
     const { pulls, stream } = this.#options;
     const generation = ++this.#generation;
-    this.#inbox = createInbox();
+    this.#inbox = pulls.newInbox();
     // An inbox's last token is as unlikely to repeat as a consumer's name must be.
     this.#name = this.#inbox.slice(this.#inbox.lastIndexOf(".") + 1);
     this.#deliveredCount = 0;
@@ -221,7 +227,10 @@ export class JetstreamConsumer implements LogConsumer {
     }
     this.#deliveredCount = place.delivered;
     if (place.sequence > (this.#ready.at(-1)?.sequence ?? this.#sequenceLast)) {
-      this.#ready.push({ sequence: place.sequence, time: place.time, data: message.data });
+      const isForeign =
+        this.#options.subject !== undefined && message.subject !== this.#options.subject;
+      const data = isForeign ? nothing : message.data;
+      this.#ready.push({ sequence: place.sequence, time: place.time, data });
       this.#handOverSoon();
     }
     this.#count(message.size);

@@ -9,8 +9,9 @@
  * replica would say nothing about the others, and rule L2 orders entries by their content.
  */
 import { assert } from "../protocol/assert.js";
-import { KvError } from "../protocol/errors.js";
+import { KvError, type ErrorDetails } from "../protocol/errors.js";
 import type { LogId, Sequence, ShardId, TimeMs } from "../protocol/ids.js";
+import { missingLog } from "../protocol/missing-log.js";
 import { ATTEMPT_TIMEOUT_MS, ENTRY_BYTES_MAX } from "../protocol/limits.js";
 import type { Bus, HeaderList } from "./bus.js";
 import type { Clock } from "./clock.js";
@@ -32,6 +33,9 @@ import type { NatsBus } from "./nats-bus.js";
 
 /** JetStream's shortest window for its own duplicate detection, which we do not use. */
 const DUPLICATE_WINDOW_NS = 100_000_000;
+
+/** Left free in a sealed log: for what may land while it is being sealed. */
+const SEALED_ROOM_BYTES = 4 * 1_024 * 1_024;
 
 /**
  * Larger than any sequence, so a publish that expects it is refused, and the refusal tells the true
@@ -63,6 +67,8 @@ export interface LogStreamConfig {
   readonly bytesMax: number;
   /** Copies of the stream in a NATS cluster; 1 on a single server. */
   readonly replicas: number;
+  /** Of its first entry. Default 1; more for a log that goes on from another one. */
+  readonly sequenceFirst?: Sequence;
 }
 
 /**
@@ -88,7 +94,25 @@ export async function createLogStream(bus: Bus, config: LogStreamConfig): Promis
     allow_rollup_hdrs: false,
     deny_delete: true,
     deny_purge: false,
+    ...(config.sequenceFirst === undefined ? {} : { first_seq: config.sequenceFirst }),
   });
+}
+
+/**
+ * Ends a log: nothing can be appended to it any more, for good, and it holds no more room than it
+ * needs. One that is not there, or sealed already, is no error.
+ */
+export async function sealLogStream(bus: Bus, stream: string): Promise<void> {
+  try {
+    const info = await askJetstream(bus, `STREAM.INFO.${stream}`);
+    const { bytes, bytesMax } = streamStateIn(info);
+    const config = objectIn(info, "config");
+    if (config.sealed === true) return;
+    const max_bytes = Math.min(bytesMax, bytes + SEALED_ROOM_BYTES);
+    await askJetstream(bus, `STREAM.UPDATE.${stream}`, { ...config, sealed: true, max_bytes });
+  } catch (error) {
+    if (!hasCode(error, errorCodes.streamNotFound)) throw error;
+  }
 }
 
 /** Deletes a log for good. One that is not there is no error. */
@@ -118,11 +142,20 @@ export class JetstreamLog implements Log {
   readonly shard: ShardId;
   readonly id: LogId;
   readonly #options: JetstreamLogOptions;
+  #storeFailure: string | undefined;
 
   constructor(options: JetstreamLogOptions) {
     this.shard = options.shard;
     this.id = options.id;
     this.#options = options;
+  }
+
+  /**
+   * Why the last entry was not acknowledged, unless JetStream refused it; undefined = it was. A
+   * stream of nats-server 2.14 whose disk was full answers nothing until the server is restarted.
+   */
+  get storeFailure(): string | undefined {
+    return this.#storeFailure;
   }
 
   async append(data: Uint8Array, timeoutMs: number): Promise<Appended> {
@@ -132,8 +165,9 @@ export class JetstreamLog implements Log {
       return this.#appended(reply.data);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      // Of these two kinds we know that nothing was sent or nobody took it.
-      const refused = error.kind === "unavailable" || error.kind === "too-large";
+      // All but `in-doubt`: nothing was sent, nobody took it, or we have no right to the subject.
+      const refused = error.written === "no";
+      if (!refused) this.#failed(error.message, error);
       return { kind: refused ? "refused" : "unanswered", reason: error.message };
     }
   }
@@ -144,8 +178,9 @@ export class JetstreamLog implements Log {
     try {
       answer = parseJson(subject, data);
       const error = errorIn(subject, answer);
-      if (error !== undefined) return failure(error);
+      if (error !== undefined) return this.#failure(error);
       if (answer.stream === stream) {
+        this.#storeFailure = undefined;
         return { kind: "accepted", sequence: numberIn(answer, "seq") as Sequence };
       }
     } catch (error) {
@@ -156,10 +191,25 @@ export class JetstreamLog implements Log {
     return { kind: "unanswered", reason: `stream ${String(answer.stream)} answered` };
   }
 
+  #failure(error: JetstreamError): Appended {
+    const result = failure(error);
+    const isStoring = error.errorCode === errorCodes.storeFailed && result.kind !== "full";
+    if (isStoring) this.#failed(error.description, error);
+    else this.#storeFailure = undefined;
+    return result;
+  }
+
+  #failed(reason: string, cause: unknown): void {
+    if (this.#storeFailure === undefined) {
+      this.#options.warn?.("JetStream cannot store entries", cause);
+    }
+    this.#storeFailure = reason;
+  }
+
   consume(after: Sequence): LogConsumer {
-    const { pulls, stream, clock, heartbeatMs, warn } = this.#options;
+    const { pulls, stream, subject, clock, heartbeatMs, warn } = this.#options;
     const heartbeat = heartbeatMs === undefined ? {} : { heartbeatMs };
-    return new JetstreamConsumer({ pulls, stream, after, clock, warn, ...heartbeat });
+    return new JetstreamConsumer({ pulls, stream, subject, after, clock, warn, ...heartbeat });
   }
 
   async read(sequence: Sequence): Promise<LogMessage | undefined> {
@@ -173,7 +223,9 @@ export class JetstreamLog implements Log {
       throw error;
     }
     const message = objectIn(answer, "message");
-    const data = typeof message.data === "string" ? message.data : "";
+    // Under another subject it is no entry: see JetstreamConsumerOptions.
+    const isOurs = message.subject === this.#options.subject;
+    const data = isOurs && typeof message.data === "string" ? message.data : "";
     return {
       sequence: numberIn(message, "seq") as Sequence,
       time: timeMsIn(message, "time") as TimeMs,
@@ -213,7 +265,8 @@ export class JetstreamLog implements Log {
     try {
       return await askJetstream(this.#options.bus, asked, body);
     } catch (error) {
-      throw unavailable(`the log does not answer ${asked}`, error);
+      const details = hasCode(error, errorCodes.streamNotFound) ? missingLog : {};
+      throw unavailable(`the log does not answer ${asked}`, error, details);
     }
   }
 }
@@ -233,8 +286,8 @@ function sequenceIn(error: JetstreamError): Sequence | undefined {
   return Number.isSafeInteger(sequence) ? (sequence as Sequence) : undefined;
 }
 
-function unavailable(description: string, cause: unknown): KvError {
-  return new KvError("unavailable", description, {}, { cause });
+function unavailable(description: string, cause: unknown, details: ErrorDetails = {}): KvError {
+  return new KvError("unavailable", description, details, { cause });
 }
 
 function hasCode(error: unknown, errorCode: number): boolean {

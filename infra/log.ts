@@ -62,7 +62,7 @@ export interface Log {
   consume(after: Sequence): LogConsumer;
   /** One entry, from the log's leader, never from a copy that may lag; undefined = not there. */
   read(sequence: Sequence): Promise<LogMessage | undefined>;
-  /** From the log's leader. */
+  /** From the log's leader. Rejects with KvError `unavailable`; isMissingLog: it is not there. */
   state(): Promise<LogState>;
   /** True if `tail()` is exact: the server is alone. Else only an own entry is a barrier. */
   readonly tailIsExact: boolean;

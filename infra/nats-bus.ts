@@ -9,7 +9,7 @@
  * Handlers are called from inside nats.js's parser, where an exception would end the reading of the
  * connection without a sign. So each call is caught here and told to `onFailure`.
  */
-import { connect, type ConnectionOptions, type NatsConnection } from "nats";
+import { connect, createInbox, type ConnectionOptions, type NatsConnection } from "nats";
 import { assert } from "../protocol/assert.js";
 import { KvError } from "../protocol/errors.js";
 import type {
@@ -21,9 +21,16 @@ import type {
   ServerInfo,
   Subscription,
 } from "./bus.js";
-import { ConnectionStatus } from "./client/connection-status.js";
+import { ConnectionStatus, type Denial } from "./client/connection-status.js";
+import { inboxPrefixIn } from "./client/inbox.js";
 import { checkSize, headerBytes, ReplyMux } from "./client/reply-mux.js";
 import type { Clock } from "./clock.js";
+import {
+  connectError,
+  connectionCredentials,
+  splitUrl,
+  type Credentials,
+} from "./client/credentials.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
 
 /** Between two attempts to reconnect, and as much again by chance. */
@@ -46,6 +53,8 @@ const unfitForSubject = /[\0-\u0020\u007f]/;
 export interface NatsBusOptions {
   /** `nats://host:port`, several separated by commas; `user:password@` or `token@` before it. */
   readonly url: string;
+  /** In place of those in the URL. Default: those, or none. */
+  readonly credentials?: Credentials;
   /** Told to the server, which shows it in its list of connections. */
   readonly name: string;
   readonly clock: Clock;
@@ -55,14 +64,15 @@ export interface NatsBusOptions {
   readonly onServerError?: (error: Error) => void;
 }
 
-/** Rejects with KvError `unavailable` if the first attempt to connect fails. */
+/**
+ * Rejects with KvError if the first attempt to connect fails: `bad-request` if credentials or
+ * certificates are wrong, `unavailable` if another attempt may go better.
+ */
 export async function connectBus(options: NatsBusOptions): Promise<NatsBus> {
   try {
-    const connection = await connect(connectionOptions(options.url, options.name));
-    return new NatsBus(connection, options);
+    return new NatsBus(await connect(connectionOptions(options)), options);
   } catch (cause) {
-    const where = options.url.replaceAll(/\/\/[^/@,]*@/g, "//");
-    throw new KvError("unavailable", `cannot connect to nats-server at ${where}`, {}, { cause });
+    throw connectError(options.url, cause);
   }
 }
 
@@ -147,6 +157,16 @@ export class NatsBus implements Bus {
     return this.#server;
   }
 
+  /** A subject for replies, below what this user may read. */
+  newInbox(): string {
+    return createInbox(inboxPrefixIn(this.connection));
+  }
+
+  /** Called when the server says that this user must not publish or subscribe. Returns its end. */
+  onDenied(listener: (denial: Denial) => void): () => void {
+    return this.#status.onDenied(listener);
+  }
+
   get status(): BusStatus {
     return this.#status.current;
   }
@@ -183,20 +203,17 @@ function serverInfo(connection: NatsConnection): ServerInfo {
   };
 }
 
-function connectionOptions(url: string, name: string): ConnectionOptions {
+function connectionOptions(options: NatsBusOptions): ConnectionOptions {
+  const { url, found } = splitUrl(options.url);
   const urls = url
     .split(",")
     .map((part) => new URL(part.includes("://") ? part : `nats://${part}`));
-  const [first] = urls;
-  assert(first !== undefined, "split() gives at least one part");
-  const user = decodeURIComponent(first.username);
-  const password = decodeURIComponent(first.password);
+  const isTls = urls.some((each) => each.protocol === "tls:");
   return {
     servers: urls.map((each) => each.host),
-    name,
-    ...(user !== "" && password !== "" ? { user, pass: password } : {}),
-    ...(user !== "" && password === "" ? { token: user } : {}),
-    ...(urls.some((each) => each.protocol === "tls:") ? { tls: {} } : {}),
+    name: options.name,
+    ...(isTls ? { tls: {} } : {}),
+    ...connectionCredentials({ ...found, ...options.credentials }),
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_WAIT_MS,
     reconnectJitter: RECONNECT_JITTER_MS,

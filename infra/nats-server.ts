@@ -225,7 +225,7 @@ async function portOf(folder: string, pid: number, signal: AbortSignal): Promise
     signal.throwIfAborted();
     const file = readdirSync(folder).find((name) => name.endsWith(`_${pid}.ports`));
     const text = file === undefined ? "" : readFileSync(join(folder, file), "utf8");
-    const port = /nats:\/\/[^"]*:(\d+)"/.exec(text)?.[1];
+    const port = /(?:nats|tls):\/\/[^"]*:(\d+)"/.exec(text)?.[1];
     if (port !== undefined) return Number(port);
     await delay(POLL_MS);
   }

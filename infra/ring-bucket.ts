@@ -11,7 +11,7 @@
 import { KvError } from "../protocol/errors.js";
 import type { Sequence } from "../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../protocol/limits.js";
-import type { Clock } from "./clock.js";
+import { sleep, type Clock } from "./clock.js";
 import {
   askJetstream,
   errorCodes,
@@ -20,6 +20,7 @@ import {
   numberIn,
   objectIn,
   parseJson,
+  type JsonObject,
 } from "./jetstream-api.js";
 import { JetstreamConsumer } from "./jetstream-consumer.js";
 import type { NatsBus } from "./nats-bus.js";
@@ -27,6 +28,10 @@ import type { NatsBus } from "./nats-bus.js";
 /** Old values of the ring that stay for people to look at. */
 const HISTORY_COUNT = 16;
 const KEY = "ring";
+/** How far back a ring is looked for when the newest value is none. */
+const LOOK_BACK_MAX = 256;
+/** Between two attempts of a watcher to read. */
+const READ_AGAIN_MS = 500;
 
 export interface RingValue {
   readonly value: Uint8Array;
@@ -41,6 +46,8 @@ export interface RingBucketOptions {
   /** Copies in a NATS cluster; 1 on a single server. */
   readonly replicas: number;
   readonly clock: Clock;
+  /** Tells a ring from what somebody else put there. Default: everything is one. */
+  readonly isRing?: (value: Uint8Array) => boolean;
   /** What a watcher threw. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -63,12 +70,37 @@ export class RingBucket {
     return bucket;
   }
 
-  /** Undefined = there is no ring yet. */
+  /**
+   * Undefined = there is no ring yet. Where the newest value is no ring, the last one that is,
+   * under the newest revision: an old ring costs a hop, and whoever changes it mends the bucket. If
+   * none is, the newest, so that its reader can say what is wrong with it.
+   */
   async read(): Promise<RingValue | undefined> {
+    const newest = await this.#newest();
+    if (newest === undefined || this.#isRing(newest.value)) return newest;
+    const { revision } = newest;
+    const oldest = Math.max(1, revision - LOOK_BACK_MAX);
+    for (let sequence = revision - 1; sequence >= oldest; sequence -= 1) {
+      const found = await this.#message({ seq: sequence });
+      if (found !== undefined && this.#isRing(found.value)) return { ...found, revision };
+    }
+    return newest;
+  }
+
+  #newest(): Promise<RingValue | undefined> {
+    return this.#message({ last_by_subj: this.#subject });
+  }
+
+  #isRing(value: Uint8Array): boolean {
+    return this.#options.isRing?.(value) ?? true;
+  }
+
+  /** Undefined = there is none, or it is of another key. */
+  async #message(body: JsonObject): Promise<RingValue | undefined> {
     try {
-      const body = { last_by_subj: this.#subject };
       const answer = await askJetstream(this.#options.bus, `STREAM.MSG.GET.${this.#stream}`, body);
       const message = objectIn(answer, "message");
+      if (message.subject !== this.#subject) return undefined;
       const data = typeof message.data === "string" ? message.data : "";
       const value = new Uint8Array(Buffer.from(data, "base64"));
       return { value, revision: numberIn(message, "seq") };
@@ -95,25 +127,49 @@ export class RingBucket {
     const { bus: pulls, clock, onFailure } = this.#options;
     const after = 0 as Sequence;
     const consumer = new JetstreamConsumer({ pulls, stream: this.#stream, after, clock });
-    this.#watch(consumer, listener).catch(onFailure);
-    return () => consumer.stop();
+    const ending = new AbortController();
+    this.#watch(consumer, listener, ending.signal).catch(onFailure);
+    return () => {
+      ending.abort();
+      consumer.stop();
+    };
   }
 
-  async #watch(consumer: JetstreamConsumer, listener: (ring: RingValue) => void): Promise<void> {
+  async #watch(
+    consumer: JetstreamConsumer,
+    listener: (ring: RingValue) => void,
+    ending: AbortSignal,
+  ): Promise<void> {
     let revision = 0;
     for (;;) {
       const delivery = await consumer.next();
       if (delivery === undefined) return;
       if (delivery.kind === "resumed") continue;
-      const newest = delivery.messages.at(-1);
-      if (newest === undefined || newest.sequence <= revision) continue;
-      revision = newest.sequence;
+      // The bucket may get other keys, and values that are no ring: what counts is asked for.
+      const newest = await this.#readAgain(ending);
+      if (newest === undefined || newest.revision <= revision) continue;
+      revision = newest.revision;
       try {
-        listener({ value: newest.data, revision });
+        // An older ring is not looked for: whoever watches has it already.
+        if (!this.#isRing(newest.value)) throw noRing(revision);
+        listener(newest);
       } catch (error) {
         this.#options.onFailure(error);
       }
     }
+  }
+
+  /** Until it is answered; undefined = there is none, or the watch has ended. */
+  async #readAgain(ending: AbortSignal): Promise<RingValue | undefined> {
+    while (!ending.aborted) {
+      try {
+        return await this.#newest();
+      } catch (error) {
+        if (!(error instanceof KvError || error instanceof JetstreamError)) throw error;
+        await sleep(this.#options.clock, READ_AGAIN_MS, ending).catch(() => undefined);
+      }
+    }
+    return undefined;
   }
 
   async #write(value: Uint8Array, expected: number): Promise<number | undefined> {
@@ -156,4 +212,9 @@ export class RingBucket {
       throw error;
     }
   }
+}
+
+function noRing(revision: number): KvError {
+  const text = `revision ${revision} of the ring's bucket is no ring of this store, not taken`;
+  return new KvError("internal", text, { revision });
 }

@@ -21,13 +21,23 @@
  *      in the folder. So such a folder is `damaged`.
  *   8. An empty batch is not synced, whatever is asked.
  *   9. Iterators do not verify the checksums of blocks, and the package has no switch for it. What
- *      a damaged block makes of them is an error as a rule, and now and then the end of the process
- *      (seen: a segmentation fault, a failed assertion). getMany verifies, and gives an error.
+ *      a damaged block makes of them is an error, other rows, or the end of the process (seen: a
+ *      segmentation fault, a failed assertion). getMany verifies, and gives an error.
+ *  10. Where a batch in the write-ahead log is damaged or missing, RocksDB goes on with the next
+ *      32 KiB: the store then lacks what stood between and has what came after.
+ *  11. Whether the data files are there, and as long as they were, is not looked at either.
+ *
+ * 9 to 11 come of options that the package sets and does not let be changed. Against them all files
+ * are read before the store is opened (rocks-check.ts), and the data files again and again while it
+ * is open (rocks-scrub.ts).
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { access, mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import binding, { type BatchOperation } from "rocksdb/binding.js";
 import { assert } from "../protocol/assert.js";
+import { checkFiles, type Cut } from "./rocks-check.js";
 import { RocksIterator } from "./rocks-iterator.js";
+import { RocksScrub, SCRUB_PACE, type ScrubPace } from "./rocks-scrub.js";
 import { StoreError, type StoreErrorKind } from "./store-error.js";
 import type { Store, StoreIterator, StoreRange, StoreWrite } from "./store.js";
 
@@ -46,11 +56,21 @@ export interface RocksStoreOptions {
   /** Blocks kept in memory, uncompressed. */
   readonly cacheBytes?: number;
   readonly writeBufferBytes?: number;
+  /** Told of a write-ahead log that had to be cut: entries after it are to be applied again. */
+  readonly onCut?: (cut: Cut) => void;
+  /** Told, once, of damage that was found while the store is open; it then refuses everything.
+   * Without it, data files are looked at only when the store is opened. */
+  readonly onDamage?: (error: StoreError) => void;
+  /** Default: slow. */
+  readonly scrubPace?: ScrubPace;
 }
 
 type Database = ReturnType<typeof binding.db_init>;
 
-/** Creates the folder and the store if there is none. Rejects with StoreError. */
+/**
+ * Creates the folder and the store if there is none. Rejects with StoreError. Cost: reads all of
+ * its files, a second for about 300 MB.
+ */
 export async function openRocksStore(
   folder: string,
   options: RocksStoreOptions = {},
@@ -58,29 +78,56 @@ export async function openRocksStore(
   const db = binding.db_init();
   try {
     await mkdir(folder, { recursive: true });
-    await refuseHeadless(folder);
-    await new Promise<void>((resolve, reject) => {
-      const openOptions = {
-        createIfMissing: true,
-        compression: true,
-        cacheSize: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
-        writeBufferSize: options.writeBufferBytes ?? WRITE_BUFFER_BYTES_DEFAULT,
-        maxOpenFiles: OPEN_FILES_MAX,
-      };
-      binding.db_open(db, folder, openOptions, (error) => (error ? reject(error) : resolve()));
-    });
+    await refuseLocked(folder);
+    for (const cut of await checkFiles(folder)) options.onCut?.(cut);
+    await openDatabase(db, folder, options, { createIfMissing: true, errorIfExists: false });
   } catch (cause) {
     throw storeError("opening", folder, cause);
   }
-  return new RocksStore(folder, db);
+  const store = new RocksStore(folder, db);
+  if (options.onDamage !== undefined)
+    store.scrub(options.scrubPace ?? SCRUB_PACE, options.onDamage);
+  return store;
 }
 
-/** Trap 7. A store whose creation was cut off has no data files yet, and passes. */
-async function refuseHeadless(folder: string): Promise<void> {
-  const names = await readdir(folder);
-  if (names.includes("CURRENT")) return;
-  const data = names.find((name) => /^\d+\.(sst|log)$/.test(name));
-  if (data !== undefined) throw new Error(`Corruption: ${data} is there, but no file CURRENT`);
+/**
+ * Throws if another process, or this one, has the store open: its files must not be judged while
+ * they are being written. An open that is not to find a store takes the lock before it looks.
+ */
+async function refuseLocked(folder: string): Promise<void> {
+  const exists = await access(join(folder, "CURRENT")).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return;
+  try {
+    await openDatabase(
+      binding.db_init(),
+      folder,
+      {},
+      { createIfMissing: false, errorIfExists: true },
+    );
+  } catch (error) {
+    if (!/exists \(error_if_exists is true\)/.test(String(error))) throw error;
+  }
+}
+
+function openDatabase(
+  db: Database,
+  folder: string,
+  options: RocksStoreOptions,
+  how: { readonly createIfMissing: boolean; readonly errorIfExists: boolean },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const openOptions = {
+      ...how,
+      compression: true,
+      cacheSize: options.cacheBytes ?? CACHE_BYTES_DEFAULT,
+      writeBufferSize: options.writeBufferBytes ?? WRITE_BUFFER_BYTES_DEFAULT,
+      maxOpenFiles: OPEN_FILES_MAX,
+    };
+    binding.db_open(db, folder, openOptions, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 export class RocksStore implements Store {
@@ -90,14 +137,27 @@ export class RocksStore implements Store {
   #isClosed = false;
   /** Set by the first batch that failed. Trap 5. */
   #failure: StoreError | undefined;
+  /** Set when a data file was found damaged: what it holds must not be read any more. */
+  #damage: StoreError | undefined;
+  #scrub: RocksScrub | undefined;
 
   constructor(
     readonly folder: string,
     private readonly db: Database,
   ) {}
 
+  /** Looks for damage until the store is closed. */
+  scrub(pace: ScrubPace, onDamage: (error: StoreError) => void): void {
+    assert(this.#scrub === undefined, "a store has one scrub, begun when it was opened");
+    this.#scrub = new RocksScrub(this.folder, pace, (cause) => {
+      this.#damage = storeError("checking", this.folder, cause);
+      onDamage(this.#damage);
+    });
+  }
+
   async getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     this.#assertOpen();
+    this.#refuseDamaged();
     for (const key of keys) assert(key.length > 0, "a key has at least one byte: trap 6");
     if (keys.length === 0) return [];
     this.#getsInFlight += 1;
@@ -117,6 +177,7 @@ export class RocksStore implements Store {
   async write(batch: readonly StoreWrite[], options: { readonly sync: boolean }): Promise<void> {
     this.#assertOpen();
     assert(!this.#batchInFlight, "one batch at a time: the caller awaits the one before");
+    this.#refuseDamaged();
     if (this.#failure !== undefined) throw this.#failure;
     assert(batch.length > 0 || !options.sync, "an empty batch is not synced: trap 8");
     if (batch.length === 0) return;
@@ -137,6 +198,7 @@ export class RocksStore implements Store {
 
   iterate(range: StoreRange): StoreIterator {
     this.#assertOpen();
+    this.#refuseDamaged();
     const fail = (cause: unknown): StoreError => storeError("reading", this.folder, cause);
     const ended = (): void => void (this.#iteratorsOpen -= 1);
     const iterator = new RocksIterator(this.db, range, fail, ended);
@@ -157,6 +219,7 @@ export class RocksStore implements Store {
     assert(this.#getsInFlight === 0, `${this.#getsInFlight} getMany in flight at close`);
     assert(this.#iteratorsOpen === 0, `${this.#iteratorsOpen} iterators open at close`);
     this.#isClosed = true;
+    await this.#scrub?.stop();
     await new Promise<void>((resolve, reject) => {
       binding.db_close(this.db, (error) => {
         if (error) reject(storeError("closing", this.folder, error));
@@ -171,6 +234,10 @@ export class RocksStore implements Store {
     return Number(text);
   }
 
+  #refuseDamaged(): void {
+    if (this.#damage !== undefined) throw this.#damage;
+  }
+
   #assertOpen(): void {
     assert(!this.#isClosed, `the store in ${this.folder} is used before it is closed only`);
   }
@@ -183,12 +250,12 @@ function toOperation(write: StoreWrite): BatchOperation {
   return write;
 }
 
-type Doing = "opening" | "reading" | "writing" | "closing";
+type Doing = "opening" | "checking" | "reading" | "writing" | "closing";
 
 /** What people are told of an error of RocksDB or the system. The first match counts: the texts of
  * a lock or a full disk name files too. */
 const diagnoses: readonly (readonly [pattern: RegExp, kind: StoreErrorKind, advice: string])[] = [
-  [/No space left|ENOSPC|quota exceeded|EDQUOT/i, "full", "Make room, then start the node again."],
+  [/No space left|ENOSPC|quota exceeded|EDQUOT/i, "full", "Make room; it then goes on by itself."],
   [
     /Permission denied|EACCES|EPERM|Operation not permitted|Read-only file system|EROFS/i,
     "not-writable",
@@ -202,7 +269,7 @@ const diagnoses: readonly (readonly [pattern: RegExp, kind: StoreErrorKind, advi
   [
     /^Corruption|MANIFEST-\d+: No such file|\.sst: No such file/i,
     "damaged",
-    "Move the folder away (keep it) and start the node again: the replica is then built anew.",
+    "Move the folder away (keep it): the replica is then built anew from the log.",
   ],
   [
     /Too many open files|EMFILE|ENFILE/i,

@@ -18,6 +18,8 @@ declare module "rocksdb/binding.js" {
 
   export interface OpenOptions {
     readonly createIfMissing: boolean;
+    /** Fails if there is a store, having taken and given back its lock and changed nothing. */
+    readonly errorIfExists: boolean;
     /** Snappy. */
     readonly compression: boolean;
     readonly cacheSize: number;

@@ -13,10 +13,10 @@
  *       38      …  genesis, as MessagePack
  *     last      4  xxhash32 of everything before it
  */
-import { decode, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
 import { DamagedError } from "./damaged.js";
 import { hash32 } from "./digest.js";
-import type { Genesis } from "./entry.js";
+import { readGenesis, type Genesis } from "./entry.js";
 import type { LogId, Sequence, TimeMs } from "./ids.js";
 
 /** Layout of the store as a whole; another one is refused at opening. */
@@ -66,7 +66,7 @@ export function decodeAppliedRow(data: Uint8Array): AppliedRow {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const end = bytes.length - CHECKSUM_BYTES;
   if (end < GENESIS_AT || hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
-    throw new DamagedError("the row that says how far the log was applied");
+    throw damaged();
   }
   return {
     format: bytes.readUInt16BE(0),
@@ -75,6 +75,18 @@ export function decodeAppliedRow(data: Uint8Array): AppliedRow {
     logTime: bytes.readUIntBE(16, 6) as TimeMs,
     chain: bytes.readBigUInt64BE(22),
     messageHash: bytes.readBigUInt64BE(30),
-    genesis: decode(bytes.subarray(GENESIS_AT, end)) as Genesis,
+    genesis: genesisIn(bytes.subarray(GENESIS_AT, end)),
   };
+}
+
+function genesisIn(bytes: Uint8Array): Genesis {
+  try {
+    return readGenesis(bytes);
+  } catch (cause) {
+    throw damaged(cause);
+  }
+}
+
+function damaged(cause?: unknown): DamagedError {
+  return new DamagedError("the row that says how far the log was applied", { cause });
 }

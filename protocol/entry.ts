@@ -36,6 +36,7 @@ import type { IndexPolicy } from "./attributes.js";
 import { hash32 } from "./digest.js";
 import { EntryReader, EntryWriter, MalformedEntry } from "./entry-bytes.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "./ids.js";
+import { scanMsgpack } from "./msgpack-scan.js";
 import { contentTypes, type Operation, type RequestRef, type WriteVerb } from "./operation.js";
 
 export const BEHAVIOUR_VERSION = 1;
@@ -66,6 +67,17 @@ export interface Genesis {
   readonly limits: LoggedLimits;
   readonly indexPolicy: IndexPolicy;
   readonly behaviourVersion: number;
+  /** Where the log goes on from another one (`ringdex repair`). Left out = of a new store. */
+  readonly parent?: LogParent;
+}
+
+/** Where a log's past ends that stands in another log, or in no log any more. Rule L1. */
+export interface LogParent {
+  readonly logId: LogId;
+  /** The last entry that counts. The genesis stands at the sequence after it. */
+  readonly sequence: Sequence;
+  /** The chain there as 16 hexadecimal digits, because MessagePack has no such number. */
+  readonly chain: string;
 }
 
 /** The limits that decide what an entry does. Rule L5. */
@@ -217,14 +229,17 @@ export function isEntry(decoded: Entry | EntryRefusal): decoded is Entry {
   return decoded.kind !== "malformed" && decoded.kind !== "newer";
 }
 
-function readGenesis(body: Uint8Array): Genesis {
+/** Throws MalformedEntry. */
+export function readGenesis(body: Uint8Array): Genesis {
   let genesis: Genesis;
   try {
+    // The decoder by itself would make room for whatever an array's head claims.
+    scanMsgpack(body);
     genesis = decode(body) as Genesis;
   } catch (error) {
     throw new MalformedEntry(error instanceof Error ? error.message : String(error));
   }
-  const { limits, positions, positionCount } = genesis ?? {};
+  const { limits, positions, positionCount, parent } = genesis ?? {};
   const whole =
     typeof genesis?.store === "string" &&
     typeof genesis.logId === "string" &&
@@ -235,9 +250,23 @@ function readGenesis(body: Uint8Array): Genesis {
     limitNames.every((name) => Number.isSafeInteger(limits?.[name])) &&
     Number.isSafeInteger(genesis.behaviourVersion) &&
     Array.isArray(genesis.indexPolicy?.excluded) &&
-    genesis.indexPolicy.excluded.every((path: unknown) => typeof path === "string");
+    genesis.indexPolicy.excluded.every((path: unknown) => typeof path === "string") &&
+    (parent === undefined || isParent(parent));
   if (!whole) throw new MalformedEntry("members are missing");
   return genesis;
+}
+
+function isParent(parent: Partial<LogParent> | null): boolean {
+  return (
+    typeof parent?.logId === "string" &&
+    Number.isSafeInteger(parent.sequence) &&
+    /^[0-9a-f]{16}$/.test(String(parent.chain))
+  );
+}
+
+/** The chain as a LogParent has it. */
+export function chainHex(chain: bigint): string {
+  return chain.toString(16).padStart(16, "0");
 }
 
 const limitNames = [

@@ -21,6 +21,10 @@ export function keyRowKey(keyUtf8: Uint8Array): Buffer {
   return Buffer.concat([head, keyUtf8]);
 }
 
+export function isKeyRow(row: Uint8Array): boolean {
+  return head.every((byte, index) => row[index] === byte);
+}
+
 /** Rows of keys from `from` up to, not including, `to`; undefined = to the last. */
 export function keyRowRange(from: Uint8Array, to: Uint8Array | undefined): KeyRange {
   return { from: keyRowKey(from), to: to === undefined ? bytesAfter(head) : keyRowKey(to) };

@@ -64,6 +64,11 @@ export const ENTRY_BYTES_MAX = 1_024 * 1_024 - 4_096;
 
 /** Bytes of any message: NATS's default `max_payload`. */
 export const PAYLOAD_BYTES_MAX = 1_024 * 1_024;
+/**
+ * Bytes of a reply subject that we answer on. nats-server ends a connection that sends a line of
+ * 4,096 bytes; a request may have a longer reply subject than its answer can.
+ */
+export const REPLY_SUBJECT_BYTES_MAX = 1_024;
 /** Bytes of any reply we build; leaves room for headers. */
 export const REPLY_BYTES_MAX = PAYLOAD_BYTES_MAX - 16 * 1_024;
 
@@ -73,6 +78,8 @@ export const MAILBOX_REQUESTS_MAX = 65_536;
 export const MAILBOX_BYTES_MAX = 64 * 1_024 * 1_024;
 /** Requests a coordinator works on at once before it answers `overloaded`. */
 export const COORDINATOR_REQUESTS_MAX = 16_384;
+/** Bytes of requests a coordinator works on at once before it answers `overloaded`. */
+export const COORDINATOR_BYTES_MAX = 64 * 1_024 * 1_024;
 
 /** Rows of a page of find or keys: default and largest. */
 export const PAGE_ROWS_DEFAULT = 100;
@@ -120,3 +127,9 @@ export const ATTEMPT_TIMEOUT_MS = 2_000;
 /** How much longer for each operation of a batch: sent again too early, it only adds to load. */
 export const ATTEMPT_MS_PER_OPERATION = 4;
 export const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Stores that are filled from one replica at once, and bytes of one part of its rows. */
+export const SEED_SESSIONS_MAX = 2;
+export const SEED_PART_BYTES = 512 * 1_024;
+/** A store's snapshot is given up when nobody has asked for its next part for so long. */
+export const SEED_IDLE_MS = 30_000;

@@ -17,6 +17,7 @@ import {
   POSITION_COUNT,
   POSITION_COUNT_MAX,
 } from "./limits.js";
+import { accountsBlock } from "./nats-roles.js";
 import { checkStoreName, singleKeyVerbs } from "./subjects.js";
 
 export interface NatsConfOptions {
@@ -30,6 +31,11 @@ export interface NatsConfOptions {
   /** Undefined = none is written. */
   readonly pidFile?: string;
   readonly payloadBytesMax?: number;
+  /**
+   * With accounts, a user for each role (nats-roles.ts), and TLS by the files server.pem and
+   * server-key.pem of this folder. Undefined = everybody may do everything.
+   */
+  readonly rolesTlsFolder?: string | undefined;
 }
 
 /** One line of the `mappings` block. */
@@ -67,16 +73,19 @@ export function natsConf(options: NatsConfOptions): string {
     dataFolder = "./data/nats",
     pidFile,
     payloadBytesMax = PAYLOAD_BYTES_MAX,
+    rolesTlsFolder,
   } = options;
   checkWhole("port", port, -1, 65_535);
   checkWhole("max_payload", payloadBytesMax, PAYLOAD_BYTES_MAX, 64 * 1_024 * 1_024);
-  const mappings = mappingsOf(store, positionCount);
+  const hasRoles = rolesTlsFolder !== undefined;
+  const mappings = mappingsBlock(store, positionCount);
+  const command = `ringdex nats-conf${hasRoles ? " --roles" : ""}`;
   return `\
-# nats-server for the Ringdex store "${store}", as printed by "ringdex nats-conf".
-
-# Clients connect here. Only this machine can: there is no password yet.
+# nats-server for the Ringdex store "${store}", as printed by "${command}".
+${hasRoles ? passwordLines : ""}
+# Clients connect here.${hasRoles ? "" : " Only this machine can: there is no password yet."}
 listen: ${quoted("host", `${host}:${port}`)}
-${pidFile === undefined ? "" : pidFileLines(pidFile)}
+${pidFile === undefined ? "" : pidFileLines(pidFile)}${hasRoles ? tlsLines(rolesTlsFolder) : ""}
 # The largest message, in bytes. Ringdex packs what it sends up to this size, and a node that
 # finds less does not start.
 max_payload: ${payloadBytesMax}
@@ -95,12 +104,39 @@ jetstream {
   sync_interval: always
 }
 
+${hasRoles ? accountsBlock(store, mappings) : mappings}`;
+}
+
+function mappingsBlock(store: string, positionCount: number): string {
+  const lines = mappingsOf(store, positionCount).map(
+    ({ source, destination }) => `  "${source}": "${destination}"`,
+  );
+  return `\
 # The position of each key, put into the subject of a request about it. One line for each verb and
 # number of tokens of the key, up to ${KEY_TOKENS_MAPPED_MAX}. Other requests, and all requests on a
 # server without these lines, go through a coordinator. The ${positionCount} in each line must be
 # the position count of the store.
 mappings {
-${mappings.map(({ source, destination }) => `  "${source}": "${destination}"`).join("\n")}
+${lines.join("\n")}
+}
+`;
+}
+
+const passwordLines = `#
+# Each role has a user of its own (docs/security.md). Their passwords are taken from the
+# environment in which nats-server is started, which does not start without them.
+`;
+
+function tlsLines(folder: string): string {
+  return `
+# Nobody reads along, and clients know that it is this server.
+tls {
+  cert_file: ${quoted("tls", `${folder}/server.pem`)}
+  key_file: ${quoted("tls", `${folder}/server-key.pem`)}
+
+  # To let in only who shows a certificate that this CA has signed:
+  # ca_file: ${quoted("tls", `${folder}/ca.pem`)}
+  # verify: true
 }
 `;
 }

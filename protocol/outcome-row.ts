@@ -20,6 +20,7 @@ import { hash32 } from "./digest.js";
 import { writeVerbs } from "./entry.js";
 import { KvError, type ErrorDetails, type ErrorName } from "./errors.js";
 import type { Position, Revision, TimeMs } from "./ids.js";
+import { scanMsgpack } from "./msgpack-scan.js";
 import { contentTypes, type ContentType, type Done, type Outcome } from "./operation.js";
 
 export interface OutcomeRow {
@@ -85,7 +86,18 @@ export function decodeOutcomeRow(data: Uint8Array): OutcomeRow {
   if (end < 0 || hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
     throw new DamagedError("the row of what an entry did");
   }
-  const [logTime, chain, expired, operations] = decoder.decode(bytes.subarray(0, end)) as [
+  try {
+    return unpackRow(bytes.subarray(0, end));
+  } catch (cause) {
+    // The checksum fits: whoever wrote the row has other rows.
+    throw new DamagedError("the row of what an entry did is of another form", { cause });
+  }
+}
+
+/** Throws whatever comes of taking other bytes apart. */
+function unpackRow(body: Uint8Array): OutcomeRow {
+  scanMsgpack(body);
+  const [logTime, chain, expired, operations] = decoder.decode(body) as [
     TimeMs,
     Uint8Array,
     [Position, Revision, string][],

@@ -19,6 +19,7 @@ import { KvError } from "./errors.js";
 import { parseFilter, type Condition } from "./filter.js";
 import type { Epoch, Position, Revision, Sequence } from "./ids.js";
 import { FILTER_CONDITIONS_MAX, PAGE_ROWS_MAX, REPLY_BYTES_MAX } from "./limits.js";
+import { scanMsgpack } from "./msgpack-scan.js";
 import { contentTypes, type ContentType } from "./operation.js";
 import { fromRanges, toRanges } from "./ring.js";
 
@@ -166,6 +167,7 @@ export function encodeQueryError(error: KvError): Uint8Array {
 export function queryErrorOf(payload: Uint8Array): KvError | undefined {
   // A map of one member whose name has five characters; all other replies have more members.
   if (payload[0] !== 0x81 || payload[1] !== 0xa5) return undefined;
+  scanMsgpack(payload);
   const { error } = decoder.decode(payload) as { readonly error?: unknown };
   return error === undefined ? undefined : KvError.fromBody(error);
 }
@@ -265,6 +267,8 @@ class Reader {
   ) {
     let decoded: unknown;
     try {
+      // The decoder by itself would make room for whatever an array's head claims.
+      scanMsgpack(payload);
       decoded = decoder.decode(payload);
     } catch (cause) {
       throw new KvError(

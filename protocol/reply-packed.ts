@@ -15,6 +15,7 @@ import { Decoder, Encoder } from "@msgpack/msgpack";
 import { KvError } from "./errors.js";
 import type { Position, Revision, TimeMs } from "./ids.js";
 import { REPLY_BYTES_MAX } from "./limits.js";
+import { scanMsgpack } from "./msgpack-scan.js";
 import { contentTypes, type ContentType, type Done, type StoredRecord } from "./operation.js";
 import { replyTooLarge, shortened } from "./reply-json.js";
 import type { BatchResult, Result, WrittenResult } from "./reply.js";
@@ -32,7 +33,7 @@ export function packedReply(result: Result): Uint8Array {
 /** `key` is the request's: a get's reply does not repeat it. */
 export function parsePackedReply(bytes: Uint8Array, key: string): Result {
   try {
-    return unpackResult(asMap(decoder.decode(bytes)), key);
+    return unpackResult(decodeMap(bytes), key);
   } catch (error) {
     return { kind: "refused", error: notAReply(error) };
   }
@@ -59,7 +60,7 @@ export function packedBatchReply(result: BatchResult): Uint8Array {
 /** `keys` are the request's, in order. */
 export function parsePackedBatchReply(bytes: Uint8Array, keys: readonly string[]): BatchResult {
   try {
-    const { outcomes, error } = asMap(decoder.decode(bytes));
+    const { outcomes, error } = decodeMap(bytes);
     if (error !== undefined) return KvError.fromBody(error);
     if (!Array.isArray(outcomes)) throw new Error("it has no outcomes");
     if (outcomes.length !== keys.length) {
@@ -155,6 +156,12 @@ function whole(map: PackedMap, name: string, absent?: number): number {
   const value = map[name] ?? absent;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
   throw new Error(`${name} is not a whole number`);
+}
+
+function decodeMap(bytes: Uint8Array): PackedMap {
+  // The decoder by itself would make room for whatever an array's head claims.
+  scanMsgpack(bytes);
+  return asMap(decoder.decode(bytes));
 }
 
 function asMap(value: unknown): PackedMap {

@@ -23,6 +23,7 @@ import { assert } from "./assert.js";
 import { KvError } from "./errors.js";
 import { TTL_MAX_MS, TTL_MIN_MS } from "./limits.js";
 import { contentTypes, type ContentType, type Operation, type Ttl } from "./operation.js";
+import { scanMsgpack } from "./msgpack-scan.js";
 import { assembleBatch } from "./request-batch.js";
 import { checkLevel, checkReturn, checkWhole, finishRequest, newDraft } from "./request-draft.js";
 import { quote, shown, verbs, type Draft, type Verb } from "./request-draft.js";
@@ -187,18 +188,21 @@ function readMember(draft: Draft, name: string, value: unknown): void {
 function decodeMap(payload: Uint8Array): PackedMap {
   let decoded: unknown;
   try {
+    // The decoder by itself would make room for whatever an array's head claims.
+    scanMsgpack(payload);
     decoded = decoder.decode(payload);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new KvError(
-      "bad-request",
-      `the payload is not MessagePack: ${why}`,
-      {},
-      { cause: error },
-    );
+    const why = `the payload is not MessagePack: ${messageOf(error)}`;
+    if (error instanceof KvError)
+      throw new KvError(error.kind, why, error.details, { cause: error });
+    throw new KvError("bad-request", why, {}, { cause: error });
   }
   if (isMap(decoded)) return decoded;
   throw new KvError("bad-request", "the payload is not a MessagePack map");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function isMap(value: unknown): value is PackedMap {

@@ -29,6 +29,11 @@ export interface RingShard {
   readonly weight: number;
   /** Ascending. */
   readonly positions: readonly Position[];
+  /**
+   * The logs that this one goes on from, the newest first (`ringdex repair`): a node that was away
+   * knows by it that a store of one of them is the shard's. Left out = there was none.
+   */
+  readonly logIdsBefore?: readonly LogId[];
 }
 
 export interface RingNode {
@@ -58,6 +63,7 @@ export interface RingJson {
     readonly nodes: readonly string[];
     readonly positions: readonly string[];
     readonly weight: number;
+    readonly log_ids_before?: readonly string[];
   }[];
   readonly nodes: readonly {
     readonly node: string;
@@ -71,12 +77,13 @@ export function encodeRing(ring: RingTable): RingJson {
     store: ring.store,
     epoch: ring.epoch,
     position_count: ring.positionCount,
-    shards: ring.shards.map(({ shard, logId, nodes, weight, positions }) => ({
+    shards: ring.shards.map(({ shard, logId, nodes, weight, positions, logIdsBefore }) => ({
       shard,
       log_id: logId,
       nodes,
       positions: toRanges(positions),
       weight,
+      ...(logIdsBefore === undefined ? {} : { log_ids_before: logIdsBefore }),
     })),
     nodes: ring.nodes.map(({ node, weight, zone }) =>
       zone === undefined ? { node, weight } : { node, weight, zone },
@@ -106,20 +113,26 @@ function parseShard(json: unknown, positionCount: number): RingShard {
   const object = objectOf("a shard", json);
   const shard = textOf("shard", object["shard"]);
   if (!isShardId(shard)) throw broken(`shard ${JSON.stringify(shard)} is not s1, s2, …`);
-  const logId = textOf("log_id", object["log_id"]);
-  if (!/^[0-9a-f]{16}$/.test(logId)) {
-    throw broken(`log_id of ${shard} is ${JSON.stringify(logId)}, not 16 hexadecimal digits`);
-  }
+  const before = object["log_ids_before"];
   const ranges = listOf("positions", object["positions"]).map((range) =>
     textOf("positions", range),
   );
   return {
     shard,
-    logId: logId as LogId,
+    logId: logIdOf(shard, object["log_id"]),
     nodes: listOf("nodes", object["nodes"]).map((node) => textOf("node", node) as NodeName),
     weight: wholeOf("weight", object["weight"], 0, WEIGHT_MAX),
     positions: rethrown(() => fromRanges(ranges, positionCount)),
+    ...(before === undefined
+      ? {}
+      : { logIdsBefore: listOf("log_ids_before", before).map((each) => logIdOf(shard, each)) }),
   };
+}
+
+function logIdOf(shard: string, json: unknown): LogId {
+  const logId = textOf("log_id", json);
+  if (/^[0-9a-f]{16}$/.test(logId)) return logId as LogId;
+  throw broken(`log_id of ${shard} is ${JSON.stringify(logId)}, not 16 hexadecimal digits`);
 }
 
 function parseNode(json: unknown): RingNode {

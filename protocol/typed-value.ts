@@ -208,6 +208,7 @@ function decodeNumber(bytes: Uint8Array, offset: number): DecodedTyped {
   }
   if (!negative) scratch[0]! ^= 0x80;
   const value = scratch.readDoubleBE(0);
+  if (Number.isNaN(value)) throw new DamagedError(`a typed number at byte ${offset} is NaN`);
   return { value, end: offset + 8, exact: Math.abs(value) < EXACT_NUMBER_LIMIT };
 }
 

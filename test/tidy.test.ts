@@ -156,7 +156,8 @@ describe("import arrows", () => {
 
   it("lead from the client to protocol, itself and the connection", () => {
     const connection = /^infra\/(bus|nats-bus|nats-message|clock)$/;
-    const packages = /^(nats|uuid|@msgpack\/msgpack|node:events)$/;
+    // node:fs for keys and creds, which are named by file.
+    const packages = /^(nats|uuid|@msgpack\/msgpack|node:events|node:fs)$/;
     const isWrong = ({ target }: Import): boolean =>
       !/^(protocol|infra\/client)\//.test(target) &&
       !connection.test(target) &&

@@ -5,11 +5,21 @@
  * the same request id counts; that another attempt was not taken (`unavailable`, `overloaded`) says
  * nothing about the first. So it is asked on, and what is told in the end is `in-doubt`.
  */
+import type { Chance } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 
 /** Waits between attempts: the first, and what it grows to. */
 export const AGAIN_FIRST_MS = 20;
 export const AGAIN_MAX_MS = 500;
+
+/**
+ * Names a request of a client that gave it no id, so that it can be sent again (rule L4). No
+ * UUIDv7: an applier refuses one whose time is far from the log's, and a node whose clock is wrong
+ * would have its clients' writes refused. Attempts end long before such an id is forgotten.
+ */
+export function newRequestId(chance: Chance): string {
+  return Buffer.from(chance.bytes(16)).toString("hex");
+}
 
 /** `isDoubtful`: an earlier attempt of this write had no answer. */
 export function isWorthAnother(error: KvError, isDoubtful: boolean): boolean {

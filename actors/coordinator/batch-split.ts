@@ -6,7 +6,6 @@
  * answer, is asked again until REQUEST_TIMEOUT_MS; so a batch without a request id is given one
  * (rule L4), which stands for each operation by its index in the whole batch.
  */
-import { v7 as uuid7 } from "uuid";
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
@@ -32,7 +31,7 @@ import {
 } from "../../protocol/request.js";
 import { RingLookup, type RingTable } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
-import { AGAIN_FIRST_MS, AGAIN_MAX_MS } from "./attempts.js";
+import { AGAIN_FIRST_MS, AGAIN_MAX_MS, newRequestId } from "./attempts.js";
 import { BatchProgress } from "./batch-progress.js";
 
 /** Payload bytes of one message to a shard; an operation of the largest size fits with the rest. */
@@ -102,7 +101,7 @@ export class BatchRunner {
   }
 
   #repeatable(batch: BatchRequest): BatchRequest {
-    const id = uuid7({ random: this.chance.bytes(16), msecs: this.clock.now() });
+    const id = newRequestId(this.chance);
     const requests = batch.requests.map((request, index) => {
       if (request.kind !== "write" || request.operation.request !== undefined) return request;
       return { ...request, operation: { ...request.operation, request: { id, index } } };

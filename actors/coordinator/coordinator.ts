@@ -3,7 +3,7 @@
  *
  * Mailbox     kv.<verb> of every verb, and kv.<verb>.> of the single-key verbs, in one queue group
  *             over all nodes; the latter sees only what the server's mapping did not take
- * State       how many requests are under way
+ * State       how many requests are under way, and their bytes (under-way.ts)
  * Decides in  coverage.ts, merge.ts (queries), batch-split.ts (batches), protocol/request.ts (form)
  * Lifecycle   run until closed; then what was taken is answered first
  * On a bug    the request is answered `internal`, with the incident it was logged as
@@ -13,7 +13,7 @@ import type { Clock } from "../../infra/clock.js";
 import { sleep } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
-import { COORDINATOR_REQUESTS_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { errorReply, subjectReply, type Reply } from "../../protocol/reply.js";
 import { readQueryLevel } from "../../protocol/request-headers.js";
 import { parseKeylessRequest, parseSubjectRequest, type Request } from "../../protocol/request.js";
@@ -32,6 +32,7 @@ import type { BatchRunner } from "./batch-split.js";
 import type { Finder } from "./find.js";
 import type { Router } from "./router.js";
 import type { StatusCollector } from "./status.js";
+import { UnderWay } from "./under-way.js";
 
 export interface CoordinatorParts {
   readonly names: Names;
@@ -48,7 +49,7 @@ export interface CoordinatorParts {
 
 export class Coordinator {
   #subscriptions: Subscription[] = [];
-  #underWay = 0;
+  readonly #underWay = new UnderWay();
   readonly #answers: Answers;
 
   constructor(private readonly parts: CoordinatorParts) {
@@ -72,7 +73,7 @@ export class Coordinator {
     const { clock } = this.parts;
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.drain()));
     const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
-    while (this.#underWay > 0 && clock.elapsedMs() < end) await sleep(clock, 5);
+    while (this.#underWay.count > 0 && clock.elapsedMs() < end) await sleep(clock, 5);
   }
 
   #take(message: Message): void {
@@ -91,17 +92,15 @@ export class Coordinator {
     if (address === undefined) {
       return refuse(new KvError("unsupported", `nothing answers on ${message.subject}`));
     }
-    if (this.#underWay >= COORDINATOR_REQUESTS_MAX) {
-      const text = `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`;
-      const details = { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX };
-      return refuse(new KvError("overloaded", text, details));
+    let leave: () => void;
+    try {
+      leave = this.#underWay.enter(message.data.length);
+    } catch (error) {
+      return refuse(error);
     }
-    this.#underWay += 1;
     this.#answer(address.verb, address.key, message)
       .then((reply) => answer(reply), refuse)
-      .finally(() => {
-        this.#underWay -= 1;
-      })
+      .finally(leave)
       .catch((error: unknown) => logger.error("a reply could not be sent", { error }));
   }
 

@@ -6,16 +6,15 @@
  * `unavailable` and a time-out, and because it may ask again, a write without a request id is given
  * one (rule L4).
  *
- * Limit: COORDINATOR_REQUESTS_MAX requests at once; beyond it `overloaded`.
+ * Limit: COORDINATOR_REQUESTS_MAX requests of COORDINATOR_BYTES_MAX bytes at once; beyond either
+ * `overloaded`.
  */
-import { v7 as uuid7 } from "uuid";
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position } from "../../protocol/ids.js";
 import {
   ATTEMPT_TIMEOUT_MS,
-  COORDINATOR_REQUESTS_MAX,
   HOPS_MAX,
   REQUEST_TIMEOUT_MS,
   SESSION_WAIT_MS,
@@ -23,10 +22,18 @@ import {
 import { parsePackedReply, type Result } from "../../protocol/reply.js";
 import { encodePackedRequest, type Request } from "../../protocol/request.js";
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
-import { AGAIN_FIRST_MS, AGAIN_MAX_MS, finalError, isWorthAnother, readError } from "./attempts.js";
+import {
+  AGAIN_FIRST_MS,
+  AGAIN_MAX_MS,
+  finalError,
+  isWorthAnother,
+  newRequestId,
+  readError,
+} from "./attempts.js";
+import { UnderWay } from "./under-way.js";
 
 export class Router {
-  #underWay = 0;
+  readonly #underWay = new UnderWay();
 
   constructor(
     private readonly names: Names,
@@ -36,7 +43,7 @@ export class Router {
   ) {}
 
   get underWay(): number {
-    return this.#underWay;
+    return this.#underWay.count;
   }
 
   /** Never rejects for what a client or the network did: such results are `refused`. */
@@ -45,29 +52,30 @@ export class Router {
       const text = `the request was forwarded ${request.hops} times; the ring is changing`;
       return { kind: "refused", error: new KvError("unavailable", text) };
     }
-    if (this.#underWay >= COORDINATOR_REQUESTS_MAX) {
-      const text = `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`;
-      const details = { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX };
-      return { kind: "refused", error: new KvError("overloaded", text, details) };
-    }
-    this.#underWay += 1;
+    const payload = encodePackedRequest(this.#repeatable(request));
+    let leave: () => void;
     try {
-      return await this.#untilAnswered(this.#repeatable(request));
+      leave = this.#underWay.enter(payload.length);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      return { kind: "refused", error };
+    }
+    try {
+      return await this.#untilAnswered(request, payload);
     } finally {
-      this.#underWay -= 1;
+      leave();
     }
   }
 
   #repeatable(request: Request): Request {
     if (request.kind === "get" || request.operation.request !== undefined) return request;
-    const id = uuid7({ random: this.chance.bytes(16), msecs: this.clock.now() });
+    const id = newRequestId(this.chance);
     return { ...request, operation: { ...request.operation, request: { id, index: 0 } } };
   }
 
-  async #untilAnswered(request: Request): Promise<Result> {
+  async #untilAnswered(request: Request, payload: Uint8Array): Promise<Result> {
     const { key, position, verb } = addressOf(request);
     const subject = this.names.ring(position, verb);
-    const payload = encodePackedRequest(request);
     // A session's wait is the replica's: another attempt would begin it anew.
     const isSession = request.kind === "get" && request.level === "session";
     const patienceMs = isSession ? SESSION_WAIT_MS : REQUEST_TIMEOUT_MS;

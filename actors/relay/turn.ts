@@ -12,20 +12,27 @@
  * turn: run() rejects with KvError. What is then under way may land; the next turn finds it.
  */
 import type { Bus } from "../../infra/bus.js";
-import type { Chance, Clock } from "../../infra/clock.js";
+import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import type { Delivery, Log, LogConsumer, LogMessage } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import type { Events, EventWriter, Fence } from "../../infra/events.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
-import { decodeEntry, isEntry, type Entry, type EntryRefusal } from "../../protocol/entry.js";
+import {
+  decodeEntry,
+  isEntry,
+  type Entry,
+  type EntryRefusal,
+  type LogParent,
+} from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
-import type { LogId, NodeName, Sequence, ShardId } from "../../protocol/ids.js";
+import type { LogId, NodeName, Revision, Sequence, ShardId } from "../../protocol/ids.js";
 import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/outcome-row.js";
 import { outcomeKey } from "../../protocol/store-keys.js";
 import type { Names } from "../../protocol/subjects.js";
 import type { Applied } from "../shard/applied.js";
+import { readBridge } from "./bridge.js";
 import {
   changesOf,
   eventOf,
@@ -42,10 +49,14 @@ const MARKER_MS = 1_000;
 const MARKER_EVENTS_MAX = 8_192;
 /** How often it is looked whether the marker is about to fall out of the stream. */
 const KEEP_CHECK_MS = 5_000;
+/** Of a place that nobody knows: no log has this name, so positions are reset. */
+const NO_LOG = "unknown" as LogId;
 /** Entries whose outcome rows are read at once. */
 const GROUP_ENTRIES_MAX = 64;
 /** How long one wait for the applier lasts before other things are looked at. */
 const APPLIED_WAIT_MS = 500;
+/** With nothing from the log for so long, although more was applied, it is asked for again. */
+const LOST_MS = 5_000;
 
 /** What a relay and its turns work with. */
 export interface RelayParts {
@@ -85,6 +96,8 @@ export class Turn {
   #markerDue = false;
   #markedAtMs = 0;
   #keptAtMs: number;
+  /** When the log's consumer was made, or last brought something. */
+  #heardAtMs = 0;
   #wake: (() => void) | undefined;
   #stopped = false;
 
@@ -116,6 +129,7 @@ export class Turn {
       while (!this.#stopped) {
         const delivery = await this.#next();
         if (delivery?.kind === "messages") await this.#publishAll(delivery.messages);
+        else if (delivery === undefined) await this.#seekLost();
         await this.#markIfDue();
       }
       if (this.#place > this.#placeMarked) await this.#mark();
@@ -132,7 +146,11 @@ export class Turn {
     const marker = last && readMarker(last);
     const since = marker?.since ?? last?.sequence ?? (0 as Sequence);
     const place = marker?.sequence ?? (0 as Sequence);
-    const placeLog: LogId = marker?.logId ?? logId;
+    // Nothing was ever published: then the place is the beginning of the first of all logs.
+    const parent = marker?.logId === logId ? undefined : await this.#parent();
+    // A last message that is no marker of ours leaves the place unknown, and so its log.
+    const isForeign = last !== undefined && marker === undefined;
+    const placeLog: LogId = isForeign ? NO_LOG : (marker?.logId ?? parent?.logId ?? logId);
     // It repeats its predecessor's place: until the turn has read what stands after it, that is
     // all that is known.
     const own = { sequence: place, since, logId: placeLog, node, relay: this.relay };
@@ -148,8 +166,53 @@ export class Turn {
     this.#markerDue = this.#published.isEmpty;
     this.#place = place;
     this.#placeMarked = place;
-    if (placeLog === logId) await this.#consumeFrom(place);
-    else await this.#resetAll(`the last place is of log ${placeLog}`);
+    if (placeLog === logId) return this.#consumeFrom(place);
+    if (parent?.logId === placeLog && place <= parent.sequence) {
+      return this.#bridgeTo(parent.sequence);
+    }
+    await this.#resetAll(`the last place is of log ${placeLog}`, true);
+  }
+
+  /** What the log goes on from, by its first entry; undefined = nothing, or it is trimmed away. */
+  async #parent(): Promise<LogParent | undefined> {
+    const { log } = this.parts;
+    const first = await log.read((await log.state()).first);
+    const entry = first && decodeEntry(first.data);
+    const isGenesis = entry !== undefined && isEntry(entry) && entry.kind === "genesis";
+    return isGenesis ? entry.genesis.parent : undefined;
+  }
+
+  /**
+   * From the place, which is of the log before, to where this one goes on. The entries between may
+   * be lost (rule L3), so there are no values to publish; but the outcome rows tell which revisions
+   * there were, and those that stand in the stream need nothing. A position is reset if a change
+   * was not published, or if one was published that is not part of the shard's past any more.
+   */
+  async #bridgeTo(end: Sequence): Promise<void> {
+    const { applied, logId, clock } = this.parts;
+    while (applied.logId !== logId && !this.#stopped) {
+      this.#checkWriter();
+      await sleep(clock, APPLIED_WAIT_MS);
+    }
+    if (this.#stopped) return;
+    const { sequence, logTime, ownership } = applied;
+    const revisionsNow = applied.table.copyRevisions();
+    const bridge = await readBridge(this.parts.store, this.#place, end, sequence);
+    if (bridge === undefined) return this.#resetAll(`outcomes since ${this.#place} are gone`, true);
+    for (const position of ownership.owned()) {
+      const changes = bridge.get(position);
+      const atEnd = (changes?.revision ?? revisionsNow[position] ?? 0) as Revision;
+      const isPublished = (changes?.revisions ?? []).every(
+        (revision) => this.#published.judge(position, revision) === "there",
+      );
+      if (isPublished && this.#published.last(position) <= atEnd) continue;
+      if (this.#writer.isFull) await this.#writer.ready();
+      this.#send(resetOf(position, atEnd, logTime));
+      this.#published.reset(position, atEnd);
+    }
+    this.#markerDue = true;
+    await this.#consumeFrom(end);
+    if (this.#place >= this.#foundUntil) this.#published.clear();
   }
 
   async #consumeFrom(place: Sequence): Promise<void> {
@@ -158,6 +221,7 @@ export class Turn {
     const [row] = place === 0 ? [] : await this.parts.store.getMany([outcomeKey(place)]);
     this.#chain = place === 0 ? 0n : row && decodeOutcomeRow(row).chain;
     this.#consumer = this.parts.log.consume(place);
+    this.#heardAtMs = this.parts.clock.elapsedMs();
     this.#pending = undefined;
   }
 
@@ -177,9 +241,21 @@ export class Turn {
     timer.cancel();
     this.#checkWriter();
     if (first === "woken") return undefined;
+    this.#heardAtMs = this.parts.clock.elapsedMs();
     this.#pending = undefined;
     if (first === undefined) throw new KvError("unavailable", "the log's consumer has ended");
     return first;
+  }
+
+  /**
+   * Rule L7: a last message that was lost on its way is missed only when the next one comes. What
+   * this replica has applied stands in the log, so it is read from there again.
+   */
+  async #seekLost(): Promise<void> {
+    const { applied, logId, clock } = this.parts;
+    const isBehind = applied.logId === logId && applied.sequence > this.#place;
+    if (!isBehind || this.#stopped || clock.elapsedMs() - this.#heardAtMs < LOST_MS) return;
+    await this.#consumeFrom(this.#place);
   }
 
   #checkWriter(): void {
@@ -210,7 +286,8 @@ export class Turn {
       try {
         await applied.reached(sequence, APPLIED_WAIT_MS);
       } catch (error) {
-        if (!(error instanceof KvError)) throw error;
+        // A replica that has ended refuses at once: to ask it again would let nothing else run.
+        if (!(error instanceof KvError) || applied.hasEnded) throw error;
         await this.#markIfDue();
       }
     }
@@ -284,8 +361,11 @@ export class Turn {
     throw new KvError("unavailable", `entry ${sequence} is missing in the log`);
   }
 
-  /** History is gone: consumers are told to read anew, and the relay goes on from now. */
-  async #resetAll(reason: string): Promise<void> {
+  /**
+   * History is gone: consumers are told to read anew, and the relay goes on from now. A replica may
+   * be behind what is published; but of another log that may be what is no part of this one.
+   */
+  async #resetAll(reason: string, isOtherLog = false): Promise<void> {
     const { applied, shard, logger } = this.parts;
     await this.#waitForApplied(1 as Sequence);
     if (this.#stopped) return;
@@ -293,7 +373,11 @@ export class Turn {
     const resets = ownership
       .owned()
       .map((position) => ({ position, revision: table.revision(position) }))
-      .filter(({ position, revision }) => !this.#published.has(position, revision));
+      .filter(
+        ({ position, revision }) =>
+          !this.#published.has(position, revision) ||
+          (isOtherLog && this.#published.last(position) !== revision),
+      );
     logger.info("events are lost, positions are reset", {
       shard,
       reason,
@@ -301,7 +385,8 @@ export class Turn {
       positions: resets.length,
     });
     for (const { position, revision } of resets) {
-      const known = Math.max(revision, this.#published.last(position)) as typeof revision;
+      const last = isOtherLog ? 0 : this.#published.last(position);
+      const known = Math.max(revision, last) as typeof revision;
       if (this.#writer.isFull) await this.#writer.ready();
       this.#send(resetOf(position, known, logTime));
       this.#published.reset(position, known);
@@ -336,6 +421,8 @@ export class Turn {
     // What was found in the stream counts as not yet passed until the place is beyond all of it.
     const since = this.#published.isEmpty ? undefined : this.#since;
     const { subject } = this.#fence;
+    // One of them may be refused while the marker behind it lands: it would be lost for good.
+    await this.#writer.flushed();
     const marker = { sequence, since, logId, node, relay: this.relay };
     this.#writer.publish(markerEvent(subject, marker), this.#fence);
     this.#fence = { subject, sequence: await this.#writer.flushed() };

@@ -44,11 +44,11 @@ export interface RingPlace {
 export interface LogMaker {
   /**
    * Creates the logs, all of the same size: at most `bytesMax`, less if there is no room. Those of
-   * a failed attempt are gone when it rejects.
+   * a failed attempt are gone when it rejects. Their first entry is to be `sequenceFirst`, else 1.
    */
-  create(shards: readonly RingShard[], bytesMax: number): Promise<void>;
+  create(shards: readonly RingShard[], bytesMax: number, sequenceFirst?: Sequence): Promise<void>;
   /** Appends a new log's first entry. */
-  begin(shard: RingShard, entry: Uint8Array): Promise<void>;
+  begin(shard: RingShard, entry: Uint8Array, sequenceFirst?: Sequence): Promise<void>;
   /** One that is not there is no error. */
   remove(log: LogName): Promise<void>;
   /** All logs of the store, in no order. */
@@ -58,8 +58,10 @@ export interface LogMaker {
 export type LogName = Pick<RingShard, "shard" | "logId">;
 
 export interface ListedLog extends LogName {
-  /** How many entries it ever had. */
+  /** Of its last entry; before it has any, the one before its first. */
   readonly sequenceLast: number;
+  /** How many entries it ever had. */
+  readonly entryCount: number;
 }
 
 export interface NewRingSettings {
@@ -153,7 +155,7 @@ export class RingKeeper {
   }
 
   async #used(): Promise<ListedLog[]> {
-    return (await this.logs.list()).filter(({ sequenceLast }) => sequenceLast > 1);
+    return (await this.logs.list()).filter(({ entryCount }) => entryCount > 1);
   }
 
   async #removeOrphans({ shards }: RingTable): Promise<void> {
@@ -161,7 +163,7 @@ export class RingKeeper {
     try {
       const logs = await this.logs.list();
       await this.#removeAll(
-        logs.filter(({ logId, sequenceLast }) => !named.has(logId) && sequenceLast <= 1),
+        logs.filter(({ logId, entryCount }) => !named.has(logId) && entryCount <= 1),
       );
     } catch (error) {
       this.logger.info("logs that no ring names could not be looked for", { error });

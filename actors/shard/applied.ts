@@ -17,7 +17,7 @@ import type { Clock, Timer } from "../../infra/clock.js";
 import type { Store, StoreIterator, StoreRange } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Epoch, Position, Revision, Sequence, TimeMs } from "../../protocol/ids.js";
+import type { Epoch, LogId, Position, Revision, Sequence, TimeMs } from "../../protocol/ids.js";
 import { VIEW_MS_MAX, VIEWS_MAX } from "../../protocol/limits.js";
 import type { Ownership } from "./ownership.js";
 import type { PositionTable } from "./position-table.js";
@@ -57,6 +57,8 @@ interface Opener {
 export class Applied {
   sequence = 0 as Sequence;
   logTime = 0 as TimeMs;
+  /** The log of the last entry applied; undefined = none was. */
+  logId: LogId | undefined;
   /** Epoch of the ring this replica was told of last; for certificates. */
   epoch = 0 as Epoch;
   readonly #sequenceWaiters: Waiter<Sequence>[] = [];
@@ -94,6 +96,11 @@ export class Applied {
     for (const { open } of this.#openers.splice(0)) open();
     this.#wakeSequences();
     this.#wakeRevisions();
+  }
+
+  /** True once nothing more will be applied. */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
   }
 
   /** Nothing more will be applied: whoever waits, now or later, is told `error`. */

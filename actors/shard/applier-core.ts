@@ -34,6 +34,7 @@ import type { LogMessage } from "../../infra/log.js";
 import type { StoreWrite } from "../../infra/store.js";
 import { ChangeSet } from "./change-set.js";
 import { EntryWork, type DueRows } from "./entry-work.js";
+import { fitOf, unfitReason } from "./log-fit.js";
 import { fingerprint } from "./outcomes.js";
 import type { ReplicaState } from "./replica-state.js";
 import { ReplicaStopped } from "./stopped.js";
@@ -171,21 +172,26 @@ export class ApplierCore {
   ): EntryResult {
     const { sequence } = message;
     if (!isEntry(entry)) {
-      if (entry.kind === "newer") throw newerEntry(sequence, entry.version);
-      if (sequence === 1) throw noGenesis(this.state.logId, entry.reason);
       const nothing = { origin: undefined, number: 0, outcomes: [] };
+      if (entry.kind === "newer") {
+        // The log says up to which version it is written. What claims more is nobody's entry, for
+        // programs that know that version too; only below it would it be us who are too old.
+        if (!this.#isAboveLog(entry)) throw newerEntry(sequence, entry.version);
+        return { sequence, kind: "alarm", reason: aboveLog(entry.version), ...nothing };
+      }
+      if (!this.state.hasBegun) throw noGenesis(this.state.logId, entry.reason);
       return { sequence, kind: "alarm", reason: entry.reason, ...nothing };
     }
     const { origin, number } = entry;
-    if (sequence === 1) {
+    if (!this.state.hasBegun) {
       this.#begin(work, entry);
       return { sequence, kind: "accepted", reason: "", origin, number, outcomes: [] };
     }
-    this.#compareBasis(entry, sequence);
-    if (entry.version > this.state.genesis.behaviourVersion) {
-      const reason = `version ${entry.version} is above the log's`;
-      return { sequence, kind: "alarm", reason, origin, number, outcomes: [] };
+    if (this.#isAboveLog(entry)) {
+      const nothing = { origin: undefined, number: 0, outcomes: [] };
+      return { sequence, kind: "alarm", reason: aboveLog(entry.version), ...nothing };
     }
+    this.#compareBasis(entry, sequence);
     if (!this.state.origins.accept(entry.kind, origin, number, work.logTime)) {
       return { sequence, kind: "skipped", reason: "", origin, number, outcomes: [] };
     }
@@ -195,7 +201,10 @@ export class ApplierCore {
     return { sequence, kind: "accepted", reason: "", origin, number, outcomes };
   }
 
-  /** The first entry of a log says who it is and what the shard owns. */
+  /**
+   * The first entry of a log says who it is, what came before it, and what the shard owns. Where it
+   * goes on from another log, all else stays as that one has left it.
+   */
   #begin(work: EntryWork, entry: Entry): void {
     const { state } = this;
     if (entry.kind !== "genesis") throw noGenesis(state.logId, `the first entry is ${entry.kind}`);
@@ -207,8 +216,15 @@ export class ApplierCore {
       const text = `its genesis has ${entry.genesis.positionCount} positions, not ${positionCount}`;
       throw noGenesis(state.logId, text);
     }
+    const place = { logId: state.appliedLogId, sequence: state.sequence, chain: state.chain };
+    const fit = fitOf(place, entry.genesis);
+    if (fit !== "continues") {
+      throw noGenesis(state.logId, unfitReason(fit, place, entry.genesis));
+    }
     state.begin(entry.genesis);
-    for (const position of entry.genesis.positions) work.own(position);
+    for (const position of entry.genesis.positions) {
+      if (!state.ownership.owns(position)) work.own(position);
+    }
   }
 
   /** Rule L1: whoever proposed this had the same past as we, or one of us lost writes. */
@@ -223,6 +239,10 @@ export class ApplierCore {
     }
   }
 
+  #isAboveLog({ version }: { readonly version: number }): boolean {
+    return this.state.hasBegun && version > this.state.genesis.behaviourVersion;
+  }
+
   #finish(
     changes: ChangeSet,
     work: EntryWork,
@@ -232,7 +252,10 @@ export class ApplierCore {
     const { state } = this;
     state.sequence = message.sequence;
     state.logTime = work.logTime;
-    if (isEntry(entry)) state.chain = chainNext(state.chain, entry.origin, entry.number);
+    // An entry above the log's version counts as no entry, or programs that know that version and
+    // programs that do not would have different chains.
+    const counts = isEntry(entry) && !this.#isAboveLog(entry);
+    if (counts) state.chain = chainNext(state.chain, entry.origin, entry.number);
     state.chains.add(message.sequence, state.chain);
     state.messageHash = hash64(message.data);
     state.outcomes.advance(work.logTime);
@@ -271,8 +294,8 @@ export class ApplierCore {
 
   /** The store's row that says how far it is. Only once the log has begun. */
   appliedRow(): Uint8Array {
-    const { logId, sequence, logTime, chain, messageHash, genesis } = this.state;
-    const row = { logId, sequence, logTime, chain, messageHash, genesis };
+    const { sequence, logTime, chain, messageHash, genesis } = this.state;
+    const row = { logId: genesis.logId, sequence, logTime, chain, messageHash, genesis };
     return encodeAppliedRow({ format: STORE_FORMAT, ...row });
   }
 }
@@ -299,6 +322,10 @@ export function decodeRows(
 function noGenesis(logId: string, reason: string): ReplicaStopped {
   const text = `the log is not ${logId}: ${reason}. Was the stream made by something else?`;
   return new ReplicaStopped("log-unknown", text);
+}
+
+function aboveLog(version: number): string {
+  return `version ${version} is above the log's`;
 }
 
 function newerEntry(sequence: Sequence, version: number): ReplicaStopped {

@@ -14,17 +14,18 @@
  */
 import type { Chance, Clock, Timer } from "../../infra/clock.js";
 import { sleep } from "../../infra/clock.js";
-import type { Delivery, Log, LogConsumer, LogMessage } from "../../infra/log.js";
+import type { Delivery, Log, LogConsumer, LogMessage, LogState } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import { hash64 } from "../../protocol/digest.js";
-import { BEHAVIOUR_VERSION, encodeEntry } from "../../protocol/entry.js";
+import { BEHAVIOUR_VERSION, decodeEntry, encodeEntry, isEntry } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Origin, Sequence } from "../../protocol/ids.js";
+import type { LogId, Origin, Sequence } from "../../protocol/ids.js";
 import { appliedKey, outcomeKey } from "../../protocol/store-keys.js";
 import type { Applied } from "./applied.js";
 import { ApplierCore, decodeRows, type EntryResult, type Plan, type Rows } from "./applier-core.js";
 import { readDue } from "./expiry.js";
+import { fitOf, unfitReason } from "./log-fit.js";
 import type { ReplicaState } from "./replica-state.js";
 import { ReplicaStopped } from "./stopped.js";
 
@@ -33,6 +34,8 @@ const LATE_MS = 200;
 /** How often the store is made durable. Rule L8. */
 const SYNC_MS = 1_000;
 const COMPARE_AGAIN_MS = 250;
+/** What a person is to do; the command's output says the rest. */
+const REPAIR = '. "ringdex repair" shows what the stores have';
 
 export class Applier {
   readonly #core: ApplierCore;
@@ -135,7 +138,7 @@ export class Applier {
     if (this.#expected <= this.state.sequence) return undefined;
     // The connection may have been away without the consumer having said so yet.
     await this.#compareLog();
-    const message = await this.#readLog((this.state.sequence + 1) as Sequence);
+    const message = await this.#readNext();
     if (this.#stopped) return undefined;
     if (message === undefined) {
       this.#watchForLate();
@@ -152,7 +155,7 @@ export class Applier {
   async #applyAll(delivered: readonly LogMessage[]): Promise<void> {
     let messages = delivered.filter(({ sequence }) => sequence > this.state.sequence);
     while (messages.length > 0 && !this.#stopped) {
-      if (messages[0]?.sequence !== this.state.sequence + 1) return this.#consumeAnew();
+      if (messages[0]?.sequence !== this.state.sequence + 1) return this.#overGap();
       const end = messages.findIndex(
         ({ sequence }, index) => sequence !== this.state.sequence + 1 + index,
       );
@@ -162,8 +165,10 @@ export class Applier {
     }
   }
 
-  /** What was handed over does not follow what was applied. */
-  #consumeAnew(): void {
+  /** What was handed over does not follow what was applied: the consumer left something out, or
+   * the log has it no more. */
+  async #overGap(): Promise<void> {
+    await this.#readNext();
     this.#consumer?.stop();
     this.#consumer = undefined;
     this.#pending = undefined;
@@ -173,6 +178,7 @@ export class Applier {
     const decision = this.#core.decide(plan, await readRows(this.store, plan));
     await this.#write(decision.writes, this.#syncIsDue(), () => {
       decision.publish();
+      this.applied.logId = this.state.appliedLogId;
       this.applied.batchWritten(decision.sequence, decision.logTime);
     });
     this.appliedAtMs = this.clock.elapsedMs();
@@ -226,23 +232,52 @@ export class Applier {
     while (!this.#stopped) {
       const state = await this.#again(() => this.log.state());
       if (state === undefined) return;
-      if (state.first > sequence + 1) throw trimmed(sequence, state.first);
-      if (sequence === 0) return;
+      if (!this.state.hasBegun) return this.#compareGenesis(state);
+      // At `applied` = first - 1 there is a genesis to compare with only where it is still to be
+      // applied. Here it has been, so what stands there was trimmed away and cannot be compared.
+      if (state.first > sequence) throw trimmed(sequence, state.first);
       const message = await this.#readLog(sequence);
       if (this.#stopped) return;
       if (message !== undefined) {
         if (hash64(message.data) === messageHash) return;
-        throw new ReplicaStopped(
-          "log-diverged",
-          `entry ${sequence} of the log is not the one that was applied here: the log lost ` +
-            "writes and others were written in their place. Keep all stores of this shard",
-        );
+        if (provesLoss(message)) throw shorter(sequence, message.sequence);
+        // Those that had not applied what the log lost would go on without it: the basis of this
+        // entry tells them (rule L3).
+        await this.#provenEnd();
+        throw diverged(sequence);
       }
       if (state.last >= sequence) throw missing(sequence);
-      // The log seems to end before what was applied. An answer may be old; a write is not.
+      // The log seems to end before what was applied. An answer may be old; a write is not. One
+      // that an earlier start has left there will do: the log is not to grow by each start.
+      const last = state.last === 0 ? undefined : await this.#readLog(state.last);
+      if (last !== undefined && provesLoss(last)) throw shorter(sequence, last.sequence);
       const end = await this.#provenEnd();
       if (end !== undefined && end <= sequence) throw shorter(sequence, end);
     }
+  }
+
+  /** The same where the next entry must be the log's first: it tells what came before it. */
+  async #compareGenesis({ first, last }: LogState): Promise<void> {
+    const { appliedLogId, sequence, chain, logId } = this.state;
+    const isNew = sequence === 0 && first === 1;
+    if (last < first) {
+      // Nobody names a log before its first entry is acknowledged; but a test may.
+      if (isNew) return;
+      throw new ReplicaStopped("log-shorter", `log ${logId} has lost its first entry${REPAIR}`);
+    }
+    const message = await this.#readLog(first);
+    if (message === undefined) return;
+    const entry = decodeEntry(message.data);
+    if (!isEntry(entry) || entry.kind !== "genesis") {
+      if (isNew) return;
+      throw sequence === 0 ? trimmed(sequence, first) : unknown(appliedLogId, logId);
+    }
+    const place = { logId: appliedLogId, sequence, chain };
+    const fit = fitOf(place, entry.genesis);
+    if (fit === "continues" && first === sequence + 1) return;
+    if (fit === "empty") throw trimmed(sequence, first);
+    if (fit === "continues" || fit === "other-log") throw unknown(appliedLogId, logId);
+    throw new ReplicaStopped("log-continued", unfitReason(fit, place, entry.genesis));
   }
 
   /** The sequence that an entry got now: the log's true end. */
@@ -259,8 +294,30 @@ export class Applier {
     });
     const result = await this.log.append(bytes, LATE_MS * 5);
     if (result.kind === "accepted") return result.sequence;
+    if (result.kind === "full" && this.log.tailIsExact) {
+      const tail = await this.#again(() => this.log.tail());
+      return tail === undefined ? undefined : ((tail + 1) as Sequence);
+    }
     await sleep(this.clock, COMPARE_AGAIN_MS);
     return undefined;
+  }
+
+  /**
+   * The entry after what was applied; undefined = it is not known to be there. Throws
+   * ReplicaStopped if the log goes on without it, as a server leaves a log whose disk was damaged:
+   * waiting would be for ever.
+   */
+  async #readNext(): Promise<LogMessage | undefined> {
+    const next = (this.state.sequence + 1) as Sequence;
+    const message = await this.#readLog(next);
+    if (message !== undefined || this.#stopped) return message;
+    // Whatever else may be wrong with the log explains more.
+    await this.#compareLog();
+    const state = await this.#again(() => this.log.state());
+    if (state === undefined || state.last < next) return undefined;
+    const again = await this.#readLog(next);
+    if (again === undefined && !this.#stopped) throw missing(next);
+    return again;
   }
 
   #readLog(sequence: Sequence): Promise<LogMessage | undefined> {
@@ -308,20 +365,45 @@ function trimmed(sequence: Sequence, first: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-trimmed",
     `the log begins at ${first}, this replica has applied up to ${sequence}: what lies between ` +
-      "is gone from the log, and there is no snapshot to start from",
+      `is gone from the log${REPAIR}`,
   );
 }
 
 function missing(sequence: Sequence): ReplicaStopped {
-  const text = `entry ${sequence} was removed from the log, which nothing of ours does`;
+  const text = `entry ${sequence} was removed from the log, which nothing of ours does${REPAIR}`;
   return new ReplicaStopped("log-diverged", text);
+}
+
+function diverged(sequence: Sequence): ReplicaStopped {
+  return new ReplicaStopped(
+    "log-diverged",
+    `entry ${sequence} of the log is not the one that was applied here: the log lost ` +
+      `writes and others were written in their place. Keep all stores of this shard${REPAIR}`,
+  );
+}
+
+function unknown(appliedLogId: LogId | undefined, logId: LogId): ReplicaStopped {
+  return new ReplicaStopped(
+    "log-unknown",
+    `the store belongs to log ${appliedLogId}, the ring names log ${logId}, which does not go on ` +
+      `from it: was the NATS server's data replaced? The store is kept as it is${REPAIR}`,
+  );
+}
+
+/**
+ * Whoever proposed it had applied the sequence that it got: the log had ended later before. Where
+ * it stands, entries have been lost.
+ */
+function provesLoss({ sequence, data }: LogMessage): boolean {
+  const entry = decodeEntry(data);
+  return isEntry(entry) && entry.basisSequence >= sequence;
 }
 
 function shorter(sequence: Sequence, end: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-shorter",
     `this replica has applied the log up to ${sequence}, but its next entry is ${end}: the log ` +
-      "lost acknowledged writes that this store still holds. Stop the writers, keep all stores " +
-      "of this shard; nothing is served until it is repaired",
+      "lost acknowledged writes that this store still holds. Nothing is served until the shard " +
+      `is repaired; keep all stores of it${REPAIR}`,
   );
 }

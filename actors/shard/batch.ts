@@ -1,5 +1,6 @@
 /**
- * Batch: many operations of one shard in one message (kv.shard.<shard>.batch).
+ * Batch: many operations of one shard in one message (kv.shard.<shard>.batch, and
+ * kv.shard.<shard>.get for gets alone).
  *
  * Each operation stands alone, unless the batch is atomic; operations on one key take effect in
  * order, gets among them included. Writes that follow one another go to the proposer together and

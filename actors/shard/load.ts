@@ -28,7 +28,10 @@ import { ReplicaStopped } from "./stopped.js";
 const ROWS_PER_READ = 256;
 const SEQUENCE_MAX = (2 ** 48 - 1) as Sequence;
 
-/** Throws DamagedError if rows are damaged, ReplicaStopped if the store is another log's. */
+/**
+ * Whether the store belongs to the log is not judged here but where the log is read (applier.ts).
+ * Throws DamagedError if rows are damaged, ReplicaStopped if a newer version has written them.
+ */
 export async function loadReplica(
   store: Store,
   logId: LogId,
@@ -40,7 +43,7 @@ export async function loadReplica(
   const [bytes] = await store.getMany([appliedKey]);
   if (bytes === undefined) return state;
   const row = decodeAppliedRow(bytes);
-  checkRow(row, logId);
+  checkFormat(row);
   state.sequence = row.sequence;
   state.logTime = row.logTime;
   state.chain = row.chain;
@@ -52,17 +55,10 @@ export async function loadReplica(
   return state;
 }
 
-function checkRow(row: AppliedRow, logId: LogId): void {
-  if (row.format !== STORE_FORMAT) {
-    const text = `the store has format ${row.format}, this program reads ${STORE_FORMAT}`;
-    throw new ReplicaStopped("upgrade-needed", text);
-  }
-  if (row.logId === logId) return;
-  throw new ReplicaStopped(
-    "log-unknown",
-    `the store belongs to log ${row.logId}, the ring names log ${logId}: was the NATS server's ` +
-      "data replaced? The store is kept as it is",
-  );
+function checkFormat({ format }: AppliedRow): void {
+  if (format === STORE_FORMAT) return;
+  const text = `the store has format ${format}, this program reads ${STORE_FORMAT}`;
+  throw new ReplicaStopped("upgrade-needed", text);
 }
 
 async function loadPositions(store: Store, state: ReplicaState): Promise<void> {

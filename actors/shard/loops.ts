@@ -13,7 +13,7 @@ import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, Sequence } from "../../protocol/ids.js";
-import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import { MAILBOX_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { queryErrorOf } from "../../protocol/query-messages.js";
 import {
   packedBatchReply,
@@ -21,7 +21,7 @@ import {
   type Reply,
   type Result,
 } from "../../protocol/reply.js";
-import { parsePackedBatch, type Request } from "../../protocol/request.js";
+import { parsePackedBatch, type BatchRequest, type Request } from "../../protocol/request.js";
 import { singleKeyVerbs, type Names } from "../../protocol/subjects.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
@@ -64,6 +64,7 @@ export class Loops {
   readonly #answers: Answers;
   readonly #counters: ServiceCounters;
   #batchesUnderWay = 0;
+  #batchBytes = 0;
 
   constructor(
     private readonly parts: ReplicaParts,
@@ -73,6 +74,7 @@ export class Loops {
     this.applied = new Applied(state.ownership, state.table, store, clock);
     this.applied.sequence = state.sequence;
     this.applied.logTime = state.logTime;
+    this.applied.logId = state.appliedLogId;
     this.applied.epoch = parts.epoch;
     this.proposer = new Proposer(
       log,
@@ -120,7 +122,7 @@ export class Loops {
   handleShard(message: Message): void {
     const verb = this.parts.names.parseShardSubject(message.subject)?.verb ?? "";
     this.#counters.begin(verb);
-    if (verb === "batch") return this.#batch(message);
+    if (verb === "batch" || verb === "get") return this.#batch(message, verb);
     const reply = (bytes: Uint8Array): void => {
       this.#counters.end(verb, queryErrorOf(bytes));
       this.#reply(message, bytes);
@@ -130,19 +132,25 @@ export class Loops {
     reply(packedBatchReply(error));
   }
 
-  #batch(message: Message): void {
+  /** `get`: a batch of gets alone, for users who have no right to write. */
+  #batch(message: Message, verb: "batch" | "get"): void {
     const { logger, positionCount } = this.parts;
+    const bytes = message.data.length;
     this.#batchesUnderWay += 1;
+    this.#batchBytes += bytes;
     const run = async (): Promise<void> => {
       let result: BatchResult;
       try {
+        if (this.#batchBytes > MAILBOX_BYTES_MAX) throw tooManyBytes(bytes);
         const batch = parsePackedBatch(message.data, positionCount);
+        if (verb === "get") checkOnlyGets(batch);
         result = await runBatch(batch, this.border, this.proposer);
       } catch (error) {
         result = asKvError(error, logger);
       }
       this.#batchesUnderWay -= 1;
-      this.#counters.end("batch", result instanceof KvError ? result : undefined);
+      this.#batchBytes -= bytes;
+      this.#counters.end(verb, result instanceof KvError ? result : undefined);
       this.#reply(message, packedBatchReply(result));
     };
     void run();
@@ -199,4 +207,18 @@ export class Loops {
     this.reader.close();
     this.query.close();
   }
+}
+
+/** A batch keeps its message until its last operation is done. */
+function tooManyBytes(received: number): KvError {
+  const text = "batches under way here have more bytes than the limit; send it again in a moment";
+  const details = { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received };
+  return new KvError("overloaded", text, details);
+}
+
+function checkOnlyGets({ requests, atomic }: BatchRequest): void {
+  const index = requests.findIndex(({ kind }) => kind === "write");
+  if (index < 0 && !atomic) return;
+  const text = "this subject takes gets only; send writes to kv.shard.<shard>.batch";
+  throw new KvError("bad-request", text, index < 0 ? {} : { index });
 }

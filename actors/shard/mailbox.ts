@@ -1,14 +1,16 @@
 /**
  * Mailbox: what waits for one loop of an actor, taken in batches of everything that has arrived.
  *
- * Limit: MAILBOX_REQUESTS_MAX items; beyond it `offer` throws `overloaded`.
+ * Limits: MAILBOX_REQUESTS_MAX items, MAILBOX_BYTES_MAX bytes; beyond either `offer` throws
+ * `overloaded`.
  */
 import type { Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
-import { MAILBOX_REQUESTS_MAX } from "../../protocol/limits.js";
+import { MAILBOX_BYTES_MAX, MAILBOX_REQUESTS_MAX } from "../../protocol/limits.js";
 
 export class Mailbox<Item> {
   #items: Item[] = [];
+  #bytes = 0;
   #wake: (() => void) | undefined;
   #closed = false;
 
@@ -18,7 +20,8 @@ export class Mailbox<Item> {
     return this.#items.length;
   }
 
-  offer(item: Item): void {
+  /** `bytes`: what the item keeps of its message. */
+  offer(item: Item, bytes = 0): void {
     if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
     if (this.#items.length >= MAILBOX_REQUESTS_MAX) {
       const text = `${MAILBOX_REQUESTS_MAX} requests wait here already; send it again in a moment`;
@@ -27,7 +30,13 @@ export class Mailbox<Item> {
         max: MAILBOX_REQUESTS_MAX,
       });
     }
+    if (this.#bytes + bytes > MAILBOX_BYTES_MAX) {
+      const text = `requests of ${this.#bytes} bytes wait here already; send it again in a moment`;
+      const details = { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received: bytes };
+      throw new KvError("overloaded", text, details);
+    }
     this.#items.push(item);
+    this.#bytes += bytes;
     this.#wakeUp();
   }
 
@@ -43,6 +52,7 @@ export class Mailbox<Item> {
       }
       const batch = this.#items;
       this.#items = [];
+      this.#bytes = 0;
       if (batch.length > 0) yield batch;
     }
   }

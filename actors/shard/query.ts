@@ -87,7 +87,7 @@ export class Query {
         this.#unanswered -= 1;
         reply(bytes);
       };
-      this.#mailbox.offer({ request, respond });
+      this.#mailbox.offer({ request, respond }, payload.length);
       this.#unanswered += 1;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;

@@ -32,6 +32,7 @@ export class ReplicaState {
   #genesis: Genesis | undefined;
 
   constructor(
+    /** The log that is applied from now on. */
     readonly logId: LogId,
     readonly ownership: Ownership,
     readonly table: PositionTable,
@@ -49,8 +50,17 @@ export class ReplicaState {
     return { policy: this.genesis.indexPolicy, limits: this.genesis.limits };
   }
 
+  /**
+   * The log of the last entry applied; undefined = none was. Another one than `logId` until the
+   * genesis of a log that goes on from it is applied.
+   */
+  get appliedLogId(): LogId | undefined {
+    return this.#genesis?.logId;
+  }
+
+  /** The log's own first entry has been applied. */
   get hasBegun(): boolean {
-    return this.#genesis !== undefined;
+    return this.appliedLogId === this.logId;
   }
 
   begin(genesis: Genesis): void {

@@ -17,16 +17,21 @@ import type { Subscription } from "../../infra/bus.js";
 import { sleep } from "../../infra/clock.js";
 import { PositionDigest } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Sequence } from "../../protocol/ids.js";
+import type { LogId, Sequence } from "../../protocol/ids.js";
 import { LAG_SERVING_AGAIN, LAG_SERVING_MAX, BARRIER_QUIET_MS } from "../../protocol/limits.js";
+import { isMissingLog } from "../../protocol/missing-log.js";
+import type { StoreFinding } from "../../protocol/repair.js";
 import type { ReplicaPhase } from "../../protocol/replica-phase.js";
 import type { Applied } from "./applied.js";
 import { loadReplica } from "./load.js";
 import { Loops, type ReplicaParts } from "./loops.js";
-import { ReplicaStopped } from "./stopped.js";
+import { ReplicaStopped, type StopReason } from "./stopped.js";
+import { findingOf } from "./store-finding.js";
 
 /** How often the lag is looked at. */
 const SERVING_CHECK_MS = 500;
+/** The log must be known to be gone for so long: a server that is starting may say so too. */
+const MISSING_MS = 10_000;
 /** A lag is known by a probe younger than this, or it is not known. */
 const PROBE_MS_MAX = 1_000;
 
@@ -52,6 +57,7 @@ export interface ReplicaStatus {
 export class Replica {
   #phase: ReplicaPhase = "loading";
   #reason = "";
+  #stopReason: StopReason | undefined;
   #loops: Loops | undefined;
   #tail = 0 as Sequence;
   #subscriptions: Subscription[] = [];
@@ -62,6 +68,11 @@ export class Replica {
 
   get phase(): ReplicaPhase {
     return this.#phase;
+  }
+
+  /** Why it has stopped for good; undefined = it has not. */
+  get stopReason(): StopReason | undefined {
+    return this.#stopReason;
   }
 
   /** True once run() has ended, or is about to. */
@@ -96,6 +107,7 @@ export class Replica {
       this.#phase = "loading";
       if (!(error instanceof ReplicaStopped)) throw error;
       this.#phase = "stopped";
+      this.#stopReason = error.reason;
       this.#reason = `${error.reason}: ${error.message}`;
       logger.error("the replica stops", { shard: log.shard, reason: this.#reason });
     } finally {
@@ -159,20 +171,31 @@ export class Replica {
     };
   }
 
+  /** What the store holds; null = nothing, or it is not read back yet. */
+  finding(chainsAt: readonly number[]): StoreFinding | null {
+    return this.#loops === undefined ? null : findingOf(this.#loops.state, chainsAt);
+  }
+
+  /** True if the store may be copied: it is of this log, and nothing speaks against it. */
+  get isSound(): boolean {
+    return this.#loops?.state.hasBegun === true && !this.#closed && this.#loops.applier.hasCompared;
+  }
+
   /** Rule L9. */
   async #serveByLag(loops: Loops): Promise<void> {
     const { clock } = this.parts;
     let probedAtMs = clock.elapsedMs();
+    let thereAtMs = probedAtMs;
     while (!this.#closed) {
       try {
         const askedAtMs = clock.elapsedMs();
         this.#tail = await loops.end();
         probedAtMs = askedAtMs;
+        thereAtMs = askedAtMs;
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.sequence;
-        const hasBegun = loops.state.hasBegun && loops.applied.sequence > 0;
         // A log that lost entries may show no lag at all: what it holds is compared first.
-        const isReady = hasBegun && loops.applier.hasCompared;
+        const isReady = hasTakenOver(loops) && loops.applier.hasCompared;
         if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
           this.#startServing(loops);
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
@@ -184,9 +207,22 @@ export class Replica {
         this.#reason = `the log's end is not known: ${error.message}`;
         const isOld = clock.elapsedMs() - probedAtMs > PROBE_MS_MAX;
         if (this.#phase === "serving" && isOld) this.#catchUp(this.#reason);
+        if (!(await this.#isLogMissing())) thereAtMs = clock.elapsedMs();
+        if (clock.elapsedMs() - thereAtMs >= MISSING_MS) throw missing(this.parts.log.id);
       }
       const soon = this.#phase === "serving" ? SERVING_CHECK_MS : SERVING_CHECK_MS / 10;
       await sleep(clock, soon);
+    }
+  }
+
+  /** True if the server says so; false also if it says nothing. */
+  async #isLogMissing(): Promise<boolean> {
+    try {
+      await this.parts.log.state();
+      return false;
+    } catch (error) {
+      if (error instanceof KvError) return isMissingLog(error);
+      throw error;
     }
   }
 
@@ -239,6 +275,19 @@ export class Replica {
       }
     }
   }
+}
+
+/** Of its log at least the genesis: that is known a moment before what it says is taken over. */
+function hasTakenOver({ state, applied }: Loops): boolean {
+  return state.hasBegun && applied.sequence > (state.genesis.parent?.sequence ?? 0);
+}
+
+function missing(logId: LogId): ReplicaStopped {
+  return new ReplicaStopped(
+    "log-missing",
+    `log ${logId} is not there any more: its stream was deleted, or the NATS server's data were ` +
+      'lost. The store is kept as it is. "ringdex repair" shows what the stores have',
+  );
 }
 
 function withResolvers<Value>(): { promise: Promise<Value>; resolve: (value: Value) => void } {

@@ -7,6 +7,8 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { natsConf } from "../../protocol/nats-conf.js";
 import {
+  credentialSettingNames,
+  credentialsOf,
   settingsOf,
   settingsTable,
   SYNC_INTERVAL_UNKNOWN,
@@ -56,7 +58,7 @@ function registerUp(root: Command, context: CliContext): void {
       const flags = settingFlagsOf(up);
       const typed = settingsTable.flatMap(({ name, flag }) => {
         const text = flags[name];
-        return text === undefined ? [] : [`--${flag}`, text];
+        return text === undefined || flag === undefined ? [] : [`--${flag}`, text];
       });
       const command = { file: process.execPath, args: [program, "up", "--times", ...typed] };
       await startInBackground({ settings, env, command, say, report, stopping });
@@ -88,6 +90,7 @@ function registerDown(root: Command, context: CliContext): void {
 
 const nodeSettingNames: readonly SettingName[] = [
   "natsUrl",
+  ...credentialSettingNames,
   "store",
   "replicaCount",
   "logLevel",
@@ -127,6 +130,7 @@ function registerNode(root: Command, context: CliContext): void {
       syncInterval,
       dataFolder: resolve(data),
       natsUrl,
+      credentials: credentialsOf(settings),
       clusterNodes,
     };
     // Loaded only here: a node's parts (a native store among them) are of no use to other commands.
@@ -137,17 +141,27 @@ function registerNode(root: Command, context: CliContext): void {
   });
 }
 
+interface NatsConfFlags {
+  readonly positions: number;
+  readonly jetstream: string;
+  readonly roles?: true;
+  readonly tls: string;
+}
+
 function registerNatsConf(root: Command, context: CliContext): void {
   const command = root
     .command("nats-conf")
     .description("print the nats-server configuration that a store wants")
     .option("--positions <count>", "positions of the ring", wholeNumber, POSITION_COUNT)
-    .option("--jetstream <folder>", "where JetStream keeps its files", "./data/nats");
+    .option("--jetstream <folder>", "where JetStream keeps its files", "./data/nats")
+    .option("--roles", "with TLS, and a user for each role (docs/security.md)")
+    .option("--tls <folder>", "with --roles: where server.pem and server-key.pem are", "./tls");
   addSettingOptions(command, ["store", "host", "port"]);
-  command.action((options: { positions: number; jetstream: string }) => {
+  command.action((options: NatsConfFlags) => {
     const { store, host, port } = context.settings(command);
-    const { positions: positionCount, jetstream: dataFolder } = options;
-    context.out(natsConf({ store, positionCount, host, port, dataFolder }));
+    const { positions: positionCount, jetstream: dataFolder, roles, tls } = options;
+    const rolesTlsFolder = roles === true ? tls : undefined;
+    context.out(natsConf({ store, positionCount, host, port, dataFolder, rolesTlsFolder }));
   });
 }
 

@@ -8,6 +8,8 @@
 import { Option, type Command } from "commander";
 import { connect, type NatsConnection } from "nats";
 import {
+  credentialSettingNames,
+  credentialsOf,
   settingsOf,
   settingsTable,
   type Setting,
@@ -15,6 +17,7 @@ import {
   type SettingName,
   type Settings,
 } from "../config.js";
+import { connectError, connectionCredentials, withoutCredentials } from "../client/credentials.js";
 import { dataPaths, liveAddress, type Address } from "../main/data-folder.js";
 import { withTimes } from "../timed-lines.js";
 import { CommandFailed, type ExitName } from "./exit-codes.js";
@@ -40,6 +43,8 @@ export interface CliConnection {
   readonly nats: NatsConnection;
   readonly url: string;
   readonly store: string;
+  /** JetStream's; undefined = none. */
+  readonly domain: string | undefined;
 }
 
 export interface CliContext extends CliIo {
@@ -90,13 +95,21 @@ export class RunContext implements CliContext {
   }
 
   async connect(command: Command): Promise<CliConnection> {
-    const { url, store } = await addressOf(this.settings(command));
-    const name = `ringdex ${command.name()}`;
+    const settings = this.settings(command);
+    const { url, store } = await addressOf(settings);
     try {
-      const nats = await connect({ servers: url, timeout: CONNECT_TIMEOUT_MS, name });
+      const nats = await connect({
+        servers: url.split(","),
+        timeout: CONNECT_TIMEOUT_MS,
+        name: `ringdex ${command.name()}`,
+        ...(url.startsWith("tls:") ? { tls: {} } : {}),
+        ...connectionCredentials(credentialsOf(settings)),
+      });
       this.#open.push(nats);
-      return { nats, url, store };
+      return { nats, url, store, domain: settings.natsDomain };
     } catch (error) {
+      const told = connectError(url, error);
+      if (told.kind === "bad-request") throw told;
       const why = error instanceof Error ? error.message : String(error);
       throw new CommandFailed(
         "unavailable",
@@ -136,13 +149,23 @@ async function addressOf(settings: Settings): Promise<Address> {
 
 /** Without user and password: for messages. */
 export function shownUrl(url: string): string {
-  return url.replaceAll(/[^/,@]*@/g, "");
+  return withoutCredentials(url);
 }
 
 /** Adds an option for each of these settings, described as the table describes it. */
 export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
   for (const setting of settingsTable.filter(({ name }) => names.includes(name))) {
-    command.addOption(new Option(`--${setting.flag} <${setting.unit}>`, aboutOf(setting)));
+    const { flag, unit } = setting;
+    if (flag === undefined) continue;
+    const option = new Option(`--${flag} <${unit}>`, aboutOf(setting));
+    const isCredential = (credentialSettingNames as readonly string[]).includes(setting.name);
+    if (isCredential) option.helpGroup("Credentials for NATS (docs/security.md):");
+    command.addOption(option);
+  }
+  const secrets = settingsTable.filter(({ name, flag }) => names.includes(name) && !flag);
+  if (secrets.length > 0) {
+    const variables = secrets.map(({ variable }) => variable).join(" and ");
+    command.addHelpText("after", `\nAnd by ${variables}, which everybody could read in a flag.`);
   }
   return command;
 }
@@ -151,16 +174,18 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
 export function addConnectionOptions(command: Command): Command {
   const about = "the store's NATS server; default: that of the cluster on the data folder";
   for (const setting of settingsTable.filter(({ name }) => name === "natsUrl")) {
-    const { flag, unit } = setting;
+    const { flag = "", unit } = setting;
     command.addOption(new Option(`--${flag} <${unit}>`, aboutOf({ ...setting, about })));
   }
-  return addSettingOptions(command, ["store"]);
+  return addSettingOptions(command, ["store", ...credentialSettingNames]);
 }
 
 /** What was typed for each setting's option. */
 export function settingFlagsOf(command: Command): SettingFlags {
   const typed = command.opts<Record<string, string | undefined>>();
-  const flags = settingsTable.map(({ name, flag }) => [name, typed[attributeOf(flag)]] as const);
+  const flags = settingsTable.map(
+    ({ name, flag }) => [name, flag === undefined ? flag : typed[attributeOf(flag)]] as const,
+  );
   return Object.fromEntries(flags);
 }
 

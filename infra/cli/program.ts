@@ -15,6 +15,7 @@ import { registerKeyCommands } from "./key-commands.js";
 import { registerLoadCommand } from "./load-command.js";
 import { registerLogsCommand } from "./logs-command.js";
 import { registerQueryCommands } from "./query-commands.js";
+import { registerRepairCommand } from "./repair-command.js";
 import { registerStatusCommands } from "./status-commands.js";
 import { tellUsageErrors } from "./usage-errors.js";
 import { registerWatchCommand } from "./watch-command.js";
@@ -29,6 +30,7 @@ const groups: readonly Register[] = [
   registerQueryCommands,
   registerWatchCommand,
   registerStatusCommands,
+  registerRepairCommand,
   registerLogsCommand,
   registerLoadCommand,
   registerExportCommand,

@@ -59,8 +59,12 @@ function checkServer(text: string): string {
 export async function openStore(context: CliContext, command: Command): Promise<StoreAccess> {
   const connected = await context.connect(command);
   await storeIsThere(connected, context);
-  const { nats: connection, store, url } = connected;
-  const db = await connect<unknown>({ connection, store });
+  const { nats: connection, store, url, domain } = connected;
+  const db = await connect<unknown>({
+    connection,
+    store,
+    ...(domain === undefined ? {} : { jetstreamDomain: domain }),
+  });
   const names = new Names(store);
   return { db, ask: askOver(connection, names), connection, names, url };
 }

@@ -16,6 +16,7 @@ import { KvError } from "../../protocol/errors.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names } from "../../protocol/subjects.js";
 import { systemChance, systemClock } from "../clock.js";
+import { connectError, connectionCredentials, splitUrl, type Credentials } from "./credentials.js";
 import { NatsBus } from "../nats-bus.js";
 import { Caller, IN_FLIGHT_MAX } from "./caller.js";
 import type { ConnectOptions, Json } from "./options.js";
@@ -90,7 +91,9 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
 
 /**
  * Connects; `Value` is what the store's values are, as far as one type can say it. Rejects with
- * `unavailable` if no server can be reached. Whether the store is there shows at the first call.
+ * `unavailable` if no server can be reached, with `bad-request` if it does not take these
+ * credentials, or its certificate is not to be trusted. Whether the store is there shows at the
+ * first call.
  */
 export async function connect<Value = Json>(options: ConnectOptions = {}): Promise<Ringdex<Value>> {
   const names = new Names(options.store ?? "kv");
@@ -110,35 +113,40 @@ export async function connect<Value = Json>(options: ConnectOptions = {}): Promi
   // A store without a coordinator yet is no reason to fail: single keys do not need the ring.
   await ring.refresh().catch(() => undefined);
   const readLevel = options.readLevel ?? "linearizable";
-  const parts = { caller, names, ring, connection, readLevel, session: undefined };
+  const { jetstreamDomain: domain } = options;
+  const parts = { caller, names, ring, connection, domain, readLevel, session: undefined };
   const isBorrowed = options.connection !== undefined;
   return new Ringdex<Value>(parts, () => (isBorrowed ? Promise.resolve() : bus.close()));
 }
 
 async function open(options: ConnectOptions): Promise<NatsConnection> {
-  const { servers = DEFAULT_SERVER, user, pass, token, authenticator, tls, name } = options;
-  const natsOptions: ConnectionOptions = {
-    servers: typeof servers === "string" ? servers.split(",") : [...servers],
-    name: name ?? "ringdex client",
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_WAIT_MS,
-    noAsyncTraces: true,
-    ...(user === undefined ? {} : { user }),
-    ...(pass === undefined ? {} : { pass }),
-    ...(token === undefined ? {} : { token }),
-    ...(authenticator === undefined ? {} : { authenticator }),
-    ...(tls === undefined ? {} : { tls }),
-  };
+  const { servers = DEFAULT_SERVER, authenticator, tls, name } = options;
+  const typed = typeof servers === "string" ? servers : servers.join(",");
   try {
+    const { url, found } = splitUrl(typed);
+    const isTls = url.split(",").some((each) => each.startsWith("tls://"));
+    const natsOptions: ConnectionOptions = {
+      servers: url.split(","),
+      name: name ?? "ringdex client",
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: RECONNECT_WAIT_MS,
+      reconnectJitter: RECONNECT_WAIT_MS,
+      noAsyncTraces: true,
+      ...connectionCredentials({ ...found, ...credentialsIn(options) }),
+      ...(authenticator === undefined ? {} : { authenticator }),
+      ...(tls !== undefined || isTls ? { tls: tls ?? {} } : {}),
+    };
     return await connectNats(natsOptions);
   } catch (cause) {
-    const where = [servers]
-      .flat()
-      .join(",")
-      .replaceAll(/[^/,@]*@/g, "");
-    throw new KvError("unavailable", `cannot connect to nats-server at ${where}`, {}, { cause });
+    throw connectError(typed, cause);
   }
+}
+
+/** What the options name; what they leave out stays as the URL has it. */
+function credentialsIn(options: ConnectOptions): Credentials {
+  const { user, pass: password, token, nkeyFile, credsFile, inboxPrefix } = options;
+  const given = { user, password, token, nkeyFile, credsFile, inboxPrefix };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 function positive(name: string, value: number): number {

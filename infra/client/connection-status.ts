@@ -1,16 +1,26 @@
 /**
- * Whether a nats.js connection stands, told at once to whoever listens.
+ * Whether a nats.js connection stands, and what its user must not do, told at once to whoever
+ * listens.
  *
  * nats.js tells it through an asynchronous iterator. It is read here, once a connection.
  * "connected" comes before any message of the new connection can, because nats.js resubscribes
  * first and the iterator needs no turn of the event loop.
  */
-import type { NatsConnection } from "nats";
+import type { NatsConnection, Status } from "nats";
+import { KvError } from "../../protocol/errors.js";
 import type { BusStatus } from "../bus.js";
+
+/** The server has refused a message or a subscription. */
+export interface Denial {
+  readonly operation: "publish" | "subscription";
+  /** As the server's mapping has it. */
+  readonly subject: string;
+}
 
 export class ConnectionStatus {
   #current: BusStatus = "connected";
   readonly #listeners = new Set<(status: BusStatus) => void>();
+  readonly #denialListeners = new Set<(denial: Denial) => void>();
 
   /** `onError`: errors that the server tells outside of any reply, such as a permission missing. */
   constructor(connection: NatsConnection, onError?: (error: Error) => void) {
@@ -29,11 +39,21 @@ export class ConnectionStatus {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Called at each refusal for want of a right. Returns its end. */
+  onDenied(listener: (denial: Denial) => void): () => void {
+    this.#denialListeners.add(listener);
+    return () => void this.#denialListeners.delete(listener);
+  }
+
   async #watch(connection: NatsConnection, onError?: (error: Error) => void): Promise<void> {
     for await (const event of connection.status()) {
       if (event.type === "disconnect") this.#change("disconnected");
       else if (event.type === "reconnect") this.#change("connected");
-      else if (event.type === "error") onError?.(new Error(JSON.stringify(event)));
+      else if (event.type === "error") {
+        const denial = denialIn(event);
+        if (denial !== undefined) for (const listener of this.#denialListeners) listener(denial);
+        onError?.(denial === undefined ? new Error(JSON.stringify(event)) : deniedError(denial));
+      }
     }
   }
 
@@ -42,4 +62,30 @@ export class ConnectionStatus {
     this.#current = status;
     for (const listener of this.#listeners) listener(status);
   }
+}
+
+function denialIn({ permissionContext: context }: Status): Denial | undefined {
+  if (context === undefined) return undefined;
+  const operation = context.operation === "publish" ? "publish" : "subscription";
+  return { operation, subject: context.subject };
+}
+
+/** What to tell whoever asked for it. Sending it again would end the same way. */
+export function deniedError({ operation, subject }: Denial): KvError {
+  const what = operation === "publish" ? "publish to" : "subscribe to";
+  const text =
+    `this NATS user is not permitted to ${what} ${subject}; docs/security.md has the rights ` +
+    "that each role needs";
+  return new KvError("bad-request", text, { subject });
+}
+
+/** The same where the subject is this connection's own inbox. */
+export function inboxDeniedError(
+  inbox: string,
+  kind: "bad-request" | "in-doubt" = "bad-request",
+): KvError {
+  const text =
+    `this NATS user is not permitted to subscribe to its inbox ${inbox}: set the inbox prefix ` +
+    "that it has a right to (RINGDEX_NATS_INBOX_PREFIX, or inboxPrefix of connect)";
+  return new KvError(kind, text, { subject: inbox }, { retryable: false });
 }

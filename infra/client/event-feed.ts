@@ -29,6 +29,8 @@ import {
 } from "nats";
 import { KvError } from "../../protocol/errors.js";
 import type { Clock, Timer } from "../clock.js";
+import { deniedError } from "./connection-status.js";
+import { inboxPrefixIn } from "./inbox.js";
 
 export const BATCH_MESSAGES = 256;
 const BATCH_BYTES = 4 * 1_024 * 1_024;
@@ -47,6 +49,8 @@ export type FeedStart =
 
 export interface FeedParts {
   readonly connection: NatsConnection;
+  /** Where JetStream's API is; undefined = `$JS.API`, else `$JS.<domain>.API`. */
+  readonly domain: string | undefined;
   readonly clock: Clock;
   readonly stream: string;
   readonly filters: readonly string[];
@@ -79,8 +83,9 @@ export class EventFeed {
     let wasMade = false;
     while (!signal.aborted) {
       if (connection.isClosed()) throw noStream(this.parts.stream, "the connection is closed");
-      const manager = await managerOf(connection);
+      const manager = await managerOf(connection, this.parts.domain);
       const name = await this.#make(manager).catch((error: unknown) => {
+        throwIfDenied(error);
         if (!wasMade && isMissing(error)) throw noStream(this.parts.stream, error);
         return undefined;
       });
@@ -154,7 +159,7 @@ class Pull {
     private readonly consumer: string,
   ) {
     const { connection, signal } = parts;
-    this.#inbox = createInbox();
+    this.#inbox = createInbox(inboxPrefixIn(connection));
     this.#subscription = connection.subscribe(this.#inbox, {
       callback: (error, message) => {
         if (error === null) this.#take(message);
@@ -188,7 +193,7 @@ class Pull {
   }
 
   #ask(): void {
-    const { connection, stream } = this.parts;
+    const { connection, stream, domain } = this.parts;
     if (connection.isClosed()) return this.#ended();
     this.#left = BATCH_MESSAGES;
     this.#watchHeartbeat();
@@ -198,7 +203,8 @@ class Pull {
       expires: nanos(PULL_EXPIRES_MS),
       idle_heartbeat: nanos(HEARTBEAT_MS),
     };
-    const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${this.consumer}`;
+    const api = domain === undefined ? "$JS.API" : `$JS.${domain}.API`;
+    const subject = `${api}.CONSUMER.MSG.NEXT.${stream}.${this.consumer}`;
     connection.publish(subject, pullCodec.encode(pull), { reply: this.#inbox });
   }
 
@@ -254,17 +260,32 @@ export function sequencesOf(message: Msg): { readonly stream: number; readonly d
 }
 
 /** Sequence of the stream's last message, 0 if it has none. `unavailable` if there is no stream. */
-export async function streamEnd(connection: NatsConnection, stream: string): Promise<number> {
+export async function streamEnd(
+  { connection, domain }: Pick<FeedParts, "connection" | "domain">,
+  stream: string,
+): Promise<number> {
   try {
-    const manager = await managerOf(connection);
+    const manager = await managerOf(connection, domain);
     return (await manager.streams.info(stream)).state.last_seq;
   } catch (error) {
+    throwIfDenied(error);
     throw noStream(stream, error);
   }
 }
 
-function managerOf(connection: NatsConnection): Promise<JetStreamManager> {
-  return connection.jetstreamManager({ checkAPI: false });
+function managerOf(
+  connection: NatsConnection,
+  domain: string | undefined,
+): Promise<JetStreamManager> {
+  const where = domain === undefined ? {} : { domain };
+  return connection.jetstreamManager({ checkAPI: false, ...where });
+}
+
+/** To try again is no use then. */
+function throwIfDenied(error: unknown): void {
+  if (!(error instanceof NatsError) || !error.isPermissionError()) return;
+  const subject = error.permissionContext?.subject ?? "JetStream's API";
+  throw deniedError({ operation: "publish", subject });
 }
 
 function isMissing(error: unknown): boolean {

@@ -213,7 +213,8 @@ export class Many {
   ): Promise<readonly Result[]> {
     const requests = items.map((item) => item.request);
     const payload = encodePackedBatch({ requests, atomic, level: strongest(requests), hops: 0 });
-    const subject = this.parts.names.shard(shard, "batch");
+    const isRead = !atomic && requests.every((request) => request.kind === "get");
+    const subject = this.parts.names.shard(shard, isRead ? "get" : "batch");
     const outgoing = { subject, payload, isWrite: true };
     const reply = await this.parts.caller.attempt(outgoing, timeoutMs, options.signal);
     const keys = items.map(({ operation }) => operation.key);

@@ -46,8 +46,18 @@ export interface ConnectOptions {
   readonly user?: string;
   readonly pass?: string;
   readonly token?: string;
+  /** A file with an nkey seed, in place of a user. */
+  readonly nkeyFile?: string;
+  /** A creds file (JWT and seed), in place of a user. */
+  readonly credsFile?: string;
+  /** One of nats.js's own, in place of all these. */
   readonly authenticator?: Authenticator | Authenticator[];
+  /** `{ caFile, certFile, keyFile }` name PEM files. */
   readonly tls?: TlsOptions;
+  /** JetStream's domain, for watch: its API is `$JS.<domain>.API` then. */
+  readonly jetstreamDomain?: string;
+  /** Replies come to subjects below it. Default `_INBOX.<user>`, without a user `_INBOX`. */
+  readonly inboxPrefix?: string;
 }
 
 /** What every call takes. */

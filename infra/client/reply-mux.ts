@@ -9,6 +9,7 @@
  * What a failure says about the request:
  *   unavailable  it was not sent, or nobody listened: nothing was done
  *   in-doubt     it was sent and the time ended or the connection went: it may have been done
+ *   bad-request  this user has no right to the subject: nothing was done
  *
  * While the connection is down nats.js throws away what is published (each attempt to reconnect
  * empties its buffer), so a request made then waits here and is sent when the connection returns.
@@ -22,7 +23,13 @@ import { KvError } from "../../protocol/errors.js";
 import type { BusStatus, HeaderList, Message, RequestOptions } from "../bus.js";
 import type { Clock, Timer } from "../clock.js";
 import { asNatsHeaders, encodeHeaders, natsMessage } from "../nats-message.js";
-import type { ConnectionStatus } from "./connection-status.js";
+import {
+  deniedError,
+  inboxDeniedError,
+  type ConnectionStatus,
+  type Denial,
+} from "./connection-status.js";
+import { inboxPrefixIn } from "./inbox.js";
 
 /** Time-outs are met this late at most, so that many with near deadlines share one walk. */
 const TICK_MS = 5;
@@ -51,18 +58,21 @@ export class ReplyMux {
   #parkedBytes = 0;
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
+  /** The server does not let us read replies; until it is connected to anew. */
+  #inboxDenied: KvError | undefined;
 
   constructor(connection: NatsConnection, status: ConnectionStatus, clock: Clock) {
     this.#connection = connection;
     this.#clock = clock;
     this.#status = status;
-    this.#prefix = `${createInbox()}.`;
+    this.#prefix = `${createInbox(inboxPrefixIn(connection))}.`;
     connection.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => {
         if (error === null) this.#answer(natsMessage(message));
       },
     });
     status.listen((now) => this.#onStatus(now));
+    status.onDenied((denial) => this.#onDenied(denial));
   }
 
   /** As Bus.request. Throws nothing: what is wrong rejects. */
@@ -70,6 +80,7 @@ export class ReplyMux {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason as Error);
+      if (this.#inboxDenied !== undefined) return reject(this.#inboxDenied);
       const headers = headerBytes(options.headers);
       checkSize(this.#connection, subject, data, headers);
       const number = ++this.#numberLast;
@@ -147,7 +158,21 @@ export class ReplyMux {
     row.reject(reason);
   }
 
+  /** The server tells the subject and not the message, so all that were sent there fail. */
+  #onDenied(denial: Denial): void {
+    const isInbox = denial.operation === "subscription" && denial.subject === `${this.#prefix}*`;
+    if (isInbox) this.#inboxDenied = inboxDeniedError(denial.subject);
+    for (const [number, row] of this.#waiting) {
+      if (row.parked !== undefined) continue;
+      const isRefused = denial.operation === "publish" && row.subject === denial.subject;
+      if (isRefused) this.#fail(number, deniedError(denial));
+      // It was sent before we knew, and may have been done.
+      else if (isInbox) this.#fail(number, inboxDeniedError(denial.subject, "in-doubt"));
+    }
+  }
+
   #onStatus(status: BusStatus): void {
+    if (status !== "connected") this.#inboxDenied = undefined;
     for (const [number, row] of this.#waiting) {
       if (status === "connected") this.#send(number, row);
       else if (row.parked === undefined) this.#fail(number, lost(row.subject));
@@ -199,7 +224,8 @@ function unavailable(description: string, cause?: unknown): KvError {
 }
 
 function nobody(subject: string): string {
-  return `nobody listens to ${subject}: its nodes are not running, or the store has another name`;
+  const reasons = "its nodes are not running, its replicas have stopped (status tells why)";
+  return `nobody listens to ${subject}: ${reasons}, or the store has another name`;
 }
 
 function timedOut(subject: string): KvError {

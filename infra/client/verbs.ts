@@ -231,11 +231,10 @@ export class Verbs<Value = Json> {
     operations: Operations,
     options: BatchOptions & { readonly atomic?: boolean },
   ): Promise<readonly Result[]> {
-    const { ring } = this.#parts;
+    const { ring, caller } = this.#parts;
     const session = options.session ?? this.#parts.session;
-    // Without the ring nothing can be sent, and with the wrong count it would go astray; if it
-    // cannot be read now, Many asks again until the time is over.
-    if (!ring.isKnown) await ring.refresh().catch(() => undefined);
+    // Without the ring nothing can be sent, and positions by the wrong count would go astray.
+    if (!ring.isKnown) await caller.retry(() => ring.refresh(), false, options);
     const positions = operations.map(({ key }) => positionOf(key, ring.positionCount));
     const prepare: Prepare = (operation, position, request) =>
       this.#prepared(operation, position, request, session, options.read);

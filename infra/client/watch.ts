@@ -27,6 +27,8 @@ const KEY_WITHOUT_SUBJECT = " ";
 
 export interface WatchParts {
   readonly connection: NatsConnection;
+  /** As in FeedParts. */
+  readonly domain: string | undefined;
   readonly caller: Caller;
   readonly names: Names;
 }
@@ -63,12 +65,12 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
     const { from = "now" } = this.options;
     if (from instanceof Date) return { kind: "time", time: from };
     if (from === "beginning") return { kind: "sequence", sequence: 1 };
-    const { connection, names } = this.parts;
-    return { kind: "sequence", sequence: (await streamEnd(connection, names.eventsStream)) + 1 };
+    const { names } = this.parts;
+    return { kind: "sequence", sequence: (await streamEnd(this.parts, names.eventsStream)) + 1 };
   }
 
   async *#run(): AsyncGenerator<ChangeEvent<Value>, void, undefined> {
-    const { caller, names, connection } = this.parts;
+    const { caller, names, connection, domain } = this.parts;
     const { prefix = "", signal } = this.options;
     const filters = filtersOf(names, prefix);
     const proof = filters.length === 1 ? new RevisionProof() : undefined;
@@ -84,6 +86,7 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
     const feed = new EventFeed(
       {
         connection,
+        domain,
         clock: caller.clock,
         stream: names.eventsStream,
         filters,

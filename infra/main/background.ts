@@ -6,13 +6,14 @@
  * there begins with its time, as it is read days later; passed on to a person it does not.
  */
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Settings } from "../config.js";
+import { makeFolder } from "../make-folder.js";
 import { exitOf, findLeftover, signalTo, stopLeftover } from "../nats-server.js";
 import { withoutTime } from "../timed-lines.js";
-import { dataPaths, lockHolder, Refusal, type DataPaths } from "./data-folder.js";
+import { asRefusal, dataPaths, lockHolder, Refusal, type DataPaths } from "./data-folder.js";
 import type { NodeCommand } from "./node-process.js";
 
 const POLL_MS = 20;
@@ -35,8 +36,7 @@ export interface BackgroundOptions {
 export async function startInBackground(options: BackgroundOptions): Promise<void> {
   const { settings, env, command, say, report, stopping } = options;
   const paths = dataPaths(settings.dataFolder);
-  mkdirSync(paths.root, { recursive: true });
-  const log = openSync(paths.log, "a");
+  const log = await openLog(paths);
   const lines = new LogReader(paths.log, statSync(paths.log).size);
   const stdio = ["ignore", log, log] as const;
   const child = spawn(command.file, command.args, { stdio: [...stdio], env, detached: true });
@@ -69,6 +69,15 @@ export async function startInBackground(options: BackgroundOptions): Promise<voi
       throw new Refusal(`it does not serve yet; stopped it again. See ${paths.log}`);
     }
     await delay(POLL_MS);
+  }
+}
+
+async function openLog({ root, log }: DataPaths): Promise<number> {
+  try {
+    await makeFolder(root);
+    return openSync(log, "a");
+  } catch (error) {
+    throw asRefusal(root, error);
   }
 }
 

@@ -11,10 +11,12 @@
  * Whoever holds the lock is alive if a process of that pid has that command line; so a lock left
  * by a killed supervisor does not stop the next one, even if its pid was given out again.
  */
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Settings } from "../config.js";
+import { writeDurably } from "../durable-file.js";
+import { makeFolder, unwritable } from "../make-folder.js";
 import { commandLine } from "../nats-server.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 
@@ -91,9 +93,7 @@ export async function describeData(paths: DataPaths, settings: Settings): Promis
  */
 export async function keepDescription(paths: DataPaths, made: DataDescription): Promise<void> {
   if ((await readIfThere(paths.description)) !== "") return;
-  const draft = `${paths.description}.new`;
-  await writeFile(draft, JSON.stringify(made, null, 2) + "\n", { flush: true });
-  await rename(draft, paths.description);
+  await writeDurably(paths.description, JSON.stringify(made, null, 2) + "\n");
 }
 
 /** A node holds one copy of a shard at most: the default gives way to that, a wish is refused. */
@@ -183,9 +183,24 @@ export async function liveAddress(paths: DataPaths): Promise<Address | undefined
   return url === undefined || store === undefined ? undefined : { url, store };
 }
 
-/** Takes the lock, or refuses. */
+/** Takes the lock, or refuses: the folder is in use, or nothing can be written in it. */
 export async function takeLock(paths: DataPaths): Promise<Lock> {
-  await mkdir(paths.root, { recursive: true });
+  try {
+    await makeFolder(paths.root);
+    return await takeLockIn(paths);
+  } catch (error) {
+    throw asRefusal(paths.root, error);
+  }
+}
+
+/** A Refusal if nothing can be written in the folder, else the error itself. */
+export function asRefusal(folder: string, error: unknown): unknown {
+  if (error instanceof Refusal) return error;
+  const text = unwritable(folder, error);
+  return text === undefined ? error : new Refusal(text, { cause: error });
+}
+
+async function takeLockIn(paths: DataPaths): Promise<Lock> {
   const holder: Holder = { pid: process.pid, command: await commandLine(process.pid) };
   const draft = `${paths.lock}.${process.pid}`;
   // Written first and linked then: a lock that is there is whole.

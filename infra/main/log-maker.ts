@@ -1,11 +1,13 @@
 /**
- * Makes the logs of a new ring as JetStream streams.
+ * Makes the logs of a new ring as JetStream streams, and those that a repair needs.
  *
  * JetStream reserves a stream's max_bytes at once, so all logs get the same share: what was asked
  * for, or half of it, or half of that, until they fit (rule L8).
  */
-import type { ListedLog, LogMaker, LogName } from "../../actors/ring-keeper/ring-keeper.js";
+import type { LogMender } from "../../actors/ring-keeper/repairer.js";
+import type { ListedLog, LogName } from "../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../protocol/errors.js";
+import type { Sequence } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { RingShard } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
@@ -18,14 +20,14 @@ import {
   objectIn,
   streamNames,
 } from "../jetstream-api.js";
-import { createLogStream, deleteLogStream } from "../jetstream-log.js";
+import { createLogStream, deleteLogStream, sealLogStream } from "../jetstream-log.js";
 import type { Logger } from "../logger.js";
 import type { NatsBus } from "../nats-bus.js";
 
 /** Less than this is no use. */
 export const LOG_BYTES_MIN = 16 * 1_024 * 1_024;
 
-export class StreamMaker implements LogMaker {
+export class StreamMaker implements LogMender {
   constructor(
     private readonly names: Names,
     private readonly bus: NatsBus,
@@ -33,9 +35,13 @@ export class StreamMaker implements LogMaker {
     private readonly logger: Logger,
   ) {}
 
-  async create(shards: readonly RingShard[], bytesMax: number): Promise<void> {
+  async create(
+    shards: readonly RingShard[],
+    bytesMax: number,
+    sequenceFirst?: Sequence,
+  ): Promise<void> {
     for (let bytes = bytesMax; ; bytes = Math.floor(bytes / 2)) {
-      if (await this.#fit(shards, bytes)) {
+      if (await this.#fit(shards, bytes, sequenceFirst)) {
         if (bytes < bytesMax) this.logger.info("logs are smaller than asked for", { bytes });
         return;
       }
@@ -46,7 +52,11 @@ export class StreamMaker implements LogMaker {
     }
   }
 
-  async #fit(shards: readonly RingShard[], bytesMax: number): Promise<boolean> {
+  async #fit(
+    shards: readonly RingShard[],
+    bytesMax: number,
+    sequenceFirst: Sequence | undefined,
+  ): Promise<boolean> {
     const made: RingShard[] = [];
     try {
       for (const shard of shards) {
@@ -55,6 +65,7 @@ export class StreamMaker implements LogMaker {
           ...this.#names(shard),
           bytesMax,
           replicas: this.logReplicas,
+          ...(sequenceFirst === undefined ? {} : { sequenceFirst }),
         });
       }
       return true;
@@ -65,11 +76,11 @@ export class StreamMaker implements LogMaker {
     }
   }
 
-  async begin(shard: RingShard, entry: Uint8Array): Promise<void> {
+  async begin(shard: RingShard, entry: Uint8Array, sequenceFirst = 1 as Sequence): Promise<void> {
     const { subject } = this.#names(shard);
     const reply = await this.bus.request(subject, entry, { timeoutMs: ATTEMPT_TIMEOUT_MS });
     const answer = JSON.parse(Buffer.from(reply.data).toString()) as { seq?: number };
-    if (answer.seq === 1) return;
+    if (answer.seq === sequenceFirst) return;
     const text = `the first entry of ${subject} is not ours: ${JSON.stringify(answer)}`;
     throw new KvError("unavailable", text);
   }
@@ -78,22 +89,31 @@ export class StreamMaker implements LogMaker {
     return deleteLogStream(this.bus, this.#names(log).stream);
   }
 
+  seal(log: LogName): Promise<void> {
+    return sealLogStream(this.bus, this.#names(log).stream);
+  }
+
   async list(): Promise<readonly ListedLog[]> {
     const logs: ListedLog[] = [];
     for (const stream of await streamNames(this.bus, this.names.logWildcard)) {
       const log = this.names.parseLogStream(stream);
       if (log === undefined) continue;
-      const sequenceLast = await this.#sequenceLast(stream);
-      if (sequenceLast !== undefined) logs.push({ ...log, sequenceLast });
+      const places = await this.#placesOf(stream);
+      if (places !== undefined) logs.push({ ...log, ...places });
     }
     return logs;
   }
 
   /** Undefined = the stream has gone since it was listed. */
-  async #sequenceLast(stream: string): Promise<number | undefined> {
+  async #placesOf(
+    stream: string,
+  ): Promise<Pick<ListedLog, "sequenceLast" | "entryCount"> | undefined> {
     try {
       const info = await askJetstream(this.bus, `STREAM.INFO.${stream}`);
-      return numberIn(objectIn(info, "state"), "last_seq");
+      const sequenceLast = numberIn(objectIn(info, "state"), "last_seq");
+      const config = objectIn(info, "config");
+      const sequenceFirst = config.first_seq === undefined ? 1 : numberIn(config, "first_seq");
+      return { sequenceLast, entryCount: sequenceLast - Math.max(sequenceFirst, 1) + 1 };
     } catch (error) {
       const { streamNotFound } = errorCodes;
       if (error instanceof JetstreamError && error.errorCode === streamNotFound) return undefined;

@@ -6,10 +6,14 @@ import { KvError } from "../../protocol/errors.js";
 import { sleep, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
 import type { Logger } from "../logger.js";
+import { Names } from "../../protocol/subjects.js";
 import { connectBus, type NatsBus } from "../nats-bus.js";
+import { checkRights } from "./rights-check.js";
 
 /** Between two attempts to reach nats-server at the start. */
 const CONNECT_AGAIN_MS = 500;
+
+type ConnectionSettings = Pick<NodeSettings, "name" | "store" | "natsUrl" | "credentials">;
 
 export interface Connections {
   readonly requests: NatsBus;
@@ -17,9 +21,13 @@ export interface Connections {
   readonly pulls: NatsBus;
 }
 
-/** Rejects with the signal's reason if that fires first. */
+/**
+ * Rejects with the signal's reason if that fires first, and with KvError `bad-request` where to try
+ * again is no use: credentials that the server does not know, or a certificate we do not trust.
+ * With NodeRefused if the user lacks a right.
+ */
 export async function untilConnected(
-  settings: Pick<NodeSettings, "name" | "natsUrl">,
+  settings: ConnectionSettings,
   logger: Logger,
   stopping: AbortSignal,
 ): Promise<Connections> {
@@ -27,7 +35,7 @@ export async function untilConnected(
     try {
       return await connectAll(settings, logger);
     } catch (error) {
-      if (!(error instanceof KvError)) throw error;
+      if (!(error instanceof KvError) || !error.retryable) throw error;
       if (attempt === 1) process.stderr.write(`${error.message}; trying again\n`);
       logger[attempt === 1 ? "info" : "debug"]("nats-server is waited for", { attempt, error });
     }
@@ -35,13 +43,11 @@ export async function untilConnected(
   }
 }
 
-async function connectAll(
-  settings: Pick<NodeSettings, "name" | "natsUrl">,
-  logger: Logger,
-): Promise<Connections> {
+async function connectAll(settings: ConnectionSettings, logger: Logger): Promise<Connections> {
   const open = (purpose: string): Promise<NatsBus> =>
     connectBus({
       url: settings.natsUrl,
+      credentials: settings.credentials,
       name: `ringdex ${settings.name} ${purpose}`,
       clock: systemClock,
       onFailure: (error) => logger.error("a message could not be handled", { error }),
@@ -50,6 +56,8 @@ async function connectAll(
   const opened: NatsBus[] = [];
   try {
     for (const purpose of ["requests", "logs", "pulls"]) opened.push(await open(purpose));
+    // All three are the same user.
+    if (opened[0] !== undefined) await checkRights(opened[0], new Names(settings.store));
   } catch (error) {
     await Promise.allSettled(opened.map((bus) => bus.close()));
     throw error;

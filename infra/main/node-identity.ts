@@ -3,9 +3,12 @@
  * or a folder moved to another cluster, would mix stores of different logs. For the same reason it
  * refuses a ring to which none of its stores belongs.
  */
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
+import type { RingTable } from "../../protocol/ring.js";
+import { writeDurably } from "../durable-file.js";
+import { makeFolder, unwritable } from "../make-folder.js";
+import { knownNames, storesInUse } from "./store-folders.js";
 
 /** Layout of a node's folder. */
 const NODE_FORMAT = 1;
@@ -23,13 +26,16 @@ interface Identity {
 /** Creates the folder and its `node.json`, or compares with the one there. Throws NodeRefused. */
 export async function claimFolder(folder: string, name: string, store: string): Promise<void> {
   const file = join(folder, "node.json");
-  await mkdir(folder, { recursive: true });
   const found = await readIdentity(file);
   if (found === undefined) {
-    const temporary = `${file}.new`;
-    const identity: Identity = { format: NODE_FORMAT, name, store };
-    await writeFile(temporary, `${JSON.stringify(identity)}\n`);
-    await rename(temporary, file);
+    try {
+      await makeFolder(folder);
+      const identity: Identity = { format: NODE_FORMAT, name, store };
+      await writeDurably(file, `${JSON.stringify(identity)}\n`);
+    } catch (error) {
+      const text = unwritable(folder, error);
+      throw text === undefined ? error : new NodeRefused(text, { cause: error });
+    }
     return;
   }
   if (found.format !== NODE_FORMAT) {
@@ -42,22 +48,14 @@ export async function claimFolder(folder: string, name: string, store: string): 
   }
 }
 
-/** The folder of a shard's store: a store belongs to one log. */
-export function storeFolder(folder: string, shard: RingShard): string {
-  return join(storesFolder(folder), storeName(shard));
-}
-
 /**
  * Throws NodeRefused if the folder has stores and the ring (undefined = there is none) knows none
  * of them. Then JetStream's folder is gone or it is another server: a new ring, or that one, would
  * serve an empty store in place of the data that lie here.
  */
 export async function refuseOtherRing(folder: string, ring: RingTable | undefined): Promise<void> {
-  const stores = await readdir(storesFolder(folder)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
-  const known = new Set(ring?.shards.map(storeName));
+  const stores = await storesInUse(folder);
+  const known = new Set(ring?.shards.flatMap(knownNames));
   if (stores.length === 0 || stores.some((name) => known.has(name))) return;
   throw new NodeRefused(
     `nats-server has ${ring === undefined ? "no ring" : "another ring"}, but ${folder} has the ` +
@@ -65,14 +63,6 @@ export async function refuseOtherRing(folder: string, ring: RingTable | undefine
       `was removed or replaced, or this is another server. Put the folder back, or start on ` +
       `another data folder`,
   );
-}
-
-function storesFolder(folder: string): string {
-  return join(folder, "stores");
-}
-
-function storeName({ shard, logId }: Pick<RingShard, "shard" | "logId">): string {
-  return `${shard}-${logId}`;
 }
 
 async function readIdentity(file: string): Promise<Identity | undefined> {

@@ -6,9 +6,10 @@
  * nothing else. What it writes before its own log is open goes to stderr.log in its folder.
  */
 import { spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { makeFolder, unwritable } from "../make-folder.js";
 import { exitOf, stopChild, type Exit } from "../nats-server.js";
 
 export interface NodeCommand {
@@ -34,9 +35,16 @@ export const EXIT_REFUSED = 2;
 /** Starts the node and resolves with how it ended. */
 export async function runNodeProcess(options: NodeProcessOptions): Promise<string> {
   const { name, folder, command, stopping } = options;
-  mkdirSync(folder, { recursive: true });
   const stderrFile = join(folder, "stderr.log");
-  const stderr = openSync(stderrFile, "a");
+  let stderr: number;
+  try {
+    await makeFolder(folder);
+    stderr = openSync(stderrFile, "a");
+  } catch (error) {
+    const text = unwritable(folder, error);
+    if (text !== undefined) options.onRefused(`${name}: ${text}`);
+    throw error;
+  }
   const stderrStart = fstatSync(stderr).size;
   const child = spawn(command.file, command.args, {
     stdio: ["pipe", "pipe", stderr],

@@ -11,33 +11,29 @@
  * longer.
  */
 import { join } from "node:path";
-import { Answers } from "../../actors/answer.js";
-import { BatchRunner } from "../../actors/coordinator/batch-split.js";
-import { Coordinator } from "../../actors/coordinator/coordinator.js";
-import { Finder } from "../../actors/coordinator/find.js";
-import { Router } from "../../actors/coordinator/router.js";
-import { StatusCollector } from "../../actors/coordinator/status.js";
+import { Repairer } from "../../actors/ring-keeper/repairer.js";
 import { decodeRing, RingKeeper } from "../../actors/ring-keeper/ring-keeper.js";
-import { Service, ServiceCounters } from "../../actors/service.js";
 import { KvError } from "../../protocol/errors.js";
-import type { NodeName } from "../../protocol/ids.js";
-import { ATTEMPT_TIMEOUT_MS, POSITION_COUNT, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import type { RingTable } from "../../protocol/ring.js";
-import type { NodeReport } from "../../protocol/status.js";
-import { checkNodeName, multiKeyVerbs, Names, singleKeyVerbs } from "../../protocol/subjects.js";
+import type { NodeName, ShardId } from "../../protocol/ids.js";
+import { POSITION_COUNT } from "../../protocol/limits.js";
+import type { RingShard, RingTable } from "../../protocol/ring.js";
+import { checkNodeName, Names } from "../../protocol/subjects.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
 import { EventStream } from "../event-stream.js";
-import type { Events } from "../events.js";
+import { JetstreamLog } from "../jetstream-log.js";
 import { createLogger, type Logger } from "../logger.js";
 import { packageVersion } from "../package-version.js";
 import { RingBucket } from "../ring-bucket.js";
+import { openRocksStore } from "../rocks-store.js";
+import type { Store } from "../store.js";
 import { StreamMaker } from "./log-maker.js";
+import { NodeActors } from "./node-actors.js";
 import { untilConnected, type Connections } from "./node-connections.js";
-import { claimFolder, NodeRefused, refuseOtherRing, storeFolder } from "./node-identity.js";
+import { claimFolder, NodeRefused, refuseOtherRing } from "./node-identity.js";
 import { EXIT_REFUSED } from "./node-process.js";
-import { ReplicaHost } from "./replica-host.js";
 import { checkServer } from "./server-check.js";
+import { StoreFolders, storeFolder } from "./store-folders.js";
 import { checkStreams } from "./stream-check.js";
 
 /** Copies of each log in a NATS cluster. */
@@ -92,23 +88,25 @@ function stopSignal(): AbortSignal {
 }
 
 class Node {
-  readonly #hosts: ReplicaHost[] = [];
+  readonly #actors: NodeActors;
   #streamWarnings: readonly string[] = [];
-  #coordinator: Coordinator | undefined;
-  #service: Service | undefined;
-  #unwatch: (() => void) | undefined;
-  #running: Promise<unknown> = Promise.resolve();
+  /** As they were last opened. */
+  readonly #logs = new Map<ShardId, JetstreamLog>();
+  readonly #unwatch: () => void;
 
   private constructor(
     private readonly settings: NodeSettings,
     private readonly names: Names,
     private readonly name: NodeName,
     private readonly buses: Connections,
-    private ring: RingTable,
+    { ring, bucket }: { readonly ring: RingTable; readonly bucket: RingBucket },
     private readonly warnings: readonly string[],
     private readonly logger: Logger,
     private readonly stopping: AbortSignal,
-  ) {}
+  ) {
+    this.#actors = this.#actorsOf(ring, bucket);
+    this.#unwatch = bucket.watch(({ value }) => this.#actors.ringChanged(decodeRing(value)));
+  }
 
   /** Rejects with the signal's reason if that fires first; the process is then to end. */
   static start(settings: NodeSettings, logger: Logger, stopping: AbortSignal): Promise<Node> {
@@ -126,18 +124,10 @@ class Node {
     const { requests } = buses;
     const warnings = await checkServer(requests, names, POSITION_COUNT, systemChance);
     for (const warning of warnings) logger.info(warning);
-    const { ring, bucket } = await findRing(settings, names, name, buses, logger);
-    const node = new Node(settings, names, name, buses, ring, warnings, logger, stopping);
-    node.#unwatch = bucket.watch(({ value }) => node.#ringChanged(decodeRing(value)));
-    const events = new EventStream({
-      names,
-      bus: buses.logs,
-      clock: systemClock,
-      bytesMax: settings.eventsBytesMax,
-      replicas: LOG_REPLICAS,
-      warn: (description, cause) => logger.info(description, { error: cause }),
-    });
-    node.#startActors(events);
+    const found = await findRing(settings, names, name, buses, logger);
+    const node = new Node(settings, names, name, buses, found, warnings, logger, stopping);
+    node.#actors.start();
+    void node.#watchStreams();
     return node;
   }
 
@@ -159,80 +149,95 @@ class Node {
 
   async close(): Promise<void> {
     const { requests, logs, pulls } = this.buses;
-    this.#unwatch?.();
-    this.#service?.stop();
-    await this.#coordinator?.close();
-    await Promise.allSettled(this.#hosts.map((host) => host.close()));
-    await this.#running;
+    this.#unwatch();
+    await this.#actors.close();
     this.logger.info("the node has stopped");
     await Promise.allSettled([requests.close(), logs.close(), pulls.close()]);
   }
 
-  #startActors(events: Events): void {
-    const { names, name, ring, logger } = this;
-    const { requests, logs, pulls } = this.buses;
-    const router = new Router(names, requests, systemClock, systemChance);
-    for (const shard of ring.shards.filter(({ nodes }) => nodes.includes(name))) {
-      const host = new ReplicaHost({
+  #actorsOf(ring: RingTable, bucket: RingBucket): NodeActors {
+    const { names, name: node, logger, settings } = this;
+    const { requests: bus, logs } = this.buses;
+    const events = new EventStream({
+      names,
+      bus: logs,
+      clock: systemClock,
+      bytesMax: settings.eventsBytesMax,
+      replicas: LOG_REPLICAS,
+      warn: (description, cause) => logger.info(description, { error: cause }),
+    });
+    return new NodeActors({
+      names,
+      node,
+      ring,
+      bus,
+      events,
+      clock: systemClock,
+      chance: systemChance,
+      logger,
+      openStore: (shard, onDamage) => this.#openStore(shard, onDamage),
+      openLog: (shard) => this.#openLog(shard),
+      shelf: (shard) => new StoreFolders(settings.dataFolder, shard, openRocksStore),
+      repairer: new Repairer({
         names,
-        node: name,
-        shard,
-        epoch: ring.epoch,
-        positionCount: ring.positionCount,
-        folder: storeFolder(this.settings.dataFolder, shard),
-        requests,
-        logs,
-        pulls,
-        events,
-        forward: (request) => router.route(request),
+        bus,
+        cell: bucket,
+        logs: new StreamMaker(names, logs, LOG_REPLICAS, logger),
+        logBytesMax: settings.logBytesMax,
+        clock: systemClock,
+        chance: systemChance,
         logger,
-      });
-      this.#hosts.push(host);
-    }
-    this.#running = Promise.all(this.#hosts.map((host) => host.run()));
-    this.#startCoordinator(router);
-    void this.#watchStreams();
-    requests.subscribe(names.node(name, "status"), undefined, ({ reply }) => {
-      if (reply !== undefined) requests.publish(reply, Buffer.from(JSON.stringify(this.#report())));
+      }),
+      report: () => ({
+        pid: process.pid,
+        durability: { sync_interval: settings.syncInterval, log_replicas: LOG_REPLICAS },
+        warnings: [...this.warnings, ...this.#streamWarnings, ...this.#logWarnings()],
+      }),
     });
   }
 
-  #startCoordinator(router: Router): void {
-    const { names, logger } = this;
-    const bus = this.buses.requests;
-    const ring = (): RingTable => this.ring;
-    const { positionCount } = this.ring;
-    const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
-    const counters = new ServiceCounters(verbs, systemClock);
-    const finder = new Finder(async (shard, verb, payload) => {
-      const timeoutMs = verb === "count" ? REQUEST_TIMEOUT_MS : 2 * ATTEMPT_TIMEOUT_MS;
-      return (await bus.request(names.shard(shard, verb), payload, { timeoutMs })).data;
-    }, ring);
-    this.#coordinator = new Coordinator({
-      names,
-      bus,
-      positionCount,
-      router,
-      finder,
-      batches: new BatchRunner(names, bus, ring, positionCount, systemClock, systemChance),
-      status: new StatusCollector(names, bus, ring, packageVersion),
-      counters,
-      clock: systemClock,
-      logger,
+  async #openStore(shard: RingShard, onDamage: (error: Error) => void): Promise<Store> {
+    return openRocksStore(await storeFolder(this.settings.dataFolder, shard), {
+      onDamage,
+      onCut: ({ file, reason, bytesKept, bytesCut }) =>
+        this.logger.error(
+          "the end of a write-ahead log was cut off, its entries are applied again",
+          {
+            shard: shard.shard,
+            file,
+            reason,
+            bytes_kept: bytesKept,
+            bytes_cut: bytesCut,
+          },
+        ),
     });
-    this.#coordinator.start();
-    const description = {
-      name: "ringdex",
-      id: Buffer.from(systemChance.bytes(11)).toString("hex"),
-      version: packageVersion,
-      description: `key-value store ${names.store}, coordinator on ${this.name}`,
-      started: new Date(systemClock.now()).toISOString(),
-      queue: names.coordinatorsQueue,
-      subjectOf: (verb: string) => `${names.store}.${verb}`,
-      metadata: { node: this.name, store: names.store },
-    };
-    this.#service = new Service(bus, description, counters, new Answers(names, bus, logger));
-    this.#service.start();
+  }
+
+  #openLog({ shard, logId }: RingShard): JetstreamLog {
+    const { names, logger } = this;
+    const { logs, pulls } = this.buses;
+    const log = new JetstreamLog({
+      shard,
+      id: logId,
+      stream: names.logStream(shard, logId),
+      subject: names.log(shard, logId),
+      bus: logs,
+      pulls,
+      clock: systemClock,
+      warn: (description, cause) => logger.info(description, { shard, error: cause }),
+    });
+    this.#logs.set(shard, log);
+    return log;
+  }
+
+  /** Logs that take no entries although they are not full. */
+  #logWarnings(): string[] {
+    return [...this.#logs].flatMap(([shard, { storeFailure }]) =>
+      storeFailure === undefined
+        ? []
+        : `JetStream cannot store entries in the log of ${shard}, so writes stay in doubt: ` +
+          `${storeFailure}. If nats-server's disk is full, or was, make room and restart it`,
+    );
   }
 
   /** Streams come and go while the node runs. Rejects never. */
@@ -240,7 +245,7 @@ class Node {
     const { logger, stopping } = this;
     while (!stopping.aborted) {
       try {
-        const warnings = await checkStreams(this.buses.logs, this.names, this.ring);
+        const warnings = await checkStreams(this.buses.logs, this.names, this.#actors.ring);
         for (const warning of warnings) {
           if (!this.#streamWarnings.includes(warning)) logger.info(warning);
         }
@@ -252,16 +257,10 @@ class Node {
     }
   }
 
-  #ringChanged(ring: RingTable): void {
-    if (ring.epoch <= this.ring.epoch) return;
-    this.logger.info("the ring has changed", { epoch: ring.epoch });
-    this.ring = ring;
-  }
-
   #sayWhenReady(): void {
     const look = (): void => {
       if (this.stopping.aborted) return;
-      if (!this.#hosts.every((host) => host.isSettled)) {
+      if (!this.#actors.isSettled) {
         systemClock.after(20, look);
         return;
       }
@@ -269,18 +268,6 @@ class Node {
       process.stdout.write(`${JSON.stringify({ ready: true, node: this.name })}\n`);
     };
     look();
-  }
-
-  #report(): NodeReport {
-    return {
-      node: this.name,
-      pid: process.pid,
-      version: packageVersion,
-      epoch: this.ring.epoch,
-      durability: { sync_interval: this.settings.syncInterval, log_replicas: LOG_REPLICAS },
-      replicas: this.#hosts.map((host) => host.report()),
-      warnings: [...this.warnings, ...this.#streamWarnings],
-    };
   }
 }
 
@@ -305,6 +292,7 @@ async function findRing(
     bucket: names.ringBucket,
     replicas: LOG_REPLICAS,
     clock: systemClock,
+    isRing: (value) => isRingOf(settings.store, value),
     onFailure: (error) => logger.error("watching the ring failed", { error }),
   });
   const found = await bucket.read();
@@ -326,4 +314,14 @@ async function findRing(
     throw new NodeRefused(`node ${name} is not of the ring, which has ${known}`);
   }
   return { ring, bucket };
+}
+
+function isRingOf(store: string, value: Uint8Array): boolean {
+  try {
+    const ring = decodeRing(value);
+    return ring.store === store && ring.positionCount === POSITION_COUNT;
+  } catch (error) {
+    if (error instanceof KvError) return false;
+    throw error;
+  }
 }

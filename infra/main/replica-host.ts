@@ -5,6 +5,10 @@
  * RESTART_FIRST_MS growing to RESTART_MAX_MS; one that stopped for good stays stopped and is shown
  * so. A damaged store is not deleted: the message says what to do.
  *
+ * A store that a repaired log does not go on from is set aside and filled anew from another node's
+ * (refill.ts), and so is an empty one whose log begins later. Where a person has to decide that
+ * first, `refill` is the decision.
+ *
  * While it runs, a replica is a service of NATS ($SRV) too.
  */
 import { Answers } from "../../actors/answer.js";
@@ -12,20 +16,26 @@ import { Relay } from "../../actors/relay/relay.js";
 import { Service, ServiceCounters } from "../../actors/service.js";
 import { replicaVerbs } from "../../actors/shard/loops.js";
 import { Replica } from "../../actors/shard/replica.js";
+import { SeedSource } from "../../actors/shard/seed-source.js";
+import type { StopReason } from "../../actors/shard/stopped.js";
+import { KvError } from "../../protocol/errors.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
+import type { StoreFinding } from "../../protocol/repair.js";
 import type { Result } from "../../protocol/reply.js";
+import type { SeedReply, SeedRequest } from "../../protocol/seed.js";
 import type { ReplicaReport } from "../../protocol/status.js";
 import type { Request } from "../../protocol/request.js";
 import type { RingShard } from "../../protocol/ring.js";
 import { isSingleKeyVerb, type Names } from "../../protocol/subjects.js";
-import { sleep, systemChance, systemClock } from "../clock.js";
+import type { Bus } from "../bus.js";
+import { sleep, type Chance, type Clock } from "../clock.js";
 import type { Events } from "../events.js";
-import { JetstreamLog } from "../jetstream-log.js";
+import type { Log } from "../log.js";
 import type { Logger } from "../logger.js";
-import type { NatsBus } from "../nats-bus.js";
 import { packageVersion } from "../package-version.js";
-import { openRocksStore } from "../rocks-store.js";
+import type { StoreShelf } from "../store-shelf.js";
 import type { Store } from "../store.js";
+import { refillStore } from "./refill.js";
 
 const RESTART_FIRST_MS = 1_000;
 const RESTART_MAX_MS = 30_000;
@@ -41,21 +51,34 @@ export interface ReplicaHostParts {
   readonly shard: RingShard;
   readonly epoch: Epoch;
   readonly positionCount: number;
-  readonly folder: string;
-  readonly requests: NatsBus;
-  readonly logs: NatsBus;
-  readonly pulls: NatsBus;
+  readonly bus: Bus;
   readonly events: Events;
-  readonly forward: (request: Request) => Promise<Result>;
+  readonly clock: Clock;
+  readonly chance: Chance;
   readonly logger: Logger;
-  /** Opens the store in `folder`. Default: RocksDB. */
-  readonly openStore?: (folder: string) => Promise<Store>;
+  /** The replica's own store; called again after each close. `onDamage` is called if the store
+   * itself finds, while it is open, that it must not be read any more. */
+  readonly openStore: (onDamage: (error: Error) => void) => Promise<Store>;
+  readonly openLog: () => Log;
+  readonly forward: (request: Request) => Promise<Result>;
+  /** Undefined = a store that does not fit stays as it is, and its replica stopped. */
+  readonly shelf?: StoreShelf | undefined;
 }
+
+/** What another node's store mends, once somebody says so. */
+const refillable: readonly (StopReason | undefined)[] = [
+  "log-diverged",
+  "log-trimmed",
+  "log-unknown",
+];
 
 export class ReplicaHost {
   readonly #stopping = new AbortController();
   #replica: Replica | undefined;
   #relay: Relay | undefined;
+  #source: SeedSource | undefined;
+  /** Goes on after a stop, with a new store; undefined = it does not wait for that. */
+  #goOn: (() => void) | undefined;
   #failure = "";
   #failureCount = 0;
   #logBytes = 0;
@@ -74,46 +97,92 @@ export class ReplicaHost {
 
   /** Runs until close(); rejects never. */
   async run(): Promise<void> {
-    const { logger, shard } = this.parts;
+    const { logger, shard, clock } = this.parts;
     let waitMs = RESTART_FIRST_MS;
     while (!this.#stopping.signal.aborted) {
-      const startedAt = systemClock.elapsedMs();
+      const startedAt = clock.elapsedMs();
       try {
         await this.#runOnce();
-        if (this.#replica?.phase === "stopped") return;
+        if (this.#replica?.phase === "stopped" && !(await this.#mend(this.#replica))) return;
       } catch (error) {
         this.#failureCount += 1;
         this.#failure = error instanceof Error ? error.message : String(error);
         logger.error("a replica failed and is started again", { shard: shard.shard, error });
       }
-      if (systemClock.elapsedMs() - startedAt > RESTART_FORGET_MS) waitMs = RESTART_FIRST_MS;
-      await sleep(systemClock, waitMs, this.#stopping.signal).catch(() => undefined);
+      if (clock.elapsedMs() - startedAt > RESTART_FORGET_MS) waitMs = RESTART_FIRST_MS;
+      await sleep(clock, waitMs, this.#stopping.signal).catch(() => undefined);
       waitMs = Math.min(2 * waitMs, RESTART_MAX_MS);
     }
   }
 
+  /** False = it stays stopped until the end. Rejects with KvError if no store can be had. */
+  async #mend(replica: Replica): Promise<boolean> {
+    const { shelf, shard } = this.parts;
+    if (shelf === undefined) return false;
+    const { stopReason } = replica;
+    const isEmpty = replica.finding([]) === null;
+    const byItself = stopReason === "log-continued" || (stopReason === "log-trimmed" && isEmpty);
+    if (!byItself) {
+      const { signal } = this.#stopping;
+      await new Promise<void>((resolve) => {
+        this.#goOn = resolve;
+        signal.addEventListener("abort", () => resolve(), { once: true });
+        if (signal.aborted) resolve();
+      });
+      this.#goOn = undefined;
+      if (signal.aborted) return false;
+    }
+    this.#replica = undefined;
+    this.#failure = `its store of ${shard.shard} is being filled from another node's`;
+    await refillStore({ ...this.parts, shelf, signal: this.#stopping.signal });
+    this.#failure = "";
+    return true;
+  }
+
+  /** Throws KvError `conflict` unless the replica is stopped by what another store mends. */
+  refill(): void {
+    const reason = this.#replica?.stopReason;
+    if (this.#goOn === undefined || !refillable.includes(reason)) {
+      const state = reason ?? this.#replica?.phase ?? "loading";
+      const { shard, node } = this.parts;
+      throw new KvError("conflict", `${shard.shard} on ${node} is ${state}: not to be filled anew`);
+    }
+    this.#goOn();
+  }
+
+  /** A part of the store, for a node that fills its own. Rejects with KvError. */
+  async seed(request: SeedRequest): Promise<SeedReply> {
+    const { shard } = this.parts;
+    const isSame = this.#replica?.isSound === true && shard.logId === request.log_id;
+    if (isSame && this.#source !== undefined) return this.#source.answer(request);
+    const text = `the store of ${shard.shard} here is not one of log ${request.log_id} yet`;
+    throw new KvError("unavailable", text);
+  }
+
+  /** What the store holds; null = nothing, or it cannot be read. */
+  finding(chainsAt: readonly number[]): StoreFinding | null {
+    return this.#replica?.finding(chainsAt) ?? null;
+  }
+
+  get shard(): RingShard {
+    return this.parts.shard;
+  }
+
   async #runOnce(): Promise<void> {
-    const { names, node, shard, requests, logs, pulls, events, logger, folder } = this.parts;
-    const store = await (this.parts.openStore ?? openRocksStore)(folder);
+    const { names, node, shard, bus, events, clock, chance, logger } = this.parts;
+    const damage = new AbortController();
+    const store = await this.parts.openStore((error) => damage.abort(error));
     // Told to close while there was no replica that could have been.
     if (this.#stopping.signal.aborted) return store.close();
-    const log = new JetstreamLog({
-      shard: shard.shard,
-      id: shard.logId,
-      stream: names.logStream(shard.shard, shard.logId),
-      subject: names.log(shard.shard, shard.logId),
-      bus: logs,
-      pulls,
-      clock: systemClock,
-      warn: (description, cause) => logger.info(description, { shard: shard.shard, error: cause }),
-    });
-    const common = { names, node, log, store, clock: systemClock, chance: systemChance, logger };
+    const log = this.parts.openLog();
+    const common = { names, node, log, store, bus, clock, chance, logger };
     const { epoch, positionCount, forward } = this.parts;
-    const counters = new ServiceCounters(replicaVerbs, systemClock);
+    const counters = new ServiceCounters(replicaVerbs, clock);
     const service = this.#service(counters);
-    const own = { epoch, positionCount, bus: requests, forward, counters };
-    const replica = new Replica({ ...common, ...own });
+    const replica = new Replica({ ...common, epoch, positionCount, forward, counters });
     this.#replica = replica;
+    const source = new SeedSource(store, clock);
+    this.#source = source;
     service.start();
     const running = replica.run();
     const looking = this.#look(replica, log);
@@ -123,21 +192,15 @@ export class ReplicaHost {
       if (applied === undefined) return await running;
       const { shard: id, logId, nodes } = shard;
       const rank = Math.max(0, nodes.indexOf(node));
-      this.#relay = new Relay({
-        ...common,
-        shard: id,
-        logId,
-        rank,
-        applied,
-        events,
-        bus: requests,
-      });
+      this.#relay = new Relay({ ...common, shard: id, logId, rank, applied, events });
       relaying = this.#relay.run();
-      await Promise.race([running, relaying]);
+      await Promise.race([running, relaying, rejectionOf(damage.signal)]);
     } finally {
       service.stop();
       this.#relay?.stop();
+      this.#source = undefined;
       await replica.close();
+      await source.close();
       // All that read the store have ended before it is closed.
       await Promise.allSettled([running, looking, relaying]);
       this.#relay = undefined;
@@ -148,7 +211,7 @@ export class ReplicaHost {
   }
 
   /** Looks now and then at what changes slowly: the log's size, the relay's place. */
-  async #look(replica: Replica, log: JetstreamLog): Promise<void> {
+  async #look(replica: Replica, log: Log): Promise<void> {
     while (!replica.isEnded && !this.#stopping.signal.aborted) {
       if (replica.phase === "serving") this.#failure = "";
       if (this.#relay !== undefined) replica.setRelayFloor(this.#relay.durablePlace());
@@ -159,7 +222,7 @@ export class ReplicaHost {
       } catch (error) {
         this.parts.logger.debug("the log's size is not known", { error });
       }
-      await sleep(systemClock, LOOK_MS, this.#stopping.signal).catch(() => undefined);
+      await sleep(this.parts.clock, LOOK_MS, this.#stopping.signal).catch(() => undefined);
     }
   }
 
@@ -170,19 +233,19 @@ export class ReplicaHost {
   }
 
   #service(counters: ServiceCounters): Service {
-    const { names, node, shard, requests, logger } = this.parts;
+    const { names, node, shard, bus, clock, chance, logger } = this.parts;
     const description = {
       name: "ringdex-replica",
-      id: Buffer.from(systemChance.bytes(11)).toString("hex"),
+      id: Buffer.from(chance.bytes(11)).toString("hex"),
       version: packageVersion,
       description: `key-value store ${names.store}, replica of ${shard.shard} on ${node}`,
-      started: new Date(systemClock.now()).toISOString(),
+      started: new Date(clock.now()).toISOString(),
       queue: names.shardsQueue,
       subjectOf: (verb: string) =>
         isSingleKeyVerb(verb) ? `${names.store}.ring.*.${verb}.>` : names.shard(shard.shard, verb),
       metadata: { node, store: names.store, shard: shard.shard },
     };
-    return new Service(requests, description, counters, new Answers(names, requests, logger));
+    return new Service(bus, description, counters, new Answers(names, bus, logger));
   }
 
   report(): ReplicaReport {
@@ -207,4 +270,13 @@ export class ReplicaHost {
       digest: status?.digest ?? { sequence: 0, records: "", index: "" },
     };
   }
+}
+
+/** Rejects with the reason when the signal fires; else never. */
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const fail = (): void => reject(signal.reason as Error);
+    if (signal.aborted) fail();
+    else signal.addEventListener("abort", fail, { once: true });
+  });
 }

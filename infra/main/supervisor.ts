@@ -12,16 +12,23 @@
  *
  * With RINGDEX_NATS_URL it uses that server, and starts and stops none.
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { natsConf } from "../../protocol/nats-conf.js";
-import { nodeArguments, nodeNames, SYNC_INTERVAL_UNKNOWN, type Settings } from "../config.js";
+import {
+  credentialVariables,
+  nodeArguments,
+  nodeNames,
+  SYNC_INTERVAL_UNKNOWN,
+  type Settings,
+} from "../config.js";
 import {
   compareVersions,
   findNatsServer,
   natsServerVersion,
   NATS_SERVER_VERSION_MIN,
 } from "../nats-binary.js";
+import { makeFolder } from "../make-folder.js";
 import {
   findLeftover,
   readServerInfo,
@@ -30,6 +37,7 @@ import {
   type NatsServer,
 } from "../nats-server.js";
 import {
+  asRefusal,
   dataPaths,
   describeData,
   keepDescription,
@@ -125,7 +133,6 @@ class Supervisor {
     await this.endLeftover();
     await refuseTakenPort(settings.host, settings.port);
     const binary = await findServer(settings, env, report);
-    await mkdir(this.paths.nats, { recursive: true });
     const server = await this.serve(binary, description, settings.port === 0 ? -1 : settings.port);
     report(`nats-server ${server.version} runs on port ${server.port}`);
 
@@ -155,7 +162,12 @@ class Supervisor {
     const { natsConf: configFile, natsPid: pidFile, natsLog: logFile, jetstream } = this.paths;
     const { store, positions: positionCount } = description;
     const conf = natsConf({ store, positionCount, host, port, dataFolder: jetstream, pidFile });
-    await writeFile(configFile, conf);
+    try {
+      await makeFolder(this.paths.nats);
+      await writeFile(configFile, conf);
+    } catch (error) {
+      throw asRefusal(this.paths.nats, error);
+    }
     const signal = this.#serverStopping.signal;
     return startNatsServer({ binary, configFile, pidFile, logFile, signal });
   }
@@ -169,7 +181,8 @@ class Supervisor {
 
   /** True when all nodes serve, false if asked to stop before. */
   private async startNodes(description: DataDescription, natsUrl: string): Promise<boolean> {
-    const { settings, env, nodeCommand, stopping, report } = this.options;
+    const { settings, nodeCommand, stopping, report } = this.options;
+    const env = { ...this.options.env, ...credentialVariables(settings) };
     const { store, replicas: replicaCount } = description;
     const names = nodeNames(description.nodes);
     const waiting = new Set(names);

@@ -39,7 +39,7 @@ describe("operations page", () => {
     expect(head).to.deep.equal(["variable", "flag", "unit", "default", "limit", "meaning"]);
     const expected = config.settingsTable.map((setting) => [
       code(setting.variable),
-      code(`--${setting.flag}`),
+      setting.flag === undefined ? "none" : code(`--${setting.flag}`),
       setting.unit,
       setting.default === "" ? "none" : code(setting.default),
       setting.limit,

@@ -3,7 +3,7 @@
  */
 import { expect } from "chai";
 import { systemClock } from "../../infra/clock.js";
-import { askJetstream, InsufficientStorage } from "../../infra/jetstream-api.js";
+import { askJetstream, errorCodes, InsufficientStorage } from "../../infra/jetstream-api.js";
 import { parseAckSubject } from "../../infra/jetstream-consumer.js";
 import { createLogStream, deleteLogStream, JetstreamLog } from "../../infra/jetstream-log.js";
 import type { Delivery, LogConsumer } from "../../infra/log.js";
@@ -94,6 +94,44 @@ describe("jetstream log", () => {
     expect(tail).to.have.property("kind", "unavailable");
     const read = await log.read(1 as Sequence).catch((error: unknown) => error);
     expect(read).to.have.property("kind", "unavailable");
+  });
+
+  it("knows that JetStream cannot store, and says so once, until an entry is stored", async () => {
+    await create();
+    const [made, failing] = [stream, "kv.log.s1.failing"];
+    // As 2.14.5 answers when its disk is full, and from then on.
+    const full = "write 1.blk: no space left on device";
+    const refusal = { code: 503, err_code: errorCodes.storeFailed, description: full };
+    let answer: object = { error: refusal };
+    const answering = bus.subscribe(failing, undefined, ({ reply = "" }) =>
+      bus.publish(reply, Buffer.from(JSON.stringify(answer))),
+    );
+    subject = failing;
+    const log = open();
+    expect(log.storeFailure).to.equal(undefined);
+    for (let times = 0; times < 2; times += 1) {
+      // What could not be stored may stand there all the same.
+      expect((await log.append(Uint8Array.of(1), 5_000)).kind).to.equal("unanswered");
+      expect(log.storeFailure).to.equal(full);
+    }
+    expect(warnings).to.deep.equal(["JetStream cannot store entries"]);
+    answer = { stream: made, seq: 1 };
+    expect((await log.append(Uint8Array.of(1), 5_000)).kind).to.equal("accepted");
+    expect(log.storeFailure).to.equal(undefined);
+    answering.unsubscribe();
+    const silent = bus.subscribe(failing, undefined, () => undefined);
+    expect((await log.append(Uint8Array.of(1), 50)).kind).to.equal("unanswered");
+    silent.unsubscribe();
+    expect(log.storeFailure).to.match(/no answer/);
+    expect(warnings).to.have.length(2);
+  });
+
+  it("tells a log at its limit from a server that cannot store", async () => {
+    await create(32 * 1_024);
+    const log = open();
+    expect((await log.append(new Uint8Array(40_000), 5_000)).kind).to.equal("full");
+    expect(log.storeFailure).to.equal(undefined);
+    expect(warnings).to.deep.equal([]);
   });
 
   it("keeps single entries from deletion", async () => {

@@ -8,6 +8,9 @@ import { RingBucket } from "../../infra/ring-bucket.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { until } from "../support/until.js";
 
+/** Begins values that are no ring. */
+const GARBAGE = 255;
+
 describe("ring bucket", () => {
   let server: TestServer;
   let bus: NatsBus;
@@ -16,7 +19,14 @@ describe("ring bucket", () => {
   const failures: unknown[] = [];
   const onFailure = (error: unknown): void => void failures.push(error);
   const open = (): Promise<RingBucket> =>
-    RingBucket.open({ bus, bucket: `ring-${number}`, replicas: 1, clock: systemClock, onFailure });
+    RingBucket.open({
+      bus,
+      bucket: `ring-${number}`,
+      replicas: 1,
+      clock: systemClock,
+      isRing: ([first]) => first !== GARBAGE,
+      onFailure,
+    });
   before(async function () {
     this.timeout(30_000);
     server = await startTestServer({ mapping: false });
@@ -71,6 +81,27 @@ describe("ring bucket", () => {
     await bucket.update(byte(4), 3);
     await bus.flush();
     expect(seen).to.have.length(6);
+  });
+
+  it("reads the last value that is a ring where others were put, to be mended", async () => {
+    await bucket.createOnce(byte(1));
+    await bucket.update(byte(2), 1);
+    const seen: (number | undefined)[] = [];
+    const end = bucket.watch(({ value }) => void seen.push(value[0]));
+    await until(() => seen.length > 0);
+    const jetstream = bus.connection.jetstream();
+    const subject = `$KV.ring-${number}.ring`;
+    await jetstream.publish(subject, byte(GARBAGE));
+    await jetstream.publish(`$KV.ring-${number}.other`, byte(7));
+    await jetstream.publish(subject, new Uint8Array([GARBAGE, 1]));
+    expect(await bucket.read()).to.deep.equal({ value: byte(2), revision: 5 });
+    expect(await bucket.update(byte(3), 5)).to.equal(6);
+    await until(() => seen.includes(3));
+    expect(seen).to.not.include(GARBAGE);
+    expect(seen).to.not.include(7);
+    // Each was told, unless a newer one stood there when it was looked at.
+    expect(failures.splice(0).length).to.be.within(0, 2);
+    end();
   });
 
   it("is visible to NATS's own tools as a key-value bucket", async () => {

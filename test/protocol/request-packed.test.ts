@@ -162,8 +162,20 @@ describe("a packed request", () => {
       );
     }
     expect(refusalNow(() => parsePackedRequest("touch", deep, POSITIONS)).kind).to.equal(
+      "limit-exceeded",
+    );
+  });
+
+  it("refuses arrays that claim more than there is, before room is made for them", () => {
+    // Each of these heads claims 30 million elements: eight bytes each, a hundred times.
+    const head = Buffer.from([0xdd, 0x01, 0xc9, 0xc3, 0x80]);
+    const bomb = Buffer.concat([Buffer.from("81a16b", "hex"), ...Array<Buffer>(100).fill(head)]);
+    const before = process.memoryUsage().rss;
+    expect(refusalNow(() => parsePackedRequest("set", bomb, POSITIONS)).kind).to.equal(
       "bad-request",
     );
+    expect(refusalNow(() => parsePackedBatch(bomb, POSITIONS)).kind).to.equal("bad-request");
+    expect(process.memoryUsage().rss - before).to.be.below(100 * 1_024 ** 2);
   });
 
   const refused: [string, string, unknown, RegExp][] = [
@@ -181,7 +193,7 @@ describe("a packed request", () => {
       /"ttl" is 1000 … .* ms; received 999/,
     ],
     ["an infinite by", "incr", { key: "k", by: Infinity }, /finite number; received Infinity/],
-    ["a by that is none", "incr", { key: "k", by: NaN }, /finite number; received NaN/],
+    ["a by that is none", "incr", { key: "k", by: NaN }, /not MessagePack.*NaN/],
     ["a revision below 0", "del", { key: "k", if_revision: -1 }, /"if_revision".*received -1/],
     ["hops that are none", "get", { key: "k", hops: 0.5 }, /"hops".*received 0\.5/],
     ["a ttl of get", "get", { key: "k", ttl: 1_000 }, /"ttl" \(Kv-TTL\) does not apply to get/],

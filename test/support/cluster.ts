@@ -40,6 +40,8 @@ export interface ClusterOptions {
   readonly mapping?: boolean;
   /** Added to what `ringdex up` gets; other RINGDEX_ variables of the test runner are not. */
   readonly env?: NodeJS.ProcessEnv;
+  /** A program and its arguments that starts `ringdex up` and becomes it: a tracer, say. */
+  readonly launcher?: readonly string[];
   /** Data to start with (made if missing); it is then not removed by `stop()`. */
   readonly folder?: string;
 }
@@ -116,7 +118,8 @@ class RunningCluster implements Cluster {
   }
 
   async up(): Promise<void> {
-    const child = spawn(process.execPath, [program, "up"], {
+    const command = [...(this.options.launcher ?? []), process.execPath, program, "up"];
+    const child = spawn(command[0] ?? "", command.slice(1), {
       env: this.#env(),
       stdio: ["ignore", "pipe", "pipe"],
       detached: true, // Ctrl-C is for the test runner, which then ends it in its own way

@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { systemChance, systemClock } from "../../infra/clock.js";
 import { busContract } from "../contract/bus-contract.js";
 import { ManualClock, seededChance } from "./manual-clock.js";
-import { isMatch, MemoryNetwork } from "./memory-bus.js";
+import { MemoryNetwork } from "./memory-bus.js";
 
 describe("memory bus", () => {
   busContract(() => {
@@ -56,14 +56,5 @@ describe("memory bus", () => {
     await clock.advance(20);
     bus.reconnect();
     expect((await clock.resolve(waiting)).data).to.deep.equal(Uint8Array.of(2));
-  });
-
-  it("matches as NATS does", () => {
-    const match = (pattern: string, subject: string): boolean =>
-      isMatch(pattern.split("."), subject.split("."));
-    expect(match("a.>", "a")).to.equal(false);
-    expect(match("a.>", "a.b.c")).to.equal(true);
-    expect(match("a.*", "a.b.c")).to.equal(false);
-    expect(match("a.b", "a")).to.equal(false);
   });
 });

@@ -18,6 +18,8 @@ import type {
 import type { Chance, Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import { PAYLOAD_BYTES_MAX } from "../../protocol/limits.js";
+import type { HostClock } from "./manual-clock.js";
+import { SubjectTree } from "./subject-tree.js";
 
 /** What happens to one message on its way from one bus to one subscriber. */
 export interface Fate {
@@ -30,7 +32,7 @@ export interface Fate {
 export interface Passage {
   readonly from: string;
   readonly to: string;
-  readonly subject: string;
+  readonly message: Message;
 }
 
 export interface MemoryNetworkOptions {
@@ -43,9 +45,14 @@ export interface MemoryNetworkOptions {
 
 interface Member {
   readonly bus: MemoryBus;
-  readonly pattern: readonly string[];
   readonly queue: string | undefined;
   handler: ((message: Message) => void) | undefined;
+}
+
+/** What is on its way from one bus to another, in order. */
+interface Lane {
+  dueMs: number;
+  readonly deliveries: (() => void)[];
 }
 
 export class MemoryNetwork {
@@ -62,8 +69,7 @@ export class MemoryNetwork {
   };
   readonly #chance: Chance;
   readonly #onFailure: (error: unknown) => void;
-  readonly #members = new Set<Member>();
-  readonly #lanes = new Map<string, { dueMs: number; deliveries: (() => void)[] }>();
+  readonly #members = new SubjectTree<Member>();
   #busCount = 0;
 
   constructor(options: MemoryNetworkOptions) {
@@ -73,58 +79,65 @@ export class MemoryNetwork {
     this.#onFailure = options.onFailure ?? ((error) => void this.failures.push(error));
   }
 
-  connect(name: string): MemoryBus {
+  /** `host`: the process that the bus is of. Default: one that always runs. */
+  connect(name: string, host?: HostClock): MemoryBus {
     this.#busCount += 1;
-    return new MemoryBus(this, name, this.#busCount);
+    const always = { enter: (task: () => void): void => task(), clock: this.clock };
+    const own = host && { enter: (task: () => void) => host.enter(task), clock: host };
+    return new MemoryBus(this, name, this.#busCount, own ?? always);
   }
 
-  join(member: Member): void {
-    this.#members.add(member);
-  }
-
-  leave(member: Member): void {
-    this.#members.delete(member);
+  /** Returns the end of it. */
+  join(subject: string, member: Member): () => void {
+    return this.#members.add(subject, member);
   }
 
   /** Sends to every matching subscriber and one member of each queue. Returns how many that is. */
   send(from: MemoryBus, subject: string, message: Message): number {
-    const tokens = subject.split(".");
-    const receivers: Member[] = [];
-    const queues = new Map<string, Member[]>();
-    for (const member of this.#members) {
-      if (member.bus.status !== "connected" || !isMatch(member.pattern, tokens)) continue;
-      if (member.queue === undefined) receivers.push(member);
-      else queues.set(member.queue, [...(queues.get(member.queue) ?? []), member]);
+    let count = 0;
+    let queues: Map<string, Member[]> | undefined;
+    for (const member of this.#members.match(subject)) {
+      if (member.bus.status !== "connected") continue;
+      if (member.queue === undefined) {
+        this.#pass(from, member, message);
+        count += 1;
+        continue;
+      }
+      queues ??= new Map();
+      const members = queues.get(member.queue);
+      if (members === undefined) queues.set(member.queue, [member]);
+      else members.push(member);
     }
-    for (const members of queues.values()) {
+    for (const members of queues?.values() ?? []) {
       const chosen = members[Math.floor(this.#chance.fraction() * members.length)];
-      if (chosen !== undefined) receivers.push(chosen);
+      if (chosen === undefined) continue;
+      this.#pass(from, chosen, message);
+      count += 1;
     }
-    for (const receiver of receivers) this.#pass(from, receiver, message);
-    return receivers.length;
+    return count;
   }
 
   /** Calls `done` after everything that is on its way from `bus` by now has arrived. */
   afterAll(bus: MemoryBus, done: () => void): void {
-    const keyStart = `${bus.number}>`;
-    const lanes = [...this.#lanes].filter(([key]) => key.startsWith(keyStart));
-    const latestMs = Math.max(0, ...lanes.map(([, lane]) => lane.dueMs - this.clock.elapsedMs()));
+    const nowMs = this.clock.elapsedMs();
+    let latestMs = 0;
+    for (const { dueMs } of bus.lanes.values()) latestMs = Math.max(latestMs, dueMs - nowMs);
     this.clock.after(latestMs, () => this.clock.soon(done));
   }
 
   #pass(from: MemoryBus, member: Member, message: Message): void {
-    const passage = { from: from.name, to: member.bus.name, subject: message.subject };
+    const passage = { from: from.name, to: member.bus.name, message };
     const { drop = false, delayMs = 0, copies = 1 } = this.fate(passage);
     if (drop) return;
-    const key = `${from.number}>${member.bus.number}`;
-    const lane = this.#lanes.get(key) ?? { dueMs: 0, deliveries: [] };
-    this.#lanes.set(key, lane);
+    let lane = from.lanes.get(member.bus);
+    if (lane === undefined) from.lanes.set(member.bus, (lane = { dueMs: 0, deliveries: [] }));
+    const { deliveries } = lane;
     const nowMs = this.clock.elapsedMs();
     lane.dueMs = Math.max(lane.dueMs, nowMs + delayMs);
+    // Whichever timer comes first takes the oldest: that keeps the order of the lane.
+    const takeOldest = (): void => deliveries.shift()?.();
     for (let copy = 0; copy < copies; copy++) {
-      lane.deliveries.push(() => this.#deliver(member, message));
-      // Whichever timer comes first takes the oldest: that keeps the order of the lane.
-      const takeOldest = (): void => lane.deliveries.shift()?.();
+      deliveries.push(() => this.#deliver(member, message));
       if (lane.dueMs > nowMs) this.clock.after(lane.dueMs - nowMs, takeOldest);
       else this.clock.soon(takeOldest);
     }
@@ -132,12 +145,20 @@ export class MemoryNetwork {
 
   #deliver(member: Member, message: Message): void {
     if (member.bus.status !== "connected") return;
-    try {
-      member.handler?.(message);
-    } catch (error) {
-      this.#onFailure(error);
-    }
+    member.bus.host.enter(() => {
+      try {
+        member.handler?.(message);
+      } catch (error) {
+        this.#onFailure(error);
+      }
+    });
   }
+}
+
+/** Where a bus's program runs. */
+interface Host {
+  enter(task: () => void): void;
+  readonly clock: Clock;
 }
 
 interface Waiting {
@@ -150,8 +171,9 @@ interface Waiting {
 export class MemoryBus implements Bus {
   status: BusStatus = "connected";
   readonly #network: MemoryNetwork;
+  readonly lanes = new Map<MemoryBus, Lane>();
   readonly #listeners = new Set<(status: BusStatus) => void>();
-  readonly #members = new Set<Member>();
+  readonly #leaves = new Set<() => void>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #inbox: string;
   #requestCount = 0;
@@ -159,7 +181,8 @@ export class MemoryBus implements Bus {
   constructor(
     network: MemoryNetwork,
     readonly name: string,
-    readonly number: number,
+    number: number,
+    readonly host: Host,
   ) {
     this.#network = network;
     this.#inbox = `_INBOX.${number}`;
@@ -179,13 +202,13 @@ export class MemoryBus implements Bus {
     queue: string | undefined,
     handler: (message: Message) => void,
   ): Subscription {
-    const member: Member = { bus: this, pattern: subject.split("."), queue, handler };
-    this.#network.join(member);
-    this.#members.add(member);
+    const member: Member = { bus: this, queue, handler };
+    const end = this.#network.join(subject, member);
     const leave = (): void => {
-      this.#network.leave(member);
-      this.#members.delete(member);
+      end();
+      this.#leaves.delete(leave);
     };
+    this.#leaves.add(leave);
     return {
       unsubscribe: () => {
         leave();
@@ -194,7 +217,7 @@ export class MemoryBus implements Bus {
       drain: () => {
         leave();
         return new Promise((resolve) => {
-          this.#network.clock.soon(() => {
+          this.host.clock.soon(() => {
             member.handler = undefined;
             resolve();
           });
@@ -211,7 +234,7 @@ export class MemoryBus implements Bus {
       if (this.status === "closed") return reject(unavailable("the connection is closed"));
       const reply = `${this.#inbox}.${++this.#requestCount}`;
       const abort = (): void => this.#finish(reply)?.reject(signal?.reason);
-      const timer = this.#network.clock.after(timeoutMs, () => {
+      const timer = this.host.clock.after(timeoutMs, () => {
         const sent = this.#waiting.get(reply)?.sent === true;
         this.#finish(reply)?.reject(sent ? inDoubt(subject) : unavailable("no connection"));
       });
@@ -227,7 +250,7 @@ export class MemoryBus implements Bus {
         const message = messageOf(subject, data, { ...options, reply });
         if (this.#network.send(this, subject, message) > 0) return;
         const nobody = unavailable(`nobody listens to ${subject}`);
-        this.#network.clock.soon(() => this.#finish(reply)?.reject(nobody));
+        this.host.clock.soon(() => this.#finish(reply)?.reject(nobody));
       };
       this.#waiting.set(reply, { ...row, sent: false });
       if (this.status === "connected") send();
@@ -237,7 +260,9 @@ export class MemoryBus implements Bus {
 
   flush(): Promise<void> {
     if (this.status !== "connected") return Promise.reject(unavailable("no connection"));
-    return new Promise((resolve) => this.#network.afterAll(this, resolve));
+    return new Promise((resolve) => {
+      this.#network.afterAll(this, () => this.host.enter(resolve));
+    });
   }
 
   server(): ServerInfo {
@@ -251,8 +276,16 @@ export class MemoryBus implements Bus {
 
   close(): Promise<void> {
     this.#change("closed");
-    for (const member of this.#members) this.#network.leave(member);
+    for (const leave of this.#leaves) leave();
     return Promise.resolve();
+  }
+
+  /** The process is dead: nobody is told anything. */
+  kill(): void {
+    this.status = "closed";
+    this.#waiting.clear();
+    this.#listeners.clear();
+    for (const leave of this.#leaves) leave();
   }
 
   /** The connection goes: nothing comes in or out until reconnect(). */
@@ -273,6 +306,10 @@ export class MemoryBus implements Bus {
 
   #change(status: BusStatus): void {
     this.status = status;
+    this.host.enter(() => this.#tell(status));
+  }
+
+  #tell(status: BusStatus): void {
     for (const [reply, { sent, reject }] of this.#waiting) {
       if (status !== "connected" && sent) {
         this.#finish(reply);
@@ -320,15 +357,6 @@ function headersOf(list: HeaderList): HeaderMap | undefined {
     headers.set(name.toLowerCase(), [...values, value.trim()]);
   }
   return headers.size === 0 ? undefined : headers;
-}
-
-/** NATS's wildcards: `*` is any one token, `>` one or more at the end. */
-export function isMatch(pattern: readonly string[], tokens: readonly string[]): boolean {
-  for (const [index, token] of pattern.entries()) {
-    if (token === ">") return tokens.length > index;
-    if (index >= tokens.length || (token !== "*" && token !== tokens[index])) return false;
-  }
-  return pattern.length === tokens.length;
 }
 
 function unavailable(description: string): KvError {

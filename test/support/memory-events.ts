@@ -17,6 +17,7 @@ import {
 } from "../../infra/events.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Sequence } from "../../protocol/ids.js";
+import type { HostClock } from "./manual-clock.js";
 
 /** A writer that gets no answer gives up after this. */
 const ANSWER_MS = 2_000;
@@ -24,7 +25,11 @@ const READ_COUNT = 100;
 
 export class MemoryEventStream {
   #messages: StoredEvent[] = [];
+  /** All that was ever taken. */
+  readonly history: StoredEvent[] = [];
   #first = 1;
+  /** By subject. */
+  #last = new Map<string, StoredEvent>();
   /** Messages that will be refused: returns true for each such one. */
   refuses: (event: OutgoingEvent) => boolean = () => false;
   bytesMax = Infinity;
@@ -47,12 +52,13 @@ export class MemoryEventStream {
     return (this.#first + this.#messages.length - 1) as Sequence;
   }
 
-  connect(): MemoryEvents {
-    return new MemoryEvents(this);
+  /** `host`: the process that uses it; default: one that always runs. */
+  connect(host?: HostClock): MemoryEvents {
+    return new MemoryEvents(this, host);
   }
 
   lastOn(subject: string): StoredEvent | undefined {
-    return this.#messages.findLast((message) => message.subject === subject);
+    return this.#last.get(subject);
   }
 
   /** Stores or refuses, as the server does. */
@@ -65,19 +71,28 @@ export class MemoryEventStream {
     const sequence = (this.last + 1) as Sequence;
     const headers = new Map<string, string[]>();
     for (const [name, value] of event.headers) headers.set(name.toLowerCase(), [value]);
-    this.#messages.push({ sequence, subject: event.subject, headers, data: event.data.slice() });
+    const { subject, data } = event;
+    const message = { sequence, subject, headers, data: data.slice() };
+    this.#messages.push(message);
+    this.history.push(message);
+    this.#last.set(subject, message);
     return sequence;
   }
 
   /** The server comes back without what followed `last`. */
   truncate(last: number): void {
-    this.#messages = this.#messages.filter(({ sequence }) => sequence <= last);
+    this.#keep(this.#messages.filter(({ sequence }) => sequence <= last));
   }
 
   /** The oldest messages go, up to before `first`. */
   trim(first: number): void {
-    this.#messages = this.#messages.filter(({ sequence }) => sequence >= first);
     this.#first = Math.max(this.#first, first);
+    this.#keep(this.#messages.filter(({ sequence }) => sequence >= first));
+  }
+
+  #keep(messages: StoredEvent[]): void {
+    this.#messages = messages;
+    this.#last = new Map(messages.map((message) => [message.subject, message]));
   }
 }
 
@@ -87,7 +102,10 @@ export class MemoryEvents implements Events {
   #isConnected = true;
   isPaused = false;
 
-  constructor(stream: MemoryEventStream) {
+  constructor(
+    stream: MemoryEventStream,
+    private readonly host?: HostClock,
+  ) {
     this.#stream = stream;
   }
 
@@ -111,8 +129,9 @@ export class MemoryEvents implements Events {
     let next = after + 1;
     while (next < before) {
       await this.#ask();
-      const { messages } = this.#stream;
-      const found = messages.filter(({ sequence }) => sequence >= next).slice(0, READ_COUNT);
+      const { messages, first } = this.#stream;
+      const begin = Math.max(0, next - first);
+      const found = messages.slice(begin, begin + READ_COUNT);
       const last = found.at(-1);
       if (last === undefined) throw new KvError("unavailable", `nothing from ${next} on`);
       yield found.filter(({ sequence }) => sequence < before);
@@ -147,8 +166,16 @@ export class MemoryEvents implements Events {
     for (const writer of this.#writers) writer.deliver();
   }
 
+  /** In the program that is connected. */
+  enter(task: () => void): void {
+    if (this.host === undefined) task();
+    else this.host.enter(task);
+  }
+
   async #ask(): Promise<void> {
-    await new Promise<void>((resolve) => this.#stream.clock.soon(resolve));
+    await new Promise<void>((resolve) => {
+      this.#stream.clock.soon(() => this.enter(resolve));
+    });
     if (!this.#isConnected) throw new KvError("unavailable", "no connection to the stream");
   }
 }
@@ -199,7 +226,7 @@ class MemoryEventWriter implements EventWriter {
     for (const { event, fence } of this.#way.splice(0).slice(0, landed)) {
       this.stream.take(event, fence);
     }
-    this.#fail(new KvError("in-doubt", "the connection went"));
+    this.events.enter(() => this.#fail(new KvError("in-doubt", "the connection went")));
   }
 
   deliver(): void {
@@ -211,7 +238,7 @@ class MemoryEventWriter implements EventWriter {
     const next = this.#way.shift();
     if (next === undefined) return;
     const taken = this.stream.take(next.event, next.fence);
-    this.stream.clock.soon(() => this.#answer(taken));
+    this.stream.clock.soon(() => this.events.enter(() => this.#answer(taken)));
   }
 
   #answer(taken: Sequence | KvError): void {
@@ -229,10 +256,12 @@ class MemoryEventWriter implements EventWriter {
     if (this.#outstandingCount <= wanted) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiters.push({ wanted, resolve, reject });
-      this.stream.clock.after(ANSWER_MS, () => {
-        if (this.#outstandingCount > wanted) this.#fail(new KvError("in-doubt", "no answer"));
-      });
+      this.stream.clock.after(ANSWER_MS, () => this.events.enter(() => this.#giveUp(wanted)));
     });
+  }
+
+  #giveUp(wanted: number): void {
+    if (this.#outstandingCount > wanted) this.#fail(new KvError("in-doubt", "no answer"));
   }
 
   #fail(error: KvError): void {

@@ -17,6 +17,7 @@ import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, Sequence, ShardId, TimeMs } from "../../protocol/ids.js";
 import { ENTRY_BYTES_MAX, PULL_BYTES_MAX } from "../../protocol/limits.js";
+import type { HostClock } from "./manual-clock.js";
 
 /** What JetStream adds to each message, about. */
 const OVERHEAD_BYTES = 64;
@@ -26,6 +27,8 @@ export interface MemoryStreamOptions {
   readonly shard?: string;
   readonly id?: string;
   readonly bytesMax?: number;
+  /** Sequence of its first entry. Default 1; more for a log that goes on from another one. */
+  readonly first?: number;
 }
 
 export class MemoryStream {
@@ -39,6 +42,7 @@ export class MemoryStream {
   delayMs: () => number = () => 0;
   tailIsExact = true;
   #entries: LogMessage[] = [];
+  readonly #trimmed: LogMessage[] = [];
   #first = 1;
   #bytes = 0;
   readonly #logs = new Set<MemoryLog>();
@@ -48,18 +52,29 @@ export class MemoryStream {
     this.shard = (options.shard ?? "s1") as ShardId;
     this.id = (options.id ?? "0000000000000001") as LogId;
     this.bytesMax = options.bytesMax ?? Infinity;
+    this.#first = options.first ?? 1;
   }
 
-  /** A handle for one program. */
-  open(): MemoryLog {
-    const log = new MemoryLog(this);
+  /** A handle for one program. `host`: its process; default: one that always runs. */
+  open(host?: HostClock): MemoryLog {
+    const log = new MemoryLog(this, host);
     this.#logs.add(log);
     return log;
+  }
+
+  /** The program is gone. */
+  close(log: MemoryLog): void {
+    this.#logs.delete(log);
   }
 
   /** Entries kept, oldest first. */
   get entries(): readonly LogMessage[] {
     return this.#entries;
+  }
+
+  /** Also those that were trimmed, but not what was lost. */
+  get history(): readonly LogMessage[] {
+    return [...this.#trimmed, ...this.#entries];
   }
 
   get first(): Sequence {
@@ -83,7 +98,7 @@ export class MemoryStream {
     const sequence = (this.last + 1) as Sequence;
     const time = (this.clock.now() + this.clockOffsetMs) as TimeMs;
     this.#bytes += data.length + OVERHEAD_BYTES;
-    this.#entries.push({ sequence, time, data: data.slice() });
+    this.#entries.push({ sequence, time, data: new Uint8Array(data) });
     for (const log of this.#logs) log.onEntry();
     return { kind: "accepted", sequence };
   }
@@ -91,7 +106,9 @@ export class MemoryStream {
   /** As JetStream's purge: entries below `first` go. */
   trim(first: number): void {
     const count = Math.min(Math.max(first - this.#first, 0), this.#entries.length);
-    this.#forget(this.#entries.splice(0, count));
+    const gone = this.#entries.splice(0, count);
+    this.#forget(gone);
+    this.#trimmed.push(...gone);
     this.#first += count;
   }
 
@@ -119,7 +136,10 @@ export class MemoryLog implements Log {
   #acknowledgementsLost: ("landed" | "vanished")[] = [];
   isPaused = false;
 
-  constructor(stream: MemoryStream) {
+  constructor(
+    stream: MemoryStream,
+    private readonly host?: HostClock,
+  ) {
     this.#stream = stream;
   }
 
@@ -182,18 +202,31 @@ export class MemoryLog implements Log {
     this.#consumers.delete(consumer);
   }
 
-  async append(data: Uint8Array, timeoutMs: number): Promise<Appended> {
+  /** What is on its way arrives, whatever becomes of the program. */
+  append(data: Uint8Array, timeoutMs: number): Promise<Appended> {
     const fate = this.#acknowledgementsLost.shift();
-    if (!this.#connected) {
-      await this.#pause(timeoutMs);
-      return { kind: "refused", reason: "no connection" };
-    }
-    await this.#pause(this.#stream.delayMs());
-    const appended = fate === "vanished" ? undefined : this.#stream.take(data);
-    await this.#pause(this.#stream.delayMs());
-    if (fate === undefined && this.#connected && appended !== undefined) return appended;
-    await this.#pause(timeoutMs);
-    return { kind: "unanswered", reason: "the acknowledgement was lost" };
+    return new Promise((resolve) => {
+      const answer = (ms: number, appended: Appended): void =>
+        this.#after(ms, () => this.enter(() => resolve(appended)));
+      if (!this.#connected) {
+        return answer(timeoutMs, { kind: "refused", reason: "no connection" });
+      }
+      this.#after(this.#stream.delayMs(), () => {
+        const appended = fate === "vanished" ? undefined : this.#stream.take(data);
+        this.#after(this.#stream.delayMs(), () => {
+          if (fate === undefined && this.#connected && appended !== undefined) {
+            return this.enter(() => resolve(appended));
+          }
+          answer(timeoutMs, { kind: "unanswered", reason: "the acknowledgement was lost" });
+        });
+      });
+    });
+  }
+
+  /** In the program that has the handle. */
+  enter(task: () => void): void {
+    if (this.host === undefined) task();
+    else this.host.enter(task);
   }
 
   consume(after: Sequence): LogConsumer {
@@ -203,35 +236,40 @@ export class MemoryLog implements Log {
   }
 
   async read(sequence: Sequence): Promise<LogMessage | undefined> {
-    await this.#ask();
-    return this.#stream.entries[sequence - this.#stream.first];
+    return this.#ask(() => this.#stream.entries[sequence - this.#stream.first]);
   }
 
   async state(): Promise<LogState> {
-    await this.#ask();
-    const { first, last, bytes, bytesMax } = this.#stream;
-    return { first, last, bytes, bytesMax };
+    return this.#ask(() => {
+      const { first, last, bytes, bytesMax } = this.#stream;
+      return { first, last, bytes, bytesMax };
+    });
   }
 
   async tail(): Promise<Sequence> {
     assert(this.tailIsExact, "tail() is asked only where it is exact");
-    await this.#pause(this.#stream.delayMs());
-    const { last } = this.#stream;
-    await this.#ask();
-    return last;
+    return this.#ask(() => this.#stream.last);
   }
 
-  async #ask(): Promise<void> {
-    await this.#pause(this.#stream.delayMs());
-    if (!this.#connected) throw new KvError("unavailable", "no connection to the log");
-  }
-
-  #pause(ms: number): Promise<void> {
-    const { clock } = this.#stream;
-    return new Promise((resolve) => {
-      if (ms > 0) clock.after(ms, resolve);
-      else clock.soon(resolve);
+  /** The server looks when the question has come to it; the answer needs its time as well. */
+  #ask<Answer>(look: () => Answer): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#after(this.#stream.delayMs(), () => {
+        const answer = look();
+        this.#after(this.#stream.delayMs(), () =>
+          this.enter(() => {
+            if (this.#connected) resolve(answer);
+            else reject(new KvError("unavailable", "no connection to the log"));
+          }),
+        );
+      });
     });
+  }
+
+  #after(ms: number, task: () => void): void {
+    const { clock } = this.#stream;
+    if (ms > 0) clock.after(ms, task);
+    else clock.soon(task);
   }
 }
 
@@ -287,14 +325,16 @@ class MemoryConsumer implements LogConsumer {
   #wake(): void {
     if (this.#wakeDue || this.#waiter === undefined) return;
     this.#wakeDue = true;
-    this.#stream.clock.soon(() => {
-      this.#wakeDue = false;
-      const delivery = this.#take();
-      if (delivery === "nothing") return;
-      const resolve = this.#waiter;
-      this.#waiter = undefined;
-      resolve?.(delivery);
-    });
+    this.#stream.clock.soon(() => this.#log.enter(() => this.#hand()));
+  }
+
+  #hand(): void {
+    this.#wakeDue = false;
+    const delivery = this.#take();
+    if (delivery === "nothing") return;
+    const resolve = this.#waiter;
+    this.#waiter = undefined;
+    resolve?.(delivery);
   }
 
   #take(): Delivery | undefined | "nothing" {

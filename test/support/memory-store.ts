@@ -174,6 +174,11 @@ export class Disk {
     this.#store = undefined;
   }
 
+  /** What stands there now, whoever has the store open. */
+  peek(key: Uint8Array): Uint8Array | undefined {
+    return this.#table.get(toText(key))?.value;
+  }
+
   get table(): Table {
     return this.#table;
   }

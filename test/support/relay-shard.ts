@@ -10,7 +10,12 @@ import type { Clock } from "../../infra/clock.js";
 import type { Events } from "../../infra/events.js";
 import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
-import { BEHAVIOUR_VERSION, encodeEntry, type EntryBody } from "../../protocol/entry.js";
+import {
+  BEHAVIOUR_VERSION,
+  encodeEntry,
+  type EntryBody,
+  type LogParent,
+} from "../../protocol/entry.js";
 import type { LogId, NodeName, Origin, Position, Revision, Sequence } from "../../protocol/ids.js";
 import type { Operation, StoredRecord } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
@@ -23,7 +28,7 @@ import { Disk, type MemoryStore } from "./memory-store.js";
 
 export const POSITIONS = 4;
 export const names = new Names("kv");
-const origin = "ab".repeat(16) as Origin;
+const firstOrigin = "ab".repeat(16) as Origin;
 
 /** Distributed over the test's operations, the members that a test does not care about. */
 export type Wanted = Operation extends infer Each
@@ -43,7 +48,9 @@ export function operation(wanted: Wanted): Operation {
 export class EntryWriter {
   #number = 0;
 
-  genesis(logId: LogId): Uint8Array {
+  constructor(private readonly origin = firstOrigin) {}
+
+  genesis(logId: LogId, parent?: LogParent): Uint8Array {
     const limits = {
       valueBytesMax: 256 * 1_024,
       depthMax: 8,
@@ -60,6 +67,7 @@ export class EntryWriter {
       limits,
       indexPolicy: { excluded: [] },
       behaviourVersion: BEHAVIOUR_VERSION,
+      ...(parent === undefined ? {} : { parent }),
     };
     return this.#encode({ kind: "genesis", genesis });
   }
@@ -82,7 +90,7 @@ export class EntryWriter {
     const basis = { basisSequence: 0 as Sequence, basisChain: 0n };
     return encodeEntry({
       version: BEHAVIOUR_VERSION,
-      origin,
+      origin: this.origin,
       number: this.#number,
       ...basis,
       ...body,
@@ -117,6 +125,11 @@ export class RelayReplica {
   get relay(): Relay {
     if (this.#relay === undefined) throw new Error("start it first");
     return this.#relay;
+  }
+
+  /** As an acknowledgement or a probe tells: the log has this entry. */
+  expect(sequence: number): void {
+    this.#applier?.expect(sequence);
   }
 
   get applied(): Applied {

@@ -140,6 +140,16 @@ describe("relay", () => {
     await shard.compare();
   });
 
+  it("publishes a last change that was lost on its way, though nothing follows", async () => {
+    const [home] = await shard.add(1);
+    await shard.published();
+    home?.log.dropNextDelivery();
+    shard.set("a");
+    home?.replica.expect(shard.stream.last);
+    await shard.published();
+    await shard.compare();
+  });
+
   it("is active at one replica only, the home first", async () => {
     const [home, other] = await shard.add(2);
     await shard.clock.advance(10_000);
@@ -331,6 +341,25 @@ describe("relay", () => {
     const events = shard.events.messages.slice(before).map(({ subject }) => subject);
     expect(events).to.deep.equal(["kv.event.set.d", "kv.relay.s1"]);
     consumer.takeAll(shard.events.messages.slice(before));
+  });
+
+  it("resets all positions where the last marker is not one of ours", async () => {
+    const [home] = await shard.add(1);
+    shard.set("a");
+    await shard.published();
+    const { replica } = home as Node;
+    replica.relay.stop();
+    await shard.clock.advance(3_000);
+    const subject = names.relayMarker(shard.stream.shard);
+    const fence = { subject, sequence: shard.events.lastOn(subject)?.sequence as Sequence };
+    shard.events.take({ subject, headers: [], data: Buffer.from("not JSON") }, fence);
+    const before = shard.events.messages.length;
+    replica.startRelay();
+    await shard.published();
+    const events = shard.events.messages.slice(before).map((event) => event.subject);
+    // What had been published already does not come again.
+    expect(events.filter((each) => each.startsWith("kv.event.set."))).to.deep.equal([]);
+    expect(events.filter((each) => each === "kv.event.reset._")).to.have.length(4);
   });
 
   it("resets all positions when the log is trimmed before its place", async () => {

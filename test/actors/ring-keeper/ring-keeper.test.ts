@@ -287,7 +287,7 @@ class FakeServer {
         await this.#pass(name);
         return [...this.logs].map(([logId, entries]): ListedLog => {
           const sequenceLast = entries.length;
-          return { shard: "s1", logId, sequenceLast } as ListedLog;
+          return { shard: "s1", logId, sequenceLast, entryCount: sequenceLast } as ListedLog;
         });
       },
     };

@@ -425,7 +425,8 @@ describe("applier core", () => {
       expect(await apply(set("a", 1))).to.deep.equal(["set 1 created"]);
     });
 
-    it("must not hold entries of a version to come", async () => {
+    it("may hold what claims a version above the log's: all pass over it, and alarm", async () => {
+      const { chain } = applier.state;
       const bytes = encodeEntry({
         kind: "barrier",
         version: BEHAVIOUR_VERSION + 1,
@@ -434,8 +435,24 @@ describe("applier core", () => {
         basisSequence: 0 as Sequence,
         basisChain: 0n,
       });
-      const reason = await stopReason(() => applier.apply([writer.append(bytes)]));
-      expect(reason).to.equal("upgrade-needed");
+      const [result] = await applier.apply([writer.append(bytes)]);
+      expect(result?.kind).to.equal("alarm");
+      expect(result?.reason).to.contain(`version ${BEHAVIOUR_VERSION + 1}`);
+      expect(applier.state.chain).to.equal(chain);
+      expect(await apply(set("a", 1))).to.deep.equal(["set 1 created"]);
+    });
+
+    it("stops a program that is older than the log's version", async () => {
+      const version = BEHAVIOUR_VERSION + 1;
+      const other = new LogWriter();
+      const genesis = { ...(other.messages[0] as LogMessage) };
+      genesis.data = genesisBytes({ behaviourVersion: version });
+      const late = new ShardApplier();
+      await late.apply([genesis]);
+      const head = { origin: writer.origin, number: 2, basisSequence: 0 as Sequence };
+      const bytes = encodeEntry({ ...head, kind: "barrier", version, basisChain: 0n });
+      const second = { ...other.append(bytes), sequence: 2 as Sequence };
+      expect(await stopReason(() => late.apply([second]))).to.equal("upgrade-needed");
     });
 
     it("must not hold entries of a proposer with another past", async () => {

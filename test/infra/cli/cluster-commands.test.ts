@@ -29,7 +29,8 @@ describe("command line", () => {
     const { code, out } = await run(["up", "--help"]);
     expect(code).to.equal(0);
     for (const { flag, variable } of settingsTable) {
-      expect(out).to.contain(`--${flag} `).and.contain(variable);
+      if (flag !== undefined) expect(out).to.contain(`--${flag} `);
+      expect(out).to.contain(variable);
     }
     const help = (await run(["--help"])).out;
     for (const { code: number, about } of Object.values(exitCodes)) {

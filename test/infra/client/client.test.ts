@@ -282,6 +282,19 @@ describe("client", function () {
     while (store.asked.at(-1)?.subject !== wanted) await db.get("key");
   });
 
+  it("computes a batch's positions with the ring's own count, if it must be read first", async () => {
+    await Promise.all([db.close(), store.stop()]);
+    store = await FakeStore.start(server.url, 64);
+    const { ring } = store;
+    store.ring = undefined;
+    db = await open();
+    const setting = db.setMany(Array.from("abcdefgh", (key) => ({ key, value: 1 })));
+    // Answered after the batch was told that there is no ring.
+    await db.get("a");
+    store.ring = ring;
+    expect(await setting).to.have.length(8);
+  });
+
   it("cannot be opened without a server, and says so without the password", async () => {
     const error = await failure(connect({ servers: "me:secret@127.0.0.1:1" }));
     expect(isUnavailable(error) && error.message)

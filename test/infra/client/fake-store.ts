@@ -54,7 +54,10 @@ export class FakeStore {
     const store = new FakeStore(await connect({ servers: url }), positionCount);
     const { connection } = store;
     connection.subscribe("kv.ring.*.*", { callback: (_, message) => store.#single(message) });
-    connection.subscribe("kv.shard.*.batch", { callback: (_, message) => store.#batch(message) });
+    for (const verb of ["batch", "get"]) {
+      const subject = `kv.shard.*.${verb}`;
+      connection.subscribe(subject, { callback: (_, message) => store.#batch(message) });
+    }
     for (const verb of ["ring", "find", "count", "keys"]) {
       connection.subscribe(`kv.${verb}`, { callback: (_, message) => store.#json(verb, message) });
     }

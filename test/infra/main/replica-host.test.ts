@@ -6,6 +6,7 @@ import { RingKeeper } from "../../../actors/ring-keeper/ring-keeper.js";
 import type { Message } from "../../../infra/bus.js";
 import { systemChance, systemClock } from "../../../infra/clock.js";
 import { EventStream } from "../../../infra/event-stream.js";
+import { JetstreamLog } from "../../../infra/jetstream-log.js";
 import { StreamMaker } from "../../../infra/main/log-maker.js";
 import { ReplicaHost } from "../../../infra/main/replica-host.js";
 import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
@@ -14,7 +15,7 @@ import { StoreError } from "../../../infra/store-error.js";
 import type { Store } from "../../../infra/store.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { NodeName } from "../../../protocol/ids.js";
-import type { RingTable } from "../../../protocol/ring.js";
+import type { RingShard, RingTable } from "../../../protocol/ring.js";
 import { positionOf } from "../../../protocol/position.js";
 import { Names, type SingleKeyVerb } from "../../../protocol/subjects.js";
 import { Disk } from "../../support/memory-store.js";
@@ -37,6 +38,7 @@ describe("replica host", function () {
   let openCount: number;
   let openFails: Error | undefined;
   let readFails: Error | undefined;
+  let findDamage: (error: Error) => void;
 
   before(async () => {
     server = await startTestServer();
@@ -77,14 +79,14 @@ describe("replica host", function () {
       shard: ring.shards[0]!,
       epoch: ring.epoch,
       positionCount: ring.positionCount,
-      folder: "unused",
-      requests: bus,
-      logs: bus,
-      pulls: bus,
+      bus,
       events,
-      forward: () => Promise.reject(new KvError("unavailable", "nowhere to go")),
+      clock: systemClock,
+      chance: systemChance,
       logger,
       openStore,
+      openLog: () => openLog(ring.shards[0]!),
+      forward: () => Promise.reject(new KvError("unavailable", "nowhere to go")),
     });
   });
   afterEach(async () => {
@@ -93,8 +95,9 @@ describe("replica host", function () {
     await running;
   });
 
-  async function openStore(): Promise<Store> {
+  async function openStore(onDamage: (error: Error) => void): Promise<Store> {
     openCount += 1;
+    findDamage = onDamage;
     await Promise.resolve();
     if (openFails !== undefined) throw openFails;
     const store = disk.open();
@@ -107,6 +110,11 @@ describe("replica host", function () {
       bytes: () => store.bytes(),
       close: () => store.close(),
     };
+  }
+
+  function openLog({ shard, logId: id }: RingShard): JetstreamLog {
+    const [stream, subject] = [names.logStream(shard, id), names.log(shard, id)];
+    return new JetstreamLog({ shard, id, stream, subject, bus, pulls: bus, clock: systemClock });
   }
 
   it("starts the replica again after its store has failed, and it serves what it had", async () => {
@@ -126,6 +134,17 @@ describe("replica host", function () {
     expect(openCount).to.equal(2);
     expect(host.report()).to.include({ state: "serving", keys: 1 });
     expect(host.report()).to.not.have.property("reason");
+  });
+
+  it("starts a replica again whose store has found damage, though nobody reads it", async () => {
+    running = host.run();
+    await until(() => host.isSettled, 10_000, "serving");
+    findDamage(new StoreError("damaged", "a block is damaged"));
+    await until(() => host.report().reason !== undefined, 10_000, "its reason");
+    expect(host.report()).to.include({ state: "loading", reason: "a block is damaged" });
+    expect(logger.messages("error")).to.deep.equal(["a replica failed and is started again"]);
+    await until(() => host.isSettled, 20_000, "serving again");
+    expect(openCount).to.equal(2);
   });
 
   it("tells why its store cannot be opened, and tries again", async () => {

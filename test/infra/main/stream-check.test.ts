@@ -73,8 +73,8 @@ describe("streams beside ours", function () {
       await maker.begin(first!, Buffer.from("genesis"));
       const listed = (await maker.list()).toSorted((a, b) => a.shard.localeCompare(b.shard));
       const { shard, logId } = first!;
-      expect(listed[0]).to.deep.equal({ shard, logId, sequenceLast: 1 });
-      expect(listed[1]).to.include({ shard: "s2", sequenceLast: 0 });
+      expect(listed[0]).to.deep.equal({ shard, logId, sequenceLast: 1, entryCount: 1 });
+      expect(listed[1]).to.include({ shard: "s2", sequenceLast: 0, entryCount: 0 });
       await maker.remove(first!);
       await maker.remove(first!);
       expect((await maker.list()).map((log) => log.logId)).to.deep.equal([second!.logId]);

@@ -1,0 +1,293 @@
+/**
+ * Repairer: lets a shard go on from its stores when its log has lost what they hold (rule L3).
+ *
+ * Mailbox     one call at a time, from a node's kv.node.<node>.repair
+ * State       none: everything is looked up anew, so a repair that was cut off is simply called
+ *             again, on any node
+ * Decides in  repair-plan.ts (no I/O); this file only carries its decisions out
+ * Lifecycle   a call
+ *
+ * A repair goes in this order, and why each step comes where it does:
+ *   1. ask all nodes of the shard what their stores hold, and plan
+ *   2. seal the old log: from here on nothing can be appended to it, by no process however old, so
+ *      that no write is acknowledged by it any more. Cut off here: all replicas are stopped anyway
+ *   3. ask again: what was planned must still hold
+ *   4. create the new log and its genesis, which names the old one, where it ends and its chain.
+ *      Cut off here: a log of one entry that no ring names; the next repair removes it
+ *   5. change the ring by compare-and-set. This is the moment; a loser deletes its log (rule L1)
+ * The nodes see the ring change and open the new log by themselves; stores that do not fit its
+ * genesis they set aside and fill anew. Nothing of that needs whoever called the repair.
+ *
+ * Invariant: a log that the ring names is never removed, and no log with more than a first entry.
+ */
+import type { Bus } from "../../infra/bus.js";
+import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Logger } from "../../infra/logger.js";
+import { encodeEntry } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
+import type { Epoch, LogId, NodeName, Origin, Sequence } from "../../protocol/ids.js";
+import {
+  decodeRepairReply,
+  type RepairReply,
+  type RepairReport,
+  type RepairRequest,
+  type StoreFinding,
+} from "../../protocol/repair.js";
+import { encodeRing, fromRanges, type RingShard, type RingTable } from "../../protocol/ring.js";
+import type { Names } from "../../protocol/subjects.js";
+import { planRepair, type Finding, type RepairPlan } from "./repair-plan.js";
+import { decodeRing, type LogMaker, type LogName } from "./ring-keeper.js";
+
+/** Where the ring table is kept and changed. */
+export interface RingCell {
+  read(): Promise<{ readonly value: Uint8Array; readonly revision: number } | undefined>;
+  /** The new revision; undefined if `revision` is not the newest. */
+  update(value: Uint8Array, revision: number): Promise<number | undefined>;
+}
+
+/** Makes, ends and removes logs. */
+export interface LogMender extends LogMaker {
+  /** Nothing can be appended any more, for good. One that is not there is no error. */
+  seal(log: LogName): Promise<void>;
+}
+
+export interface RepairerParts {
+  readonly names: Names;
+  readonly bus: Bus;
+  readonly cell: RingCell;
+  readonly logs: LogMender;
+  /** Of a new log, where there is room. */
+  readonly logBytesMax: number;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly logger: Logger;
+}
+
+/** How long a node is waited for. */
+const REPORT_TIMEOUT_MS = 2_000;
+/** How many logs before its own a shard remembers. */
+const LOGS_REMEMBERED_MAX = 16;
+const LOOK_AGAIN_MS = 200;
+
+interface Seen {
+  readonly ring: RingTable;
+  readonly revision: number;
+  readonly shard: RingShard;
+  readonly plan: RepairPlan;
+  readonly reply: RepairReply;
+}
+
+export class Repairer {
+  constructor(private readonly parts: RepairerParts) {}
+
+  /** Without a token: what would be done. With it: does it. Rejects with KvError. */
+  async repair(request: RepairRequest): Promise<RepairReply> {
+    const seen = await this.#look(request);
+    if (request.token === undefined || seen.plan.kind === "nothing") return seen.reply;
+    checkToken(request.token, seen.reply);
+    if (seen.plan.kind === "refill") return this.#refill(seen, seen.plan.nodes);
+    const { logs, logger } = this.parts;
+    const { shard, logId } = seen.shard;
+    logger.info("a shard is being repaired: its log is sealed", { shard, log_id: logId });
+    await logs.seal(seen.shard);
+    const again = await this.#look(request);
+    checkToken(request.token, again.reply);
+    return this.#goOn(again);
+  }
+
+  async #look({ shard: name, abandon }: RepairRequest): Promise<Seen> {
+    const { cell, logs } = this.parts;
+    const found = await cell.read();
+    if (found === undefined) throw new KvError("unavailable", "there is no ring");
+    const ring = decodeRing(found.value);
+    const shard = ring.shards.find((each) => each.shard === name);
+    if (shard === undefined) {
+      const known = ring.shards.map((each) => each.shard).join(", ");
+      throw new KvError("not-found", `there is no shard ${name}; there are ${known}`);
+    }
+    const nodes = shard.nodes.filter((node) => !abandon.includes(node));
+    const first = await this.#ask(shard, nodes, []);
+    const sequences = first.flatMap(({ report }) => report?.store?.sequence ?? []);
+    const plan = planRepair(shard, await this.#ask(shard, nodes, sequences), abandon);
+    if (plan.kind === "refused") throw new KvError("conflict", plan.reason);
+    const log = (await logs.list()).find(({ logId }) => logId === shard.logId);
+    const reply = replyOf(ring, shard, plan, log?.sequenceLast ?? null);
+    return { ring, revision: found.revision, shard, plan, reply };
+  }
+
+  #ask(
+    { shard }: RingShard,
+    nodes: readonly NodeName[],
+    sequences: readonly number[],
+  ): Promise<Finding[]> {
+    const request = Buffer.from(JSON.stringify({ shard, chains_at: sequences }));
+    return Promise.all(
+      nodes.map(async (node) => ({ node, report: await this.#reportOf(node, request) })),
+    );
+  }
+
+  async #reportOf(node: NodeName, request: Uint8Array): Promise<RepairReport | undefined> {
+    const { bus, names } = this.parts;
+    const subject = names.node(node, "repair-report");
+    try {
+      const reply = await bus.request(subject, request, { timeoutMs: REPORT_TIMEOUT_MS });
+      return decodeRepairReply<RepairReport>(reply.data);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      this.parts.logger.debug("a node does not tell what its store holds", { node, error });
+      return undefined;
+    }
+  }
+
+  /** The log stays; each node sets its unfit store aside and fills another one. */
+  async #refill({ shard, reply }: Seen, nodes: readonly NodeName[]): Promise<RepairReply> {
+    const { bus, names } = this.parts;
+    const request = Buffer.from(JSON.stringify({ shard: shard.shard }));
+    for (const node of nodes) {
+      const subject = names.node(node, "refill");
+      const answer = await bus.request(subject, request, { timeoutMs: REPORT_TIMEOUT_MS });
+      decodeRepairReply<object>(answer.data);
+    }
+    return { ...reply, done: true };
+  }
+
+  async #goOn({ ring, revision, shard, plan, reply }: Seen): Promise<RepairReply> {
+    const { logs, logger, logBytesMax } = this.parts;
+    if (plan.kind !== "log") throw changed();
+    const next = this.#nextOf(shard, plan.store);
+    const first = (plan.store.sequence + 1) as Sequence;
+    await logs.create([next], logBytesMax, first);
+    try {
+      await logs.begin(next, this.#genesis(ring, next, plan.store), first);
+    } catch (error) {
+      await this.#remove(next);
+      throw error;
+    }
+    const shards = ring.shards.map((each) => (each === shard ? next : each));
+    const changedRing = { ...ring, epoch: (ring.epoch + 1) as Epoch, shards };
+    if (!(await this.#publish(changedRing, revision, next))) {
+      await this.#remove(next);
+      throw new KvError("conflict", "the ring was changed by somebody else meanwhile; look again");
+    }
+    const { epoch } = changedRing;
+    logger.info("a shard has a new log that goes on from its stores", {
+      shard: shard.shard,
+      log_id: next.logId,
+      log_id_before: shard.logId,
+      sequence: plan.store.sequence,
+      source: plan.source,
+      epoch,
+    });
+    await this.#removeOrphans(next);
+    return { ...reply, done: true, log_id: next.logId, epoch };
+  }
+
+  #nextOf(shard: RingShard, store: StoreFinding): RingShard {
+    const logId = Buffer.from(this.parts.chance.bytes(8)).toString("hex") as LogId;
+    const before = new Set<LogId>([store.log_id as LogId, shard.logId]);
+    for (const each of shard.logIdsBefore ?? []) before.add(each);
+    return { ...shard, logId, logIdsBefore: [...before].slice(0, LOGS_REMEMBERED_MAX) };
+  }
+
+  #genesis(ring: RingTable, next: RingShard, store: StoreFinding): Uint8Array {
+    const sequence = store.sequence as Sequence;
+    return encodeEntry({
+      kind: "genesis",
+      version: store.behaviour_version,
+      origin: Buffer.from(this.parts.chance.bytes(16)).toString("hex") as Origin,
+      number: 1,
+      basisSequence: sequence,
+      basisChain: BigInt(`0x${store.chain}`),
+      genesis: {
+        store: ring.store,
+        shard: next.shard,
+        logId: next.logId,
+        positionCount: ring.positionCount,
+        positions: fromRanges(store.positions, ring.positionCount),
+        limits: store.limits,
+        indexPolicy: { excluded: store.index_excluded },
+        behaviourVersion: store.behaviour_version,
+        parent: { logId: store.log_id as LogId, sequence, chain: store.chain },
+      },
+    });
+  }
+
+  /** False if the ring is another one than was looked at. An answer that is lost is looked for. */
+  async #publish(ring: RingTable, revision: number, next: RingShard): Promise<boolean> {
+    const { cell, clock, logger } = this.parts;
+    const value = new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
+    for (;;) {
+      try {
+        if ((await cell.update(value, revision)) !== undefined) return true;
+        // "Somebody was first" may be ourselves: an attempt that seemed lost has landed.
+        const found = await cell.read();
+        if (found !== undefined && found.revision !== revision) {
+          return decodeRing(found.value).shards.some(({ logId }) => logId === next.logId);
+        }
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error;
+        logger.debug("whether the ring is changed is not known", { error: error.message });
+      }
+      await sleep(clock, LOOK_AGAIN_MS);
+    }
+  }
+
+  /** Left by repairs that were cut off. Whoever is still at one has lost: the ring has changed. */
+  async #removeOrphans(next: RingShard): Promise<void> {
+    try {
+      const named = new Set<LogId>([next.logId, ...(next.logIdsBefore ?? [])]);
+      for (const log of await this.parts.logs.list()) {
+        if (log.shard !== next.shard || named.has(log.logId) || log.entryCount > 1) continue;
+        await this.#remove(log);
+      }
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.parts.logger.info("logs that no ring names could not be looked for", { error });
+    }
+  }
+
+  /** What cannot be removed now stays, and takes up room: status warns of it. */
+  async #remove(log: LogName): Promise<void> {
+    try {
+      await this.parts.logs.remove(log);
+    } catch (error) {
+      const { shard, logId } = log;
+      const fields = { shard, log_id: logId, error };
+      this.parts.logger.info("a log that no ring names could not be removed", fields);
+    }
+  }
+}
+
+function checkToken(token: string, reply: RepairReply): void {
+  if (token !== reply.token) throw changed();
+}
+
+function changed(): KvError {
+  return new KvError("conflict", "the stores are not what they were when this was planned");
+}
+
+function replyOf(
+  { epoch }: RingTable,
+  { shard, logId }: RingShard,
+  plan: Exclude<RepairPlan, { kind: "refused" }>,
+  logLast: number | null,
+): RepairReply {
+  const store = plan.kind === "log" ? plan.store : undefined;
+  const { kind, replicas } = plan;
+  const fates = replicas.map(({ node, fate, sequence }) =>
+    // What a serving replica has applied goes on while a person reads.
+    fate === "serving" ? `${node} ${fate}` : `${node} ${fate} ${sequence}`,
+  );
+  return {
+    shard,
+    kind,
+    reason: plan.kind === "nothing" ? plan.reason : "",
+    replicas,
+    sequence: store?.sequence ?? 0,
+    log_last: logLast,
+    token: [logId, kind, store?.sequence, store?.chain, ...fates].join(" "),
+    done: false,
+    log_id: logId,
+    epoch,
+  };
+}
