@@ -1,0 +1,56 @@
+/**
+ * `make hostile`: COUNT hostile messages (default 100,000) against a cluster with the subject
+ * mapping and one without it, half each; then a table of what came back.
+ *
+ * SEED makes the same messages again. A failure prints REPLAY=…, which sends that one message.
+ */
+import { displayWidth } from "../../infra/cli/table.js";
+import { startCluster } from "../support/cluster.js";
+import { Campaign, type CampaignReport } from "./campaign.js";
+import { fromBase64, kinds } from "./messages.js";
+
+const COUNT_DEFAULT = 100_000;
+const MEBIBYTE = 1_024 ** 2;
+
+const { COUNT, SEED, REPLAY } = process.env;
+const seed = Number(SEED ?? Math.floor(Math.random() * 2 ** 31));
+const count = Math.ceil(Number(COUNT ?? COUNT_DEFAULT) / 2);
+const replay = REPLAY === undefined || REPLAY === "" ? undefined : [fromBase64(REPLAY)];
+
+for (const mapping of [true, false]) {
+  const name = mapping ? "with the mapping" : "without the mapping";
+  write(`${count} messages, ${name}; SEED=${seed}\n`);
+  const cluster = await startCluster({ mapping });
+  try {
+    const progress = (sent: number): void => {
+      if (sent % 5_000 === 0) write(`  ${sent} answered\n`);
+    };
+    const options = { seed: mapping ? seed : seed + 1, count, progress };
+    const campaign = new Campaign(cluster, replay === undefined ? options : { ...options, replay });
+    show(await campaign.run());
+  } finally {
+    await cluster.stop();
+  }
+}
+
+function show({ counts, memoryBefore, memoryAfter }: CampaignReport): void {
+  const heads = ["sent to", "messages", "answers"];
+  const rows = kinds.map((kind) => {
+    const { sent = 0, ...answers } = Object.fromEntries(counts.get(kind) ?? []);
+    const sorted = Object.entries(answers).toSorted(([, a], [, b]) => b - a);
+    return [kind, String(sent), sorted.map(([name, times]) => `${name} ${times}`).join(", ")];
+  });
+  const widths = heads.map((_, column) =>
+    Math.max(...[heads, ...rows].map((row) => displayWidth(row[column] ?? ""))),
+  );
+  for (const row of [heads, ...rows]) {
+    const [kind = "", sent = "", answers = ""] = row;
+    write(`  ${kind.padEnd(widths[0] ?? 0)}  ${sent.padStart(widths[1] ?? 0)}  ${answers}\n`);
+  }
+  const [before, after] = [memoryBefore, memoryAfter].map((bytes) => Math.round(bytes / MEBIBYTE));
+  write(`  memory of the nodes: ${before} MiB before, ${after} MiB after\n\n`);
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}

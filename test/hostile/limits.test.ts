@@ -1,0 +1,175 @@
+/**
+ * Every limit and its neighbours: one below and the limit itself are taken, one beyond is refused
+ * with an error that names what is limited, the limit and what was received, in both forms alike.
+ */
+import { decode, encode } from "@msgpack/msgpack";
+import { expect } from "chai";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { headers as natsHeaders } from "nats";
+import { packageFolder } from "../../infra/nats-binary.js";
+import { KvError } from "../../protocol/errors.js";
+import * as limits from "../../protocol/limits.js";
+import { positionOf } from "../../protocol/position.js";
+import { encodeRing, parseRing, type RingJson } from "../../protocol/ring.js";
+import { checkNodeName, checkStoreName } from "../../protocol/subjects.js";
+import { useSharedCluster } from "../support/shared-cluster.js";
+import {
+  limitCases,
+  otherLimits,
+  type LimitCase,
+  type LimitName,
+  type Sent,
+} from "./limit-cases.js";
+
+const sizes: Readonly<Record<string, number>> = { ...limits };
+
+interface Told {
+  readonly name: string;
+  readonly description: string;
+}
+
+describe("limits", function () {
+  this.timeout(60_000);
+  const shared = useSharedCluster();
+
+  it("are all met by a case, or it is said where, or why not", () => {
+    for (const limit of Object.keys(limits) as LimitName[]) {
+      const isMet = limitCases.some((each) => each.limit === limit);
+      const elsewhere = otherLimits[limit];
+      expect(isMet || elsewhere !== undefined, limit).to.equal(true);
+      expect(isMet && elsewhere !== undefined, `${limit}: twice`).to.equal(false);
+      if (elsewhere === undefined || !/^test\/\S+$/.test(elsewhere)) continue;
+      const file = join(packageFolder(), elsewhere);
+      expect(existsSync(file) && readFileSync(file, "utf8").includes(limit), elsewhere).to.equal(
+        true,
+      );
+    }
+  });
+
+  for (const each of limitCases) {
+    for (const form of ["plain", "packed"] as const) {
+      const make = each[form];
+      if (make === undefined) continue;
+      it(`${each.limit}: ${each.what}, ${form}`, () => check(each, make));
+    }
+  }
+
+  it("HOPS_MAX: a request that was passed on so often is not passed on again", async () => {
+    const key = "hostile.hops";
+    const status = await shared.cluster.status();
+    expect(status.replicas.length).to.be.greaterThan(1);
+    // A position far from the key's own, so that most likely another shard is asked.
+    const position = (positionOf(key, limits.POSITION_COUNT) + 512) % limits.POSITION_COUNT;
+    for (const hops of [limits.HOPS_MAX - 1, limits.HOPS_MAX, limits.HOPS_MAX + 1]) {
+      const data = encode({ key, value: Buffer.from("1"), hops });
+      const error = await send({ subject: `kv.ring.${position}.set`, data });
+      const expected = hops < limits.HOPS_MAX ? undefined : "unavailable";
+      expect(error?.name, `${hops} hops`).to.equal(expected);
+    }
+  });
+
+  it("PAYLOAD_BYTES_MAX: what nats-server takes is answered, whatever it is", async () => {
+    const data = Buffer.alloc(limits.PAYLOAD_BYTES_MAX, 0x20);
+    expect(await send({ subject: "kv.set.hostile", data })).to.have.property("name", "too-large");
+    const tooLarge = Buffer.alloc(limits.PAYLOAD_BYTES_MAX + 1);
+    const refusal = await send({ subject: "kv.set.hostile", data: tooLarge }).catch(String);
+    expect(refusal).to.contain("MAX_PAYLOAD_EXCEEDED");
+  });
+
+  it("KEY_TOKENS_MAPPED_MAX: keys of more tokens are answered the same", async () => {
+    const { KEY_TOKENS_MAPPED_MAX: most } = limits;
+    for (const count of [most - 1, most, most + 1]) {
+      const subject = `kv.set.${Array.from({ length: count }, () => "t").join(".")}`;
+      expect(await send({ subject, data: Buffer.from("1") })).to.equal(undefined);
+    }
+  });
+
+  it("REQUEST_AHEAD_MAX_MS: an id of the future is refused, one of now is not", async () => {
+    const at = (ms: number): Sent => {
+      const time = (Date.now() + ms).toString(16).padStart(12, "0");
+      const id = `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
+      return {
+        subject: "kv.set.hostile",
+        data: Buffer.from("1"),
+        headers: { "Kv-Request-Id": id },
+      };
+    };
+    // The clocks are not one: a margin of some seconds to either side.
+    expect(await send(at(0))).to.equal(undefined);
+    const error = await send(at(limits.REQUEST_AHEAD_MAX_MS * 2));
+    expect(error).to.have.property("name", "bad-request");
+    expect(error?.description).to.contain("clock");
+  });
+
+  it("NAME_CHARS_MAX: names of stores and nodes", () => {
+    const { NAME_CHARS_MAX: most } = limits;
+    for (const checkName of [checkStoreName, checkNodeName]) {
+      for (const size of [most - 1, most]) checkName("n".repeat(size));
+      expect(() => checkName("n".repeat(most + 1)))
+        .to.throw(KvError, String(most))
+        .with.property("kind", "bad-request");
+    }
+  });
+
+  it("POSITION_COUNT_MAX and WEIGHT_MAX: of a ring", async () => {
+    const { name: _type, ...json } = await ringOf(shared.nats.request("kv.ring"));
+    for (const weight of [limits.WEIGHT_MAX - 1, limits.WEIGHT_MAX]) {
+      const nodes = json.nodes.map((node) => ({ ...node, weight }));
+      expect(encodeRing(parseRing({ ...json, nodes })).nodes[0]?.weight).to.equal(weight);
+    }
+    const heavy = json.nodes.map((node) => ({ ...node, weight: limits.WEIGHT_MAX + 1 }));
+    expect(() => parseRing({ ...json, nodes: heavy })).to.throw(KvError, "weight");
+    const { POSITION_COUNT_MAX: most } = limits;
+    const large = (count: number): unknown => {
+      const [first, ...others] = json.shards;
+      const all = others.map((shard) => ({ ...shard, positions: [] }));
+      return {
+        ...json,
+        position_count: count,
+        shards: [{ ...first, positions: [`0-${count - 1}`] }, ...all],
+      };
+    };
+    for (const count of [most - 1, most]) {
+      expect(parseRing(large(count)).positionCount).to.equal(count);
+    }
+    expect(() => parseRing(large(most + 1))).to.throw(KvError, "position_count");
+  });
+
+  async function check(each: LimitCase, make: (size: number) => Sent): Promise<void> {
+    const limit = sizes[each.limit] ?? Number.NaN;
+    const outwards = each.isLeast === true ? -1 : 1;
+    for (const size of [limit - outwards, limit]) {
+      expect((await send(make(size)))?.name, `${size}`).to.equal(each.within);
+    }
+    const beyond = limit + outwards;
+    const error = await send(make(beyond));
+    expect(error?.name, error?.description).to.equal(each.refused);
+    const text = JSON.stringify(error);
+    expect(text).to.match(each.field);
+    expect(text, "the limit").to.contain(String(limit));
+    if (each.isUncounted !== true) expect(text).to.match(received(each, beyond));
+  }
+
+  /** The error that comes back; undefined = it was done. */
+  async function send({ subject, data, headers = {} }: Sent): Promise<Told | undefined> {
+    const list = natsHeaders();
+    for (const [name, value] of Object.entries(headers)) list.set(name, value);
+    const options = { timeout: 20_000, headers: list };
+    const reply = await shared.nats.request(subject, data, options);
+    const isText = reply.headers !== undefined || reply.data[0] === 0x7b;
+    const body = isText ? JSON.parse(Buffer.from(reply.data).toString()) : decode(reply.data);
+    return (body as { readonly error?: Told }).error;
+  }
+});
+
+/** What an error shows of a size: of a time to live, also the text that was sent. */
+function received({ limit }: LimitCase, size: number): RegExp {
+  return new RegExp(limit === "TTL_MAX_MS" ? `${size}|h1ms` : String(size));
+}
+
+async function ringOf(
+  reply: Promise<{ json<Body>(): Body }>,
+): Promise<RingJson & { name?: string }> {
+  return (await reply).json();
+}
