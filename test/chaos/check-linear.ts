@@ -1,0 +1,106 @@
+/**
+ * Linearizability of the hot keys, by two checkers that know nothing of each other: ours
+ * (test/history/linearizable.ts) and Porcupine. Both get the history as it was recorded, and each
+ * of its copies with a planted mistake: the first they must accept, the others reject.
+ */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { formatHistory, type HistoryRow, type Step } from "../history/history.js";
+import { checkLinearizable } from "../history/linearizable.js";
+import { isHot } from "./keys.js";
+import { plantMistakes } from "./plant.js";
+import { askPorcupine, buildPorcupine, type Result } from "./porcupine.js";
+
+export interface Opinion {
+  /** "recorded", or what was planted. */
+  readonly history: string;
+  readonly mustBe: "Ok" | "Illegal";
+  readonly ours: Result;
+  /** Undefined = not asked. */
+  readonly porcupine: Result | undefined;
+  readonly operations: number;
+}
+
+export interface LinearReport {
+  readonly opinions: readonly Opinion[];
+  readonly problems: readonly string[];
+  /** Why Porcupine was not asked, if so. */
+  readonly notAsked: string | undefined;
+  readonly keyCount: number;
+  readonly oursMs: number;
+  readonly porcupineMs: number | undefined;
+}
+
+/** Moves of our search on one key. */
+const MOVES_MAX = 5_000_000;
+
+/** Histories are written into `folder`, which is where Porcupine reads them. */
+export async function checkLinear(
+  rows: readonly HistoryRow[],
+  folder: string,
+): Promise<LinearReport> {
+  const hot = hotRows(rows);
+  const problems: string[] = [];
+  const histories = [{ name: "recorded", rows: hot as readonly HistoryRow[] | undefined }];
+  histories.push(...plantMistakes(hot));
+  const files: string[] = [];
+  const ours: { readonly result: Result; readonly operations: number; readonly ms: number }[] = [];
+  for (const history of histories) {
+    if (history.rows === undefined) {
+      problems.push(`the history has no place to plant a ${history.name}: run longer`);
+      return { ...nothing, problems };
+    }
+    const file = join(folder, `hot-${history.name.replaceAll(" ", "-")}.jsonl`);
+    await writeFile(file, formatHistory(history.rows));
+    files.push(file);
+    const startMs = performance.now();
+    const report = checkLinearizable(history.rows, { movesMax: MOVES_MAX });
+    const isGivenUp = report.problems.every((problem) => problem.startsWith("undecided"));
+    const wrong: Result = isGivenUp ? "Unknown" : "Illegal";
+    const result = report.problems.length === 0 ? "Ok" : wrong;
+    ours.push({ result, operations: report.operations, ms: performance.now() - startMs });
+    if (history.name === "recorded") problems.push(...report.problems);
+  }
+  const program = await buildPorcupine(folder);
+  const asked = typeof program === "string" ? await askPorcupine(program, files) : [];
+  const opinions = histories.map(({ name }, index): Opinion => {
+    const mustBe = index === 0 ? "Ok" : "Illegal";
+    const own = ours[index];
+    const result = own?.result ?? "Unknown";
+    const operations = own?.operations ?? 0;
+    return { history: name, mustBe, ours: result, porcupine: asked[index]?.result, operations };
+  });
+  problems.push(...opinions.flatMap((opinion) => disagreements(opinion)));
+  return {
+    opinions,
+    problems,
+    notAsked: typeof program === "string" ? undefined : program.notAsked,
+    keyCount: new Set(hot.flatMap(({ steps }) => steps.map(({ key }) => key))).size,
+    oursMs: ours[0]?.ms ?? 0,
+    porcupineMs: asked[0]?.ms,
+  };
+}
+
+const nothing = {
+  opinions: [],
+  notAsked: "there was nothing to ask about",
+  keyCount: 0,
+  oursMs: 0,
+  porcupineMs: undefined,
+};
+
+function disagreements({ history, mustBe, ours, porcupine }: Opinion): string[] {
+  const wrong = [
+    { who: "our checker", result: ours },
+    { who: "Porcupine", result: porcupine ?? mustBe },
+  ].filter(({ result }) => result !== mustBe);
+  return wrong.map(({ who, result }) => `${history}: ${who} says ${result}, not ${mustBe}`);
+}
+
+/** What was done to the hot keys, and what came of it. */
+export function hotRows(rows: readonly HistoryRow[]): HistoryRow[] {
+  return rows.flatMap((row) => {
+    const steps = row.steps.filter(({ key }: Step) => isHot(key));
+    return steps.length === 0 ? [] : [{ ...row, steps }];
+  });
+}

@@ -1,0 +1,73 @@
+/**
+ * All events of a store, as its stream has them, read in plain NATS: what changed, in which order.
+ *
+ * A position's revisions rise by one from one event to the next: so an event that is missing, comes
+ * twice or stands in the wrong place shows.
+ */
+import { connect, consumerOpts } from "nats";
+import { Names } from "../../protocol/subjects.js";
+import type { Cluster } from "../support/cluster.js";
+import { until } from "../support/until.js";
+
+export interface ReadEvent {
+  readonly op: string;
+  readonly key: string;
+  readonly position: number;
+  readonly revision: number;
+  /** Undefined unless it is a set. */
+  readonly value: string | undefined;
+}
+
+const RELAY_LIMIT_MS = 60_000;
+
+/** Waits until the relays have told all there is; the store is to be at rest. */
+export async function readEvents(cluster: Cluster): Promise<ReadEvent[]> {
+  const areToldAll = async (): Promise<boolean> => {
+    const { replicas } = await cluster.status();
+    const shards = new Set(replicas.map(({ shard }) => shard));
+    const done = replicas.filter(({ relay, sequence_last: last }) => {
+      return relay.active && relay.sequence >= last;
+    });
+    return shards.size > 0 && done.length === shards.size;
+  };
+  await until(areToldAll, RELAY_LIMIT_MS, "relays that have told all there is");
+  const names = new Names(cluster.store);
+  const nats = await connect({ servers: cluster.url });
+  try {
+    const events: ReadEvent[] = [];
+    const options = consumerOpts().orderedConsumer().deliverAll();
+    const subject = `${cluster.store}.event.>`;
+    const { state } = await (await nats.jetstreamManager()).streams.info(names.eventsStream);
+    if (state.messages === 0) return [];
+    const messages = await nats.jetstream().subscribe(subject, options);
+    for await (const { subject: on, headers, data, info } of messages) {
+      const op = on.split(".")[2] ?? "";
+      events.push({
+        op,
+        key: decodeURIComponent(headers?.get("Kv-Key") ?? ""),
+        position: Number(headers?.get("Kv-Position")),
+        revision: Number(headers?.get("Kv-Revision")),
+        value: op === "set" ? Buffer.from(data).toString() : undefined,
+      });
+      if (info.pending === 0) break;
+    }
+    return events;
+  } finally {
+    await nats.close();
+  }
+}
+
+/** What is wrong with the order of the events. */
+export function checkEventOrder(events: readonly ReadEvent[]): string[] {
+  const problems: string[] = [];
+  const revisions = new Map<number, number>();
+  for (const { op, key, position, revision } of events) {
+    const due = (revisions.get(position) ?? 0) + 1;
+    if (op === "reset") problems.push(`position ${position}: its history was lost (reset)`);
+    else if (revision !== due) {
+      problems.push(`position ${position}: event ${revision} (${key}) where ${due} was due`);
+    }
+    revisions.set(position, revision);
+  }
+  return problems;
+}
