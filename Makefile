@@ -10,7 +10,7 @@ SOURCES := $(shell find protocol actors infra test -name '*.ts')
 TESTS   ?= dist/test/**/*.test.js
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster stop status test bench hostile fuzz simulate chaos damage powercut lint format build clean nats-server FORCE
+.PHONY: help demo run cluster stop status test bench hostile fuzz simulate mutants chaos damage powercut overload lint format build clean nats-server FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s%s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ simulate: build ## whole clusters in one process; SEEDS=1000 SEED=1 WORKERS=... 
 	@node dist/test/simulation/run.js $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(TRACE),--trace)
 
+mutants: build ## plant defects into copies, see that the simulation notices; ONLY=... SEEDS=...
+	@node dist/test/mutants/run.js
+
 bench: build nats-server ## operations a second, beside NATS KV on the same server
 	@node dist/test/bench/side-by-side.js
 
@@ -52,6 +55,9 @@ damage: build nats-server ## damage every file of a cluster in turn, for ten min
 powercut: build nats-server ## cut the power of machines under load, see what is left; SEED=... ROW=...
 	@node dist/test/power-cut/power-cut.js $(if $(SEED),--seed $(SEED)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROW),--row $(ROW))
+
+overload: build nats-server ## far more than it can do, and what becomes of it; BURST=50000 SECONDS=60
+	@$(if $(BURST),BURST=$(BURST)) $(if $(SECONDS),SECONDS=$(SECONDS)) node dist/test/overload/run.js
 
 hostile: build nats-server ## random and mutated messages to every subject; COUNT=100000 SEED=…
 	@node dist/test/hostile/hostile-program.js

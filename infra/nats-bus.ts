@@ -32,6 +32,7 @@ import {
   type Credentials,
 } from "./client/credentials.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
+import { readInTurns } from "./read-in-turns.js";
 
 /** Between two attempts to reconnect, and as much again by chance. */
 const RECONNECT_WAIT_MS = 100;
@@ -58,6 +59,8 @@ export interface NatsBusOptions {
   /** Told to the server, which shows it in its list of connections. */
   readonly name: string;
   readonly clock: Clock;
+  /** It may have much to read, and others of this process must not wait for it. Default false. */
+  readonly readsInTurns?: boolean;
   /** What a handler threw, or why a subscription ended unasked: a bug, or a permission missing. */
   readonly onFailure: (error: unknown) => void;
   /** What the server says outside of any reply. Default: nothing is done. */
@@ -86,15 +89,19 @@ export class NatsBus implements Bus {
   constructor(
     /** For what nats.js does beyond the Bus, such as object stores. */
     readonly connection: NatsConnection,
-    options: Pick<NatsBusOptions, "clock" | "onFailure" | "onServerError">,
+    options: Pick<NatsBusOptions, "clock" | "readsInTurns" | "onFailure" | "onServerError">,
   ) {
     this.#onFailure = options.onFailure;
     this.#clock = options.clock;
     this.#status = new ConnectionStatus(connection, options.onServerError);
     this.#mux = new ReplyMux(connection, this.#status, options.clock);
     this.#server = serverInfo(connection);
+    const inTurns = options.readsInTurns ?? false;
+    if (inTurns) readInTurns(connection, options.clock);
     this.#status.listen((status) => {
-      if (status === "connected") this.#server = serverInfo(connection);
+      if (status !== "connected") return;
+      this.#server = serverInfo(connection);
+      if (inTurns) readInTurns(connection, options.clock);
     });
   }
 

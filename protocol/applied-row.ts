@@ -9,13 +9,13 @@
  *       10      6  sequence
  *       16      6  log time
  *       22      8  chain
- *       30      8  hash of the log's message at `sequence`
+ *       30      8  hash of the log's message at `sequence`, its time included
  *       38      …  genesis, as MessagePack
  *     last      4  xxhash32 of everything before it
  */
 import { encode } from "@msgpack/msgpack";
 import { DamagedError } from "./damaged.js";
-import { hash32 } from "./digest.js";
+import { hash32, hash64 } from "./digest.js";
 import { readGenesis, type Genesis } from "./entry.js";
 import type { LogId, Sequence, TimeMs } from "./ids.js";
 
@@ -30,9 +30,18 @@ export interface AppliedRow {
   readonly logTime: TimeMs;
   /** Rule L1. */
   readonly chain: bigint;
-  /** xxhash64 of the log's message at `sequence`, whatever it was; compared when we come back. */
+  /** messageHashOf the log's message at `sequence`, whatever it was; compared when we come back. */
   readonly messageHash: bigint;
   readonly genesis: Genesis;
+}
+
+/**
+ * XXH64 of the message's bytes, with its time as the seed. An entry that the log lost, and that its
+ * proposer sent again, has the same bytes at the same place; but its time is another, and that is
+ * what records are dated and expire by.
+ */
+export function messageHashOf(data: Uint8Array, time: TimeMs): bigint {
+  return hash64(data, BigInt(time));
 }
 
 const GENESIS_AT = 38;

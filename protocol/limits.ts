@@ -76,6 +76,15 @@ export const REPLY_BYTES_MAX = PAYLOAD_BYTES_MAX - 16 * 1_024;
 export const MAILBOX_REQUESTS_MAX = 65_536;
 /** Bytes of requests a replica's mailbox holds before it answers `overloaded`. */
 export const MAILBOX_BYTES_MAX = 64 * 1_024 * 1_024;
+/**
+ * How long the oldest request in a mailbox may have waited before nothing more is taken. An attempt
+ * has ATTEMPT_TIMEOUT_MS: what waits longer is done for somebody who has asked again.
+ */
+export const MAILBOX_MS_MAX = 1_000;
+/** How long requests may wait before a node reads them; with more it answers `overloaded`. */
+export const QUEUE_MS_MAX = 500;
+/** How often that is measured, while requests come. */
+export const PULSE_MS = 100;
 /** Requests a coordinator works on at once before it answers `overloaded`. */
 export const COORDINATOR_REQUESTS_MAX = 16_384;
 /** Bytes of requests a coordinator works on at once before it answers `overloaded`. */

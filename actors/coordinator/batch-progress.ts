@@ -5,10 +5,13 @@
  * Sending again must not change the order of operations on one key. Those of a part that a shard
  * has not answered at all are all open and go again in order. But a shard may answer a part in
  * pieces: it lost the log for a moment, refused the first write of a key and did the second. The
- * first has then been overtaken; done now, it would undo the second. So it keeps its refusal.
+ * first has then been overtaken; done now, it would undo the second. So it keeps its refusal. And
+ * what was refused and is not asked again here may be sent again by the caller, with all the others
+ * and their ids: what comes after it on its key must not have been done by then.
  *
  * Invariants
- *   1. No operation is open while a later one on its key has been answered by a shard.
+ *   1. No operation is open while a later one on its key has been answered by a shard, or while an
+ *      earlier one is given up with a refusal that allows sending it again.
  *   2. `written: no` is told only of operations of which no attempt went without an answer.
  */
 import { assert } from "../../protocol/assert.js";
@@ -23,7 +26,7 @@ export class BatchProgress {
   /** Writes of which an attempt had no answer. */
   readonly #doubtful = new Set<number>();
   /** Open once, but by invariant 1 no more. */
-  readonly #overtaken = new Set<number>();
+  readonly #closed = new Set<number>();
 
   constructor(private readonly batch: BatchRequest) {
     this.#results = batch.requests.map((request) =>
@@ -32,7 +35,7 @@ export class BatchProgress {
   }
 
   isOpen(index: number): boolean {
-    if (this.#overtaken.has(index) || this.batch.requests[index]?.kind === "refused") return false;
+    if (this.#closed.has(index) || this.batch.requests[index]?.kind === "refused") return false;
     const result = this.#results[index];
     if (result === undefined) return true;
     return result.kind === "refused" && isWorthAnother(result.error, this.#doubtful.has(index));
@@ -54,7 +57,8 @@ export class BatchProgress {
       assert(result !== undefined, `a reply has an outcome for each of ${indexes.length}`);
       this.#note(index, result);
     }
-    this.#passOvertaken(indexes);
+    this.#closeOvertaken(indexes);
+    this.#closeBehindGivenUp();
   }
 
   /** What is told now; operations that are still open are refused. */
@@ -78,15 +82,32 @@ export class BatchProgress {
     if (!isRead && result.error.written === "unknown") this.#doubtful.add(index);
   }
 
-  #passOvertaken(indexes: readonly number[]): void {
+  #closeOvertaken(indexes: readonly number[]): void {
     const answered = new Set<string>();
     for (const index of indexes.toReversed()) {
-      const request = this.batch.requests[index];
-      if (request === undefined || request.kind === "refused") continue;
-      const key = request.kind === "get" ? request.key : request.operation.key;
+      const key = this.#keyOf(index);
+      if (key === undefined) continue;
       if (!this.isOpen(index)) answered.add(key);
-      else if (answered.has(key)) this.#overtaken.add(index);
+      else if (answered.has(key)) this.#closed.add(index);
     }
+  }
+
+  #closeBehindGivenUp(): void {
+    const givenUp = new Set<string>();
+    for (const [index, result] of this.#results.entries()) {
+      const key = this.#keyOf(index);
+      if (key === undefined) continue;
+      if (this.isOpen(index)) {
+        if (givenUp.has(key)) this.#closed.add(index);
+      } else if (result?.kind === "refused" && result.error.retryable) givenUp.add(key);
+    }
+  }
+
+  /** Undefined = it was refused by its form, and is sent nowhere. */
+  #keyOf(index: number): string | undefined {
+    const request = this.batch.requests[index];
+    if (request === undefined || request.kind === "refused") return undefined;
+    return request.kind === "get" ? request.key : request.operation.key;
   }
 }
 

@@ -27,6 +27,7 @@ import {
 } from "../../protocol/subjects.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
+import { tooLate } from "../pulse.js";
 import type { ServiceCounters } from "../service.js";
 import type { BatchRunner } from "./batch-split.js";
 import type { Finder } from "./find.js";
@@ -43,9 +44,16 @@ export interface CoordinatorParts {
   readonly batches: BatchRunner;
   readonly status: StatusCollector;
   readonly counters: ServiceCounters;
+  /** Of the node's pulse; asked for each request. Default: never. */
+  readonly isLate?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** Answered also when requests wait for too long: they are few, and tell what goes on. */
+const aboutTheStore: ReadonlySet<string> = new Set<MultiKeyVerb>(["ring", "status", "info"]);
+/** While it closes: between two looks whether everything is answered, at most. */
+const CLOSED_LOOK_MS_MAX = 80;
 
 export class Coordinator {
   #subscriptions: Subscription[] = [];
@@ -73,7 +81,9 @@ export class Coordinator {
     const { clock } = this.parts;
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.drain()));
     const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
-    while (this.#underWay.count > 0 && clock.elapsedMs() < end) await sleep(clock, 5);
+    for (let waitMs = 5; this.#underWay.count > 0 && clock.elapsedMs() < end; waitMs *= 2) {
+      await sleep(clock, Math.min(waitMs, CLOSED_LOOK_MS_MAX));
+    }
   }
 
   #take(message: Message): void {
@@ -92,6 +102,7 @@ export class Coordinator {
     if (address === undefined) {
       return refuse(new KvError("unsupported", `nothing answers on ${message.subject}`));
     }
+    if (this.parts.isLate?.() === true && !aboutTheStore.has(verb)) return refuse(tooLate);
     let leave: () => void;
     try {
       leave = this.#underWay.enter(message.data.length);

@@ -39,6 +39,8 @@ export class Relay {
   readonly #durable = new DurablePlace();
   readonly #stopping = new AbortController();
   #turn: Turn | undefined;
+  /** Ends a wait for the lease. */
+  #wake: (() => void) | undefined;
   #sequenceSeen = 0 as Sequence;
   /** Undefined until the stream is known to be there. */
   #isDurable: boolean | undefined;
@@ -68,6 +70,7 @@ export class Relay {
   /** The place is written down first, if this relay is active. */
   stop(): void {
     this.#stopping.abort();
+    this.#wake?.();
     this.#turn?.stop();
   }
 
@@ -89,10 +92,20 @@ export class Relay {
     const { clock } = this.parts;
     while (!this.#isStopping) {
       const leftMs = this.#lease.leftMs(clock.elapsedMs());
-      // What is heard meanwhile may bring it nearer.
-      if (leftMs > 0) await this.#pause(Math.min(leftMs, ALIVE_MS / 2));
+      if (leftMs > 0) await this.#standBy(leftMs);
       else await this.#beActive();
     }
+  }
+
+  /** At most `ms`: what is heard meanwhile may bring the lease nearer. */
+  #standBy(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.parts.clock.after(ms, resolve);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   async #beActive(): Promise<void> {
@@ -148,8 +161,9 @@ export class Relay {
     }
     if (typeof body?.relay !== "string" || body.relay === this.#id) return;
     const nowMs = this.parts.clock.elapsedMs();
-    if (body.ends === true) this.#lease.ended(body.relay, nowMs);
-    else this.#lease.heard(body.relay, nowMs);
+    if (body.ends !== true) return this.#lease.heard(body.relay, nowMs);
+    this.#lease.ended(body.relay, nowMs);
+    this.#wake?.();
   }
 
   /** For the rows that must be kept: a relay that stands by must know what the active one did. */

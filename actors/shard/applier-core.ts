@@ -15,12 +15,12 @@
  *   3. Two replicas that decided the same entries hold the same records, index rows and outcomes.
  */
 import { assert } from "../../protocol/assert.js";
-import { chainNext, hash64 } from "../../protocol/digest.js";
+import { chainNext } from "../../protocol/digest.js";
 import { decodeEntry, isEntry, type Entry, type EntryRefusal } from "../../protocol/entry.js";
 import type { Origin, Position, Sequence, TimeMs } from "../../protocol/ids.js";
 import { ENTRY_OPERATIONS_MAX } from "../../protocol/limits.js";
 import type { Outcome, StoredRecord } from "../../protocol/operation.js";
-import { encodeAppliedRow, STORE_FORMAT } from "../../protocol/applied-row.js";
+import { encodeAppliedRow, messageHashOf, STORE_FORMAT } from "../../protocol/applied-row.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
@@ -257,7 +257,7 @@ export class ApplierCore {
     const counts = isEntry(entry) && !this.#isAboveLog(entry);
     if (counts) state.chain = chainNext(state.chain, entry.origin, entry.number);
     state.chains.add(message.sequence, state.chain);
-    state.messageHash = hash64(message.data);
+    state.messageHash = messageHashOf(message.data, message.time);
     state.outcomes.advance(work.logTime);
     state.rowTimes.add(message.sequence, work.logTime);
     const row = {

@@ -17,7 +17,7 @@ import { sleep } from "../../infra/clock.js";
 import type { Delivery, Log, LogConsumer, LogMessage, LogState } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
-import { hash64 } from "../../protocol/digest.js";
+import { messageHashOf } from "../../protocol/applied-row.js";
 import { BEHAVIOUR_VERSION, decodeEntry, encodeEntry, isEntry } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, Origin, Sequence } from "../../protocol/ids.js";
@@ -34,6 +34,10 @@ const LATE_MS = 200;
 /** How often the store is made durable. Rule L8. */
 const SYNC_MS = 1_000;
 const COMPARE_AGAIN_MS = 250;
+/** Of entries that are passed over by all: an origin's own begin with 1. */
+const NUMBER_UNOPENED = 0;
+/** How often a log that lost writes is asked to take the entry that tells so. */
+const TELL_ATTEMPTS_MAX = 10;
 /** What a person is to do; the command's output says the rest. */
 const REPAIR = '. "ringdex repair" shows what the stores have';
 
@@ -43,6 +47,7 @@ export class Applier {
   #pending: Promise<Delivery | undefined> | undefined;
   #expected = 0;
   #lateTimer: Timer | undefined;
+  #syncTimer: Timer | undefined;
   #isLate = false;
   #wake: (() => void) | undefined;
   #stopped = false;
@@ -71,7 +76,7 @@ export class Applier {
   }
 
   async run(): Promise<void> {
-    const syncing = this.#wakeToSync();
+    this.#syncLater();
     try {
       while (!this.#stopped) {
         const delivery = await this.#next();
@@ -83,13 +88,13 @@ export class Applier {
       }
     } finally {
       this.stop();
-      await syncing;
     }
   }
 
   stop(): void {
     this.#stopped = true;
     this.#lateTimer?.cancel();
+    this.#syncTimer?.cancel();
     this.#consumer?.stop();
     this.#wakeUp();
   }
@@ -203,7 +208,7 @@ export class Applier {
     this.applied.batchStarts();
     await this.store.write(batch, { sync });
     publish();
-    if (!sync) return;
+    if (!sync) return this.#syncLater();
     this.#syncedAtMs = this.clock.elapsedMs();
     this.durable = this.applied.sequence;
   }
@@ -214,11 +219,15 @@ export class Applier {
     );
   }
 
-  async #wakeToSync(): Promise<void> {
-    while (!this.#stopped) {
-      await sleep(this.clock, SYNC_MS / 2);
+  /** Only while something is not durable: an idle replica sets no timer. */
+  #syncLater(): void {
+    if (this.#stopped || this.durable >= this.state.sequence) return;
+    this.#syncTimer ??= this.clock.after(SYNC_MS, () => {
+      this.#syncTimer = undefined;
       if (this.#syncIsDue()) this.#wakeUp();
-    }
+      // Whatever is being done just now may end without a batch: then it is looked at again.
+      this.#syncLater();
+    });
   }
 
   #wakeUp(): void {
@@ -239,14 +248,12 @@ export class Applier {
       const message = await this.#readLog(sequence);
       if (this.#stopped) return;
       if (message !== undefined) {
-        if (hash64(message.data) === messageHash) return;
+        if (messageHashOf(message.data, message.time) === messageHash) return;
         if (provesLoss(message)) throw shorter(sequence, message.sequence);
-        // Those that had not applied what the log lost would go on without it: the basis of this
-        // entry tells them (rule L3).
-        await this.#provenEnd();
+        await this.#tellOthers(state.last);
         throw diverged(sequence);
       }
-      if (state.last >= sequence) throw missing(sequence);
+      if (state.last >= sequence) return this.#missing(sequence);
       // The log seems to end before what was applied. An answer may be old; a write is not. One
       // that an earlier start has left there will do: the log is not to grow by each start.
       const last = state.last === 0 ? undefined : await this.#readLog(state.last);
@@ -280,6 +287,25 @@ export class Applier {
     throw new ReplicaStopped("log-continued", unfitReason(fit, place, entry.genesis));
   }
 
+  /**
+   * Those that had not applied what the log lost would go on without it: the basis of an entry
+   * tells them (rule L3). None is left if one that an earlier start has left is among the last: the
+   * log is not to grow by each start. Nor for ever: a log that takes nothing tells nobody.
+   */
+  async #tellOthers(last: Sequence): Promise<void> {
+    const { sequence, chain } = this.state;
+    for (let at: number = last; at > sequence && !this.#stopped; at -= 1) {
+      const message = await this.#readLog(at as Sequence);
+      const entry = message && decodeEntry(message.data);
+      // All that have stopped have left theirs one after another.
+      if (entry === undefined || !isEntry(entry) || entry.number !== NUMBER_UNOPENED) break;
+      if (entry.basisSequence === sequence && entry.basisChain === chain) return;
+    }
+    for (let left = TELL_ATTEMPTS_MAX; left > 0 && !this.#stopped; left -= 1) {
+      if ((await this.#provenEnd()) !== undefined) return;
+    }
+  }
+
   /** The sequence that an entry got now: the log's true end. */
   async #provenEnd(): Promise<Sequence | undefined> {
     const bytes = encodeEntry({
@@ -288,7 +314,7 @@ export class Applier {
       // An origin that never opened: every replica passes over the entry. But first each compares
       // the basis; if the log did lose writes, it stops those that had not seen them too (rule L3).
       origin: Buffer.from(this.chance.bytes(16)).toString("hex") as Origin,
-      number: 0,
+      number: NUMBER_UNOPENED,
       basisSequence: this.state.sequence,
       basisChain: this.state.chain,
     });
@@ -316,8 +342,17 @@ export class Applier {
     const state = await this.#again(() => this.log.state());
     if (state === undefined || state.last < next) return undefined;
     const again = await this.#readLog(next);
-    if (again === undefined && !this.#stopped) throw missing(next);
+    if (again === undefined) await this.#missing(next);
     return again;
+  }
+
+  /** Throws ReplicaStopped: an entry is not there, though the log goes on behind it. */
+  async #missing(sequence: Sequence): Promise<void> {
+    // Since the log was asked where it begins it may have been trimmed.
+    const state = await this.#again(() => this.log.state());
+    if (state === undefined) return;
+    if (state.first > sequence) throw trimmed(this.state.sequence, state.first);
+    throw missing(sequence);
   }
 
   #readLog(sequence: Sequence): Promise<LogMessage | undefined> {

@@ -5,6 +5,10 @@
  * Each operation stands alone, unless the batch is atomic; operations on one key take effect in
  * order, gets among them included. Writes that follow one another go to the proposer together and
  * in order; a get that follows a write of its key, or a write that follows a get, waits for it.
+ *
+ * If one of them is refused and may be sent again, those that wait for it are refused too. Were
+ * they done, and this reply lost, the whole batch would be sent again: the first would be done now,
+ * and the others would be told what they did before it.
  */
 import type { Operation } from "../../protocol/operation.js";
 import type { BatchResult, Result } from "../../protocol/reply.js";
@@ -22,16 +26,36 @@ export async function runBatch(
 ): Promise<BatchResult> {
   if (batch.atomic) return runAtomic(batch, proposer);
   const results: Result[] = [];
+  const notDone = new Set<string>();
   for (const stretch of stretchesOf(batch.requests)) {
-    results.push(...(await Promise.all(stretch.map((request) => runOne(request, border)))));
+    const found = stretch.map((request) => runOne(request, border, notDone));
+    results.push(...(await Promise.all(found)));
   }
   return results;
 }
 
-function runOne(request: Request | RefusedRequest, border: Border): Promise<Result> {
+/** `notDone`: keys of operations that were refused and may be sent again. */
+function runOne(
+  request: Request | RefusedRequest,
+  border: Border,
+  notDone: Set<string>,
+): Promise<Result> {
   if (request.kind === "refused") return Promise.resolve(request);
-  return new Promise((resolve) => border.take(request, resolve));
+  const key = request.kind === "get" ? request.key : request.operation.key;
+  if (notDone.has(key)) return Promise.resolve({ kind: "refused", error: waits });
+  return new Promise((resolve) => {
+    border.take(request, (result) => {
+      if (result.kind === "refused" && result.error.retryable) notDone.add(key);
+      resolve(result);
+    });
+  });
 }
+
+/** Made once: nothing in it is of the request. */
+const waits = new KvError(
+  "unavailable",
+  "an operation before it in the batch, on the same key, was not done; send both again",
+);
 
 async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<BatchResult> {
   const operations: Operation[] = [];

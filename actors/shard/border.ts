@@ -28,13 +28,18 @@ import {
   type GetRequest,
   type Request,
 } from "../../protocol/request.js";
-import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+import { singleKeyVerbs, type Names, type SingleKeyVerb } from "../../protocol/subjects.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
+import { tooLate } from "../pulse.js";
 import type { ServiceCounters } from "../service.js";
 import { isNotOwned, type Ownership } from "./ownership.js";
 import type { Proposer } from "./proposer.js";
 import type { Reader } from "./reader.js";
+
+/** Made in advance: when many are to be told it, there is no time to make it for each. */
+const tooLatePacked = packed({ kind: "refused", error: tooLate });
+const tooLateReplies = new Map(singleKeyVerbs.map((verb) => [verb, errorReply(tooLate, verb)]));
 
 export class Border {
   constructor(
@@ -46,6 +51,8 @@ export class Border {
     /** Brings a request that is not ours to its owner. */
     private readonly forward: (request: Request) => Promise<Result>,
     private readonly counters: ServiceCounters,
+    /** Of the node's pulse. */
+    private readonly isLate: () => boolean,
     private readonly logger: Logger,
   ) {}
 
@@ -56,6 +63,7 @@ export class Border {
     const { verb, key } = address;
     const { positionCount } = this.ownership;
     this.counters.begin(verb);
+    if (this.isLate()) return this.#refuseLate(message, verb, key === undefined);
     try {
       const request =
         key === undefined
@@ -128,6 +136,12 @@ export class Border {
     const returnPrevious = request?.kind === "write" && request.operation.returnPrevious;
     const reply = subjectReply(verb, result, { accept, returnPrevious });
     this.answers.send(message, reply, (error) => errorReply(error, verb));
+  }
+
+  #refuseLate(message: Message, verb: SingleKeyVerb, isPacked: boolean): void {
+    this.counters.end(verb, tooLate);
+    const reply = isPacked ? tooLatePacked : (tooLateReplies.get(verb) ?? errorReply(tooLate));
+    this.answers.send(message, reply, errorReply);
   }
 
   #answerUnknown(message: Message): void {

@@ -14,7 +14,7 @@ import type { Store } from "../../infra/store.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, Sequence } from "../../protocol/ids.js";
 import { MAILBOX_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import { queryErrorOf } from "../../protocol/query-messages.js";
+import { encodeQueryError, queryErrorOf } from "../../protocol/query-messages.js";
 import {
   packedBatchReply,
   type BatchResult,
@@ -25,6 +25,7 @@ import { parsePackedBatch, type BatchRequest, type Request } from "../../protoco
 import { singleKeyVerbs, type Names } from "../../protocol/subjects.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
+import { tooLate } from "../pulse.js";
 import { ServiceCounters } from "../service.js";
 import { Applied } from "./applied.js";
 import { Applier } from "./applier.js";
@@ -49,10 +50,20 @@ export interface ReplicaParts {
   readonly forward: (request: Request) => Promise<Result>;
   /** Of replicaVerbs. Default: nobody looks at them. */
   readonly counters?: ServiceCounters;
+  /** Of the node's pulse; asked for each request. Default: never. */
+  readonly isLate?: (() => boolean) | undefined;
 }
 
 /** What a replica answers: by position, then by shard. */
 export const replicaVerbs: readonly string[] = [...singleKeyVerbs, "batch", ...queryVerbs];
+
+/** Between two looks whether everything is answered, growing. */
+const DRAINED_FIRST_MS = 5;
+const DRAINED_MAX_MS = 80;
+
+/** Made in advance, as in border.ts. */
+const tooLateBatch = packedBatchReply(tooLate);
+const tooLateQuery = encodeQueryError(tooLate);
 
 export class Loops {
   readonly applied: Applied;
@@ -63,6 +74,7 @@ export class Loops {
   readonly border: Border;
   readonly #answers: Answers;
   readonly #counters: ServiceCounters;
+  readonly #isLate: () => boolean;
   #batchesUnderWay = 0;
   #batchBytes = 0;
 
@@ -106,6 +118,7 @@ export class Loops {
       logger,
     });
     this.#answers = new Answers(names, bus, logger);
+    this.#isLate = parts.isLate ?? ((): boolean => false);
     this.border = new Border(
       names,
       this.#answers,
@@ -114,6 +127,7 @@ export class Loops {
       this.reader,
       parts.forward,
       this.#counters,
+      this.#isLate,
       logger,
     );
   }
@@ -122,6 +136,7 @@ export class Loops {
   handleShard(message: Message): void {
     const verb = this.parts.names.parseShardSubject(message.subject)?.verb ?? "";
     this.#counters.begin(verb);
+    if (this.#isLate()) return this.#refuseLate(message, verb);
     if (verb === "batch" || verb === "get") return this.#batch(message, verb);
     const reply = (bytes: Uint8Array): void => {
       this.#counters.end(verb, queryErrorOf(bytes));
@@ -130,6 +145,11 @@ export class Loops {
     if (queryVerbs.has(verb)) return this.query.offer(verb, message.data, reply);
     const error = new KvError("unsupported", `a shard has no verb ${JSON.stringify(verb)}`);
     reply(packedBatchReply(error));
+  }
+
+  #refuseLate(message: Message, verb: string): void {
+    this.#counters.end(verb, tooLate);
+    this.#reply(message, queryVerbs.has(verb) ? tooLateQuery : tooLateBatch);
   }
 
   /** `get`: a batch of gets alone, for users who have no right to write. */
@@ -192,10 +212,12 @@ export class Loops {
   async drained(): Promise<void> {
     const { clock } = this.parts;
     const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
+    let waitMs = DRAINED_FIRST_MS;
     while (clock.elapsedMs() < end) {
       const isIdle = this.proposer.isIdle && this.reader.isIdle && this.query.isIdle;
       if (isIdle && this.#batchesUnderWay === 0) return;
-      await sleep(clock, 5);
+      await sleep(clock, waitMs);
+      waitMs = Math.min(2 * waitMs, DRAINED_MAX_MS);
     }
   }
 

@@ -1,16 +1,25 @@
 /**
  * Mailbox: what waits for one loop of an actor, taken in batches of everything that has arrived.
  *
- * Limits: MAILBOX_REQUESTS_MAX items, MAILBOX_BYTES_MAX bytes; beyond either `offer` throws
- * `overloaded`.
+ * Limits: MAILBOX_REQUESTS_MAX items, MAILBOX_BYTES_MAX bytes, and MAILBOX_MS_MAX that the oldest
+ * has waited; beyond any of them `offer` throws `overloaded`.
  */
 import type { Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
-import { MAILBOX_BYTES_MAX, MAILBOX_REQUESTS_MAX } from "../../protocol/limits.js";
+import { MAILBOX_BYTES_MAX, MAILBOX_MS_MAX, MAILBOX_REQUESTS_MAX } from "../../protocol/limits.js";
+
+/** Made once: it is thrown when there is no time to make it for each. */
+const waitsLong = new KvError(
+  "overloaded",
+  `requests wait here for ${MAILBOX_MS_MAX} ms already; send it again in a moment`,
+  { limit: "mailbox_ms", max: MAILBOX_MS_MAX },
+);
 
 export class Mailbox<Item> {
   #items: Item[] = [];
   #bytes = 0;
+  /** When the first of them came. */
+  #oldestMs = 0;
   #wake: (() => void) | undefined;
   #closed = false;
 
@@ -35,6 +44,9 @@ export class Mailbox<Item> {
       const details = { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received: bytes };
       throw new KvError("overloaded", text, details);
     }
+    const nowMs = this.clock.elapsedMs();
+    if (this.#items.length === 0) this.#oldestMs = nowMs;
+    if (nowMs - this.#oldestMs > MAILBOX_MS_MAX) throw waitsLong;
     this.#items.push(item);
     this.#bytes += bytes;
     this.#wakeUp();

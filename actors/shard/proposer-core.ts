@@ -30,6 +30,7 @@ import {
   ENTRY_BYTES_TARGET,
   ENTRY_OPERATIONS_MAX,
   MAILBOX_BYTES_MAX,
+  MAILBOX_MS_MAX,
   MAILBOX_REQUESTS_MAX,
 } from "../../protocol/limits.js";
 import type { Outcome } from "../../protocol/operation.js";
@@ -38,7 +39,7 @@ import type { Appended } from "../../infra/log.js";
 /** A group that waits for its outcomes. Times are by elapsed time. */
 export interface Pending {
   readonly group: Group;
-  /** Past it the caller is told `in-doubt` or `unavailable`. */
+  /** Past it the caller is told `in-doubt` or `unavailable`. As long after `offer` for all. */
   readonly deadlineMs: number;
   /** Called once: outcomes in the group's order, or why there are none. */
   readonly settle: (outcomes: readonly Outcome[] | KvError) => void;
@@ -101,6 +102,11 @@ export class ProposerCore {
     }
     if (this.#queueBytes + bytes > MAILBOX_BYTES_MAX) {
       throw full("mailbox_bytes", MAILBOX_BYTES_MAX);
+    }
+    // All are given the same time, so their deadlines tell how long the oldest has waited.
+    const [oldest] = this.#queue;
+    if (oldest !== undefined && pending.deadlineMs - oldest.deadlineMs > MAILBOX_MS_MAX) {
+      throw waitsLong;
     }
     this.#queue.push(pending);
     this.#queueBytes += bytes;
@@ -333,6 +339,9 @@ function refusalOf(kind: "full" | "refused", reason: string): KvError {
     ? new KvError("overloaded", `the shard's log is full: ${reason}`, { limit: "log_bytes" })
     : new KvError("unavailable", `the shard's log refused the write: ${reason}`);
 }
+
+/** Made once: it is thrown when there is no time to make it for each. */
+const waitsLong = full("mailbox_ms", MAILBOX_MS_MAX);
 
 function full(limit: string, max: number): KvError {
   const text = `the shard's mailbox is full (${limit} ${max}); send it again in a moment`;

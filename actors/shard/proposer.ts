@@ -7,7 +7,7 @@
  * Lifecycle   run until closed; callers are settled by the applier through `applied`
  * On a bug    InvariantError leaves run(); the replica is started again
  */
-import type { Chance, Clock } from "../../infra/clock.js";
+import type { Chance, Clock, Timer } from "../../infra/clock.js";
 import { sleep } from "../../infra/clock.js";
 import type { Log } from "../../infra/log.js";
 import type { Group } from "../../protocol/entry.js";
@@ -21,7 +21,7 @@ import { ProposerCore, type Basis } from "./proposer-core.js";
 /** Waits between attempts of the same entry, growing. */
 const AGAIN_FIRST_MS = 20;
 const AGAIN_MAX_MS = 1_000;
-/** How often callers past their deadline are looked for. */
+/** How often callers past their deadline are looked for, while anybody waits. */
 const EXPIRE_MS = 250;
 /** An origin that has proposed nothing for this long begins anew (see origins.ts). */
 const ORIGIN_IDLE_MS = 6 * 3_600_000;
@@ -29,6 +29,7 @@ const ORIGIN_IDLE_MS = 6 * 3_600_000;
 export class Proposer {
   readonly #core: ProposerCore;
   #wake: (() => void) | undefined;
+  #expiring: Timer | undefined;
   #closed = false;
   #needsOrigin = false;
   #usedAtMs: number;
@@ -70,6 +71,7 @@ export class Proposer {
     if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
     const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
     this.#core.offer({ group, deadlineMs, settle });
+    this.#expireLater();
     this.#wakeUp();
   }
 
@@ -80,6 +82,7 @@ export class Proposer {
       if (this.#closed) return reject(new KvError("unavailable", "the replica is ending"));
       const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
       this.#core.wantBarrier({ deadlineMs, resolve, reject });
+      this.#expireLater();
       this.#wakeUp();
     });
   }
@@ -96,19 +99,18 @@ export class Proposer {
   }
 
   async run(): Promise<void> {
-    const expiring = this.#expireRegularly();
     while (!this.#closed) {
       await this.#somethingToDo();
       if (this.#core.isIdle) this.#renewOrigin();
       const bytes = this.#core.take(this.basis());
       if (bytes !== undefined) await this.#append(bytes);
     }
-    await expiring;
   }
 
   /** Ends run(); whoever waits is told `error`, or `in-doubt` if its write was on its way. */
   close(error: KvError): void {
     this.#closed = true;
+    this.#expiring?.cancel();
     this.#core.close(error);
     this.#wakeUp();
   }
@@ -152,11 +154,13 @@ export class Proposer {
     this.#wake = undefined;
   }
 
-  async #expireRegularly(): Promise<void> {
-    while (!this.#closed) {
-      await sleep(this.clock, EXPIRE_MS);
+  /** An idle replica sets no timer. */
+  #expireLater(): void {
+    this.#expiring ??= this.clock.after(EXPIRE_MS, () => {
+      this.#expiring = undefined;
       this.#core.expire(this.clock.elapsedMs());
-    }
+      if (!this.isIdle && !this.#closed) this.#expireLater();
+    });
   }
 }
 

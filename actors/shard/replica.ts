@@ -30,6 +30,8 @@ import { findingOf } from "./store-finding.js";
 
 /** How often the lag is looked at. */
 const SERVING_CHECK_MS = 500;
+/** While no record expires: how often that is looked at all the same. */
+const EXPIRY_LOOK_MS = 60_000;
 /** The log must be known to be gone for so long: a server that is starting may say so too. */
 const MISSING_MS = 10_000;
 /** A lag is known by a probe younger than this, or it is not known. */
@@ -262,7 +264,13 @@ export class Replica {
   /** Rule L6: records that are due go although nobody writes. */
   async #moveTimeWhenDue(loops: Loops): Promise<void> {
     const { clock, chance, logger, log } = this.parts;
+    const { applied } = loops;
     while (!this.#closed) {
+      // While no record expires, only an entry can change that: an idle replica need not look.
+      if (applied.table.dueFromAll === Infinity) {
+        const next = (applied.sequence + 1) as Sequence;
+        await applied.reached(next, EXPIRY_LOOK_MS).catch(() => undefined);
+      }
       await sleep(clock, BARRIER_QUIET_MS * (1 + chance.fraction()));
       if (this.#closed || this.#phase !== "serving") continue;
       const isQuiet = clock.elapsedMs() - loops.applier.appliedAtMs >= BARRIER_QUIET_MS;

@@ -9,7 +9,8 @@
  * Invariants
  *   1. An operation keeps the request id and index of its first chunk, wherever it is sent later.
  *   2. Operations on one key are under way one after another if a key occurs more than once: then
- *      a shard's chunks go one by one, and after a chunk that must be repeated none is sent.
+ *      a shard's chunks go one by one, and after a chunk that must be repeated none is sent. Of a
+ *      chunk answered in pieces nothing is repeated that a later operation on its key overtook.
  *   3. Every round ends operations or takes time, so rounds are bounded by the call's time-out,
  *      which runs for each operation from its first sending.
  */
@@ -140,7 +141,8 @@ export class Many {
     const again: [Item, KvError][] = [];
     const work = async (): Promise<void> => {
       for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
-        const failed = await this.#chunk(shard, chunk, options);
+        const refused = await this.#chunk(shard, chunk, options);
+        const failed = inOrder ? this.#notOvertaken(chunk, refused, options) : refused;
         again.push(...failed);
         const [first] = failed;
         if (!inOrder || first === undefined) continue;
@@ -150,6 +152,32 @@ export class Many {
     const width = inOrder ? 1 : LANE_CHUNKS_MAX;
     await Promise.all(Array.from({ length: width }, work));
     return again;
+  }
+
+  /**
+   * Ends what must not be sent again: the shard refused it, and has answered a later operation on
+   * its key. Done now a write would undo that one, or a get's answer would be of another time.
+   */
+  #notOvertaken(
+    chunk: readonly Item[],
+    refused: readonly [Item, KvError][],
+    options: CallOptions,
+  ): [Item, KvError][] {
+    const errors = new Map(refused);
+    const answered = new Map<string, Request["kind"]>();
+    const kept: [Item, KvError][] = [];
+    for (const item of chunk.toReversed()) {
+      const { key } = item.operation;
+      const { kind } = item.request;
+      const error = errors.get(item);
+      const later = answered.get(key);
+      if (error === undefined) answered.set(key, later === "write" ? later : kind);
+      // Two gets have no order, and what did not fit into a reply cannot be asked otherwise.
+      else if (later === undefined || (kind === "get" && later === "get")) kept.push([item, error]);
+      else if (error.kind === "too-large") kept.push([item, error]);
+      else this.#end(item, error, options);
+    }
+    return kept.toReversed();
   }
 
   async #chunk(
@@ -199,9 +227,16 @@ export class Many {
     if (error.kind === "too-large" && !isWrite && chunkLength > 1) return [[item, error]];
     const isOver = clock.elapsedMs() >= item.deadlineMs;
     if (error.retryable && !isOver) return [[item, error]];
+    this.#end(item, error, options);
+    return [];
+  }
+
+  /** It is not sent again. */
+  #end(item: Item, error: KvError, options: CallOptions): void {
+    const timeoutMs = this.parts.caller.timeoutOf(options);
+    const isWrite = item.request.kind === "write";
     const told = error.retryable ? finalError(error, item.doubt, isWrite, timeoutMs) : error;
     item.result = { kind: "refused", error: told };
-    return [];
   }
 
   async #send(

@@ -11,6 +11,7 @@ import { Coordinator } from "../../actors/coordinator/coordinator.js";
 import { Finder } from "../../actors/coordinator/find.js";
 import { Router } from "../../actors/coordinator/router.js";
 import { StatusCollector } from "../../actors/coordinator/status.js";
+import { Pulse } from "../../actors/pulse.js";
 import type { Repairer } from "../../actors/ring-keeper/repairer.js";
 import { Service, ServiceCounters } from "../../actors/service.js";
 import { assert } from "../../protocol/assert.js";
@@ -56,6 +57,7 @@ export class NodeActors {
   readonly #hosts: ReplicaHost[];
   readonly #repair: NodeRepair;
   readonly #router: Router;
+  readonly #pulse: Pulse;
   readonly #coordinator: Coordinator;
   readonly #service: Service;
   #ring: RingTable;
@@ -67,6 +69,7 @@ export class NodeActors {
     const { names, node, ring, bus, clock, chance, logger } = parts;
     this.#ring = ring;
     this.#router = new Router(names, bus, clock, chance);
+    this.#pulse = new Pulse(bus, names.node(node, "pulse"), clock);
     this.#hosts = ring.shards
       .filter(({ nodes }) => nodes.includes(node))
       .map((shard) => this.#host(shard, ring.epoch));
@@ -100,6 +103,7 @@ export class NodeActors {
 
   start(): void {
     const { names, node, bus, logger } = this.parts;
+    this.#pulse.start();
     for (const host of this.#hosts) this.#runs.set(host, host.run());
     this.#repair.start();
     this.#coordinator.start();
@@ -120,6 +124,7 @@ export class NodeActors {
     await Promise.allSettled(this.#hosts.map((host) => host.close()));
     await Promise.all(this.#runs.values());
     this.#status?.unsubscribe();
+    this.#pulse.stop();
   }
 
   /**
@@ -192,6 +197,7 @@ export class NodeActors {
       openStore: (onDamage) => this.parts.openStore(shard, onDamage),
       openLog: () => this.parts.openLog(shard),
       forward: (request) => this.#router.route(request),
+      isLate: () => this.#pulse.isLate(),
       shelf: this.parts.shelf?.(shard),
     });
   }
@@ -213,6 +219,7 @@ export class NodeActors {
       batches: new BatchRunner(names, bus, ring, positionCount, clock, chance),
       status: new StatusCollector(names, bus, ring, packageVersion),
       counters,
+      isLate: () => this.#pulse.isLate(),
       clock,
       logger,
     });

@@ -50,6 +50,7 @@ async function connectAll(settings: ConnectionSettings, logger: Logger): Promise
       credentials: settings.credentials,
       name: `ringdex ${settings.name} ${purpose}`,
       clock: systemClock,
+      readsInTurns: purpose === "requests",
       onFailure: (error) => logger.error("a message could not be handled", { error }),
       onServerError: (error) => logger.error("nats-server says", { error }),
     });

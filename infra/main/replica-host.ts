@@ -61,6 +61,8 @@ export interface ReplicaHostParts {
   readonly openStore: (onDamage: (error: Error) => void) => Promise<Store>;
   readonly openLog: () => Log;
   readonly forward: (request: Request) => Promise<Result>;
+  /** See ReplicaParts. */
+  readonly isLate?: () => boolean;
   /** Undefined = a store that does not fit stays as it is, and its replica stopped. */
   readonly shelf?: StoreShelf | undefined;
 }
@@ -176,10 +178,10 @@ export class ReplicaHost {
     if (this.#stopping.signal.aborted) return store.close();
     const log = this.parts.openLog();
     const common = { names, node, log, store, bus, clock, chance, logger };
-    const { epoch, positionCount, forward } = this.parts;
+    const { epoch, positionCount, forward, isLate } = this.parts;
     const counters = new ServiceCounters(replicaVerbs, clock);
     const service = this.#service(counters);
-    const replica = new Replica({ ...common, epoch, positionCount, forward, counters });
+    const replica = new Replica({ ...common, epoch, positionCount, forward, counters, isLate });
     this.#replica = replica;
     const source = new SeedSource(store, clock);
     this.#source = source;

@@ -8,7 +8,7 @@ import { dataPaths } from "../../infra/main/data-folder.js";
 import { useSharedCluster } from "../support/shared-cluster.js";
 import { until } from "../support/until.js";
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 interface Line {
   readonly subject: string;

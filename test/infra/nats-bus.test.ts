@@ -14,9 +14,15 @@ describe("nats bus", () => {
   let server: TestServer;
   const buses: NatsBus[] = [];
   const failures: unknown[] = [];
-  const connect = async (name: string): Promise<NatsBus> => {
+  const connect = async (name: string, readsInTurns = false): Promise<NatsBus> => {
     const onFailure = (error: unknown): void => void failures.push(error);
-    const bus = await connectBus({ url: server.url, name, clock: systemClock, onFailure });
+    const bus = await connectBus({
+      url: server.url,
+      name,
+      clock: systemClock,
+      readsInTurns,
+      onFailure,
+    });
     buses.push(bus);
     return bus;
   };
@@ -31,6 +37,13 @@ describe("nats bus", () => {
   after(() => server.stop());
 
   busContract(() => Promise.resolve({ connect, failures, close }));
+
+  describe("that reads in turns", () => {
+    busContract(() => {
+      const inTurns = (name: string): Promise<NatsBus> => connect(name, true);
+      return Promise.resolve({ connect: inTurns, failures, close });
+    });
+  });
 
   describe("with its server killed", () => {
     afterEach(close);

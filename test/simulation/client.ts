@@ -1,134 +1,218 @@
 /**
- * Client: writes and reads as a careful program would, and remembers all it was told.
- *
- * A write is sent again with the same request id until the answer is final or its time is over.
+ * Client: one program in a simulated run. It asks for what its seed draws, through our client or
+ * in plain NATS, and writes down all it asked and was told (test/history).
  */
-import { KvError } from "../../protocol/errors.js";
-import type { Operation } from "../../protocol/operation.js";
-import { encodePackedRequest } from "../../protocol/request.js";
-import { parsePackedReply, type Result } from "../../protocol/reply.js";
-import type { SingleKeyVerb } from "../../protocol/subjects.js";
-import type { ManualClock, SeededChance } from "../support/manual-clock.js";
-import type { MemoryBus } from "../support/memory-bus.js";
-import { del, incr, patch, set, touch } from "../support/log-writer.js";
-import { getOf, names } from "../support/memory-shard.js";
+import { positionOf } from "../../protocol/position.js";
+import type { HistoryRow, QueryStep, Step, StepOutcome, Stopwatch } from "../history/history.js";
+import { OursChannel, type ChannelParts } from "./channel-ours.js";
+import { PlainChannel } from "./channel-plain.js";
+import type { Channel, QueryAsked } from "./channel.js";
+import {
+  drawAtomic,
+  drawBatch,
+  drawKind,
+  drawQuery,
+  drawRead,
+  drawWrite,
+  type Mix,
+  type QueryWish,
+  type Wish,
+} from "./workload.js";
 
-const keys = ["a", "b", "city.delhi", "é", "{t}1", "{t}2"];
-const ATTEMPT_MS = 1_500;
-/** Of a write that is sent once: long enough to see what the proposer makes of a lost answer. */
-const ATTEMPT_ONCE_MS = 8_000;
-const GIVE_UP_MS = 12_000;
+/** Requests of one client that may be under way at once. */
+const BURST_MAX = 4;
+/** Where a shard is gone for good every request takes its full time: then fewer are made. */
+const RUN_MS_MAX = 12_000;
+/** Pages of one find that are asked for. */
+const PAGES_MAX = 12;
 
-export interface WriteHistory {
-  readonly operation: Operation;
-  /** Its request id; or what identityOf finds in an operation that has none. */
-  readonly id: string;
-  /** The final answer; undefined = the client gave up. */
-  result: Result | undefined;
-  /** False once an attempt has ended so that the write may be there. */
-  isKnown: boolean;
-  endedAtMs: number;
-}
-
-export interface ReadHistory {
-  readonly key: string;
-  readonly startedAtMs: number;
-  /** 0 = not found. */
-  readonly revision: number;
-  /** The log's last sequence when the answer came. */
-  readonly sequenceMax: number;
-}
-
-export interface ClientParts {
+export interface ClientParts extends ChannelParts {
   readonly name: string;
-  readonly clock: ManualClock;
-  readonly chance: SeededChance;
-  readonly bus: MemoryBus;
-  readonly sequenceLast: () => number;
-  readonly trace: (text: string) => void;
+  readonly mix: Mix;
+  /** Between two requests, on average. */
+  readonly thinkMs: number;
+  /** The same for all clients of a run. */
+  readonly stopwatch: Stopwatch;
+  /** The last sequence of each shard's log. */
+  readonly logEnds: () => Readonly<Record<string, number>>;
+  readonly trace: (text: () => string) => void;
 }
 
 export class Client {
-  readonly writes: WriteHistory[] = [];
-  readonly reads: ReadHistory[] = [];
+  /** In the order in which the requests ended. */
+  readonly rows: HistoryRow[] = [];
+  /** What it was told that it never should be. */
+  readonly problems: string[] = [];
+  readonly #channel: Channel;
+  readonly #plain: PlainChannel;
+  readonly #revisions = new Map<string, number>();
+  #numberLast = 0;
 
-  constructor(private readonly parts: ClientParts) {}
+  constructor(private readonly parts: ClientParts) {
+    this.#plain = new PlainChannel(parts);
+    this.#channel = parts.chance.happens(0.5) ? new OursChannel(parts) : this.#plain;
+  }
 
   async run(operationCount: number): Promise<void> {
     const { chance, clock } = this.parts;
-    for (let number = 0; number < operationCount; number += 1) {
-      await new Promise<void>((resolve) => clock.after(chance.integer(400), resolve));
-      if (chance.happens(0.3)) await this.#read(chance.pick(keys));
-      else await this.#write(number);
+    const endMs = clock.elapsedMs() + RUN_MS_MAX;
+    for (let left = operationCount; left > 0 && clock.elapsedMs() < endMs;) {
+      await this.#wait(chance.integer(2 * this.parts.thinkMs + 1));
+      const count = chance.happens(0.2) ? Math.min(left, 2 + chance.integer(BURST_MAX - 1)) : 1;
+      left -= count;
+      await Promise.all(Array.from({ length: count }, () => this.#next()));
     }
   }
 
-  async #write(number: number): Promise<void> {
-    const { clock, name, trace } = this.parts;
-    const id = this.#requestId(number);
-    // Without an id nothing is sent again: it might be done twice.
-    const isOnce = this.parts.chance.happens(0.2);
-    const operation = isOnce
-      ? set(this.parts.chance.pick(keys), { id })
-      : this.#operation(number, id);
-    const history: WriteHistory = { operation, id, result: undefined, isKnown: true, endedAtMs: 0 };
-    this.writes.push(history);
-    const endMs = clock.elapsedMs() + GIVE_UP_MS;
-    let attemptsMax = isOnce ? 1 : Infinity;
-    while (history.result === undefined && attemptsMax > 0 && clock.elapsedMs() < endMs) {
-      attemptsMax -= 1;
-      const result = await this.#attempt(operation, isOnce ? ATTEMPT_ONCE_MS : ATTEMPT_MS);
-      trace(`${name} ${operation.verb} ${operation.key} ${id} ${told(result)}`);
-      if (result.kind !== "refused") history.result = result;
-      else {
-        if (result.error.written === "unknown") history.isKnown = false;
-        if (!result.error.retryable) history.result = result;
-        else await this.#pause();
+  /**
+   * When the faults have ended: all there is must be readable, and is compared with what was told
+   * before. `isServed`: whether anybody is left to answer for the position.
+   */
+  async readAll(isServed: (position: number) => boolean): Promise<void> {
+    const { mix, positionCount } = this.parts;
+    const keys = mix.keys.filter((key) => isServed(positionOf(key, positionCount)));
+    const rowCount = this.rows.length;
+    await Promise.all(keys.map((key) => this.#one({ verb: "get", key, level: "linearizable" })));
+    const partial = Array.from({ length: positionCount }, (_, at) => at).some(
+      (at) => !isServed(at),
+    );
+    await this.#find({ verb: "find", where: {}, limit: 5 }, "linearizable", partial);
+    await this.#count({ verb: "count", where: {}, limit: 1 }, "linearizable", partial);
+    this.#mustBeAnswered(this.rows.slice(rowCount));
+  }
+
+  #mustBeAnswered(rows: readonly HistoryRow[]): void {
+    for (const row of rows) {
+      const outcome = row.query?.outcome ?? row.steps[0]?.outcome;
+      const isPlain = outcome?.kind !== "refused" && outcome?.kind !== "unknown";
+      if (isPlain || outcome.error === "limit-exceeded") continue;
+      this.problems.push(`no answer with all faults ended: ${JSON.stringify(row)}`);
+    }
+  }
+
+  async #next(): Promise<void> {
+    const { chance, mix } = this.parts;
+    const known = {
+      client: this.parts.name,
+      number: this.#numberLast + 1,
+      revisionOf: (key: string) => this.#revisions.get(key) ?? 0,
+    };
+    switch (drawKind(chance, mix)) {
+      case "read":
+        return this.#one(drawRead(chance, mix.keys));
+      case "write":
+        return this.#one(drawWrite(chance, mix.keys, known));
+      case "batch":
+        if (chance.happens(0.5)) return this.#batch(drawAtomic(chance, mix, known), true);
+        return this.#batch(drawBatch(chance, mix, known), false);
+      case "query":
+        return this.#query(drawQuery(chance));
+      case "garbage":
+        return this.#garbage();
+    }
+  }
+
+  async #one(wish: Wish): Promise<void> {
+    const { chance } = this.parts;
+    const number = ++this.#numberLast;
+    // Our client names every write; others need not, and then do not send it again.
+    const isNamed = this.#channel !== this.#plain || chance.happens(0.75);
+    const id = wish.verb !== "get" && isNamed ? this.#requestId(number) : undefined;
+    const revisionMin = this.#channel.revisionMin(wish.key);
+    const minimum = wish.level === "session" ? { minRevision: revisionMin } : {};
+    const invokedAt = this.parts.stopwatch.now();
+    const outcome = await this.#channel.one(wish, id);
+    const steps = [{ ...wish, ...minimum, outcome }];
+    this.#end({ kind: "single", number, steps, invokedAt, ...(id && { requestId: id }) });
+    if (outcome.kind === "written") await this.#lookAfter(wish.key);
+  }
+
+  /** At once, when some replicas have not yet heard of what was written. */
+  async #lookAfter(key: string): Promise<void> {
+    const { chance } = this.parts;
+    if (chance.happens(0.05)) return this.#query(drawQuery(chance));
+    if (!chance.happens(0.25)) return;
+    await this.#one({ verb: "get", key, level: chance.happens(0.3) ? "session" : "linearizable" });
+  }
+
+  async #batch(wishes: readonly Wish[], atomic: boolean): Promise<void> {
+    const number = ++this.#numberLast;
+    const requestId = this.#requestId(number);
+    const invokedAt = this.parts.stopwatch.now();
+    const outcomes = await this.#channel.batch(wishes, atomic, requestId);
+    const steps = wishes.map((wish, index): Step => {
+      return { ...wish, outcome: outcomes[index] as StepOutcome };
+    });
+    const kind = atomic ? "atomic" : "batch";
+    this.#end({ kind, number, steps, invokedAt, requestId });
+  }
+
+  async #query(wish: QueryWish): Promise<void> {
+    const { chance } = this.parts;
+    const level = chance.happens(0.8) ? "linearizable" : "stale";
+    const partial = chance.happens(0.3);
+    if (wish.verb === "count") return this.#count(wish, level, partial);
+    return this.#find(wish, level, wish.verb === "find" && partial);
+  }
+
+  async #count(wish: QueryWish, level: QueryStep["level"], partial: boolean): Promise<void> {
+    // Our client's count gives a number alone, which only a certificate could prove.
+    await this.#page(this.#plain, { ...wish, level, partial });
+  }
+
+  /** Page by page. Our client does so by itself for keys, so that is one answer of all pages. */
+  async #find(wish: QueryWish, level: QueryStep["level"], partial: boolean): Promise<void> {
+    let continued: Continued = {};
+    for (let page = 0; page < PAGES_MAX; page += 1) {
+      const next = await this.#page(this.#channel, { ...wish, level, partial }, continued);
+      if (next === undefined) return;
+      continued = next;
+      if (this.parts.chance.happens(0.3)) await this.#wait(this.parts.chance.integer(100));
+    }
+  }
+
+  async #page(
+    channel: Channel,
+    asked: QueryAsked,
+    { cursor, continues }: Continued = {},
+  ): Promise<Continued | undefined> {
+    const number = ++this.#numberLast;
+    const invokedAt = this.parts.stopwatch.now();
+    const answer = await channel.query({ ...asked, ...(cursor && { cursor }) });
+    const { verb: kind, ...rest } = asked;
+    const ends = { logEnds: this.parts.logEnds() };
+    const query = { ...rest, ...ends, ...(continues && { continues }), outcome: answer.outcome };
+    this.#end({ kind, number, steps: [], query, invokedAt });
+    if (answer.cursor === undefined) return undefined;
+    return { cursor: answer.cursor, continues: `${this.parts.name}/${number}` };
+  }
+
+  async #garbage(): Promise<void> {
+    const error = await this.#plain.garbage();
+    const isRight = error !== undefined && garbageErrors.has(error.kind);
+    if (isRight) return;
+    this.problems.push(`garbage was answered ${error?.kind ?? "nothing"}: ${error?.message ?? ""}`);
+  }
+
+  #end(ended: Omit<HistoryRow, "client" | "returnedAt">): void {
+    const returnedAt = this.parts.stopwatch.now();
+    const row = { client: this.parts.name, ...ended, returnedAt };
+    this.rows.push(row);
+    for (const { key, outcome } of row.steps) {
+      if (outcome.kind === "absent") this.#revisions.set(key, 0);
+      else if ("revision" in outcome) this.#revisions.set(key, outcome.revision);
+      if ("error" in outcome && outcome.error === "internal") {
+        this.problems.push(`an internal error was told: ${JSON.stringify(row)}`);
       }
     }
-    history.endedAtMs = clock.elapsedMs();
+    this.parts.trace(() => JSON.stringify(row));
   }
 
-  async #read(key: string): Promise<void> {
-    const { clock, name, trace, sequenceLast } = this.parts;
-    const startedAtMs = clock.elapsedMs();
-    const request = getOf(key, "linearizable");
-    const subject = names.ring(request.position, "get");
-    const result = await this.#ask(subject, encodePackedRequest(request), key);
-    trace(`${name} get ${key} ${told(result)}`);
-    const isAbsent = result.kind === "refused" && result.error.kind === "not-found";
-    if (result.kind !== "read" && !isAbsent) return;
-    const revision = result.kind === "read" ? result.record.revision : 0;
-    this.reads.push({ key, startedAtMs, revision, sequenceMax: sequenceLast() });
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => this.parts.clock.after(ms, resolve));
   }
 
-  #attempt(operation: Operation, timeoutMs: number): Promise<Result> {
-    const subject = names.ring(operation.position, operation.verb as SingleKeyVerb);
-    const payload = encodePackedRequest({ kind: "write", operation, hops: 0 });
-    return this.#ask(subject, payload, operation.key, timeoutMs);
-  }
-
-  async #ask(
-    subject: string,
-    payload: Uint8Array,
-    key: string,
-    timeoutMs = ATTEMPT_MS,
-  ): Promise<Result> {
-    try {
-      const { data } = await this.parts.bus.request(subject, payload, { timeoutMs });
-      return parsePackedReply(data, key);
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      return { kind: "refused", error };
-    }
-  }
-
-  #pause(): Promise<void> {
-    const { clock, chance } = this.parts;
-    return new Promise((resolve) => clock.after(50 + chance.integer(300), resolve));
-  }
-
-  /** Half of them are UUIDs of version 7, as our clients have them. */
+  /** Half of them are UUIDs of version 7, as our client has them. */
   #requestId(number: number): string {
     const { chance, clock, name } = this.parts;
     if (chance.happens(0.5)) return `${name}-${number}`;
@@ -137,38 +221,18 @@ export class Client {
     const rest = `7${random.slice(0, 3)}-8${random.slice(3, 6)}-${random.slice(4)}`;
     return `${time.slice(0, 8)}-${time.slice(8)}-${rest}`;
   }
-
-  #operation(number: number, id: string): Operation {
-    const { chance, name } = this.parts;
-    const key = chance.pick(keys);
-    const request = { request: id };
-    const value = { by: name, number, list: [number % 3, "x"] };
-    switch (chance.integer(8)) {
-      case 0:
-        return del(key, request);
-      case 1:
-        return incr(key, 1, "count", request);
-      case 2:
-        return patch(key, { patched: number, by: null }, request);
-      case 3:
-        return touch(key, 1_000 + chance.integer(5_000), request);
-      case 4:
-        return set(key, value, { ...request, ifRevision: chance.integer(6) });
-      case 5:
-        return set(key, value, { ...request, ttl: 1_000 + chance.integer(4_000) });
-      default:
-        return set(key, value, request);
-    }
-  }
 }
 
-/** What names an operation in the log: its request id, or the `id` in the value it sets. */
-export function identityOf({ request, ...operation }: Operation): string | undefined {
-  if (request !== undefined || operation.verb !== "set") return request?.id;
-  return (JSON.parse(Buffer.from(operation.value).toString()) as { id?: string }).id;
+interface Continued {
+  readonly cursor?: string;
+  readonly continues?: string;
 }
 
-function told(result: Result): string {
-  if (result.kind === "refused") return `${result.error.kind}: ${result.error.message}`;
-  return result.kind === "read" ? `${result.record.revision}` : `${result.done.revision}`;
-}
+/** What garbage may be told; the last three because faults may have it never arrive. */
+const garbageErrors = new Set([
+  "bad-request",
+  "unsupported",
+  "unavailable",
+  "in-doubt",
+  "overloaded",
+]);

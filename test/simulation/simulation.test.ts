@@ -1,36 +1,35 @@
 /**
- * Simulated runs of one shard, one a seed: as many as fit into the time.
- *
- * RINGDEX_SEED=<seed> replays one run, RINGDEX_SEEDS=<count> runs so many, without a limit of time.
+ * Simulated runs of whole clusters, one a seed, from a fixed first seed on: as many as fit into a
+ * minute, at least SEEDS_ENOUGH. `make simulate` runs as many as one likes.
  */
 import { expect } from "chai";
-import { simulate, type SimulationReport } from "./simulate.js";
+import { runSeeds } from "./seed-runner.js";
+import { simulate } from "./simulate.js";
+import { neverSeen, SEEDS_ENOUGH } from "./totals.js";
 
-const SEEDS_MIN = 100;
-const TIME_MS = 10_000;
+const TIME_MS = 55_000;
+const WORKERS = 2;
 
-describe("simulation of one shard", () => {
-  it("does not lose, double or confuse a write, whatever goes wrong", async function () {
-    this.timeout(0);
-    const faults: Record<string, number> = {};
-    let acknowledged = 0;
-    for await (const report of reports()) {
-      expect(report.problems, replayOf(report)).to.deep.equal([]);
-      acknowledged += report.acknowledged;
-      for (const [fault, count] of Object.entries(report.faults)) {
-        faults[fault] = (faults[fault] ?? 0) + count;
-      }
-    }
+describe("simulation of whole clusters", function () {
+  this.timeout(0);
+
+  it("loses, doubles and confuses nothing, whatever goes wrong", async () => {
+    const common = { first: 1, seeds: SEEDS_ENOUGH, timeMs: TIME_MS, workers: WORKERS };
+    const totals = await runSeeds(common);
+    const replays = totals.failures.map(({ seed }) => `make simulate SEED=${seed} SEEDS=1`);
+    expect(totals.failures, replays.join("\n")).to.deep.equal([]);
     // A run in which nothing was done, or nothing went wrong, would show nothing.
-    expect(acknowledged).to.be.greaterThan(0);
-    if (process.env["RINGDEX_SEED"] === undefined) expect(Object.keys(faults)).to.have.length(15);
+    expect(neverSeen(totals)).to.deep.equal([]);
+    expect(totals.operations / totals.seeds, "operations").to.be.at.least(200);
+    expect(totals.nodes / totals.seeds, "nodes").to.be.within(2.8, 3.3);
+    expect(totals.faultKinds / totals.seeds, "kinds of fault").to.be.at.least(2);
   });
 
-  it("acknowledges everything when nothing goes wrong", async () => {
-    const report = await simulate(7, { faults: false });
+  it("goes wrong in nothing when nothing goes wrong", async () => {
+    const report = await simulate(7, { plan: { faults: new Map() } });
     expect(report.problems).to.deep.equal([]);
     expect(report.faults).to.deep.equal({});
-    expect(report.reads).to.be.greaterThan(0);
+    expect(report.operations).to.be.greaterThan(0);
   });
 
   it("is the same event by event for the same seed, and another for another", async () => {
@@ -39,20 +38,3 @@ describe("simulation of one shard", () => {
     expect(other.traceHash).to.not.equal(one.traceHash);
   });
 });
-
-async function* reports(): AsyncGenerator<SimulationReport> {
-  const { RINGDEX_SEED: one, RINGDEX_SEEDS: count } = process.env;
-  if (one !== undefined) return yield simulate(Number(one));
-  const endMs = performance.now() + (count === undefined ? TIME_MS : Infinity);
-  const seedsMin = Number(count ?? SEEDS_MIN);
-  for (let seed = 1; ; seed += 1) {
-    const isEnough = seed > seedsMin && (count !== undefined || performance.now() > endMs);
-    if (isEnough) return;
-    yield simulate(seed);
-  }
-}
-
-function replayOf({ seed }: SimulationReport): string {
-  const command = `RINGDEX_SEED=${seed} make test TESTS=dist/test/simulation/simulation.test.js`;
-  return `seed ${seed} fails; replay it by: ${command}\n`;
-}

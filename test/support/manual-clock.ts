@@ -161,7 +161,11 @@ export function seededChance(seed: number): SeededChance {
  * microtask comes when no microtask is left; a turn of the event loop would cost ten times as much.
  */
 function settle(): Promise<void> {
-  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)));
+  return new Promise(settleLater);
+}
+
+function settleLater(resolve: () => void): void {
+  queueMicrotask(() => process.nextTick(resolve));
 }
 
 function isBefore(a: Task, b: Task): boolean {

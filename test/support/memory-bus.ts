@@ -139,8 +139,17 @@ export class MemoryNetwork {
     for (let copy = 0; copy < copies; copy++) {
       deliveries.push(() => this.#deliver(member, message));
       if (lane.dueMs > nowMs) this.clock.after(lane.dueMs - nowMs, takeOldest);
-      else this.clock.soon(takeOldest);
+      else this.#arrive(member.bus, takeOldest);
     }
+  }
+
+  /** What comes to a program at one moment comes with one read of its socket. */
+  #arrive({ arriving }: MemoryBus, take: () => void): void {
+    arriving.push(take);
+    if (arriving.length > 1) return;
+    this.clock.soon(() => {
+      for (const each of arriving.splice(0)) each();
+    });
   }
 
   #deliver(member: Member, message: Message): void {
@@ -172,6 +181,8 @@ export class MemoryBus implements Bus {
   status: BusStatus = "connected";
   readonly #network: MemoryNetwork;
   readonly lanes = new Map<MemoryBus, Lane>();
+  /** Takes what has come and was not read yet. */
+  readonly arriving: (() => void)[] = [];
   readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #leaves = new Set<() => void>();
   readonly #waiting = new Map<string, Waiting>();

@@ -184,6 +184,7 @@ class MemoryEventWriter implements EventWriter {
   failure: KvError | undefined;
   /** Published, and not yet at the stream. */
   readonly #way: { readonly event: OutgoingEvent; readonly fence: Fence }[] = [];
+  #isLeaving = false;
   #outstandingCount = 0;
   #sequenceLast = 0 as Sequence;
   #waiters: { wanted: number; resolve: () => void; reject: (error: Error) => void }[] = [];
@@ -203,8 +204,12 @@ class MemoryEventWriter implements EventWriter {
     if (!this.events.isConnected) return this.#fail(new KvError("unavailable", "no connection"));
     this.#way.push({ event, fence });
     this.#outstandingCount += 1;
+    // What is published in one turn leaves in one write to the socket.
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
     this.stream.clock.soon(() => {
-      if (!this.events.isPaused) this.#arrive();
+      this.#isLeaving = false;
+      if (!this.events.isPaused) this.deliver();
     });
   }
 
@@ -229,16 +234,15 @@ class MemoryEventWriter implements EventWriter {
     this.events.enter(() => this.#fail(new KvError("in-doubt", "the connection went")));
   }
 
+  /** Also after the writer has failed: what is under way arrives. */
   deliver(): void {
-    while (this.#way.length > 0) this.#arrive();
-  }
-
-  /** Also after the writer has failed: what is under way is. */
-  #arrive(): void {
-    const next = this.#way.shift();
-    if (next === undefined) return;
-    const taken = this.stream.take(next.event, next.fence);
-    this.stream.clock.soon(() => this.events.enter(() => this.#answer(taken)));
+    const taken = this.#way.splice(0).map(({ event, fence }) => this.stream.take(event, fence));
+    if (taken.length === 0) return;
+    this.stream.clock.soon(() =>
+      this.events.enter(() => {
+        for (const each of taken) this.#answer(each);
+      }),
+    );
   }
 
   #answer(taken: Sequence | KvError): void {

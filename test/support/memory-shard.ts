@@ -42,6 +42,7 @@ export interface NodeOptions {
   readonly log: Log;
   readonly disk: Disk;
   readonly forward?: (request: Request) => Promise<Result>;
+  readonly isLate?: () => boolean;
 }
 
 /** One process with one replica. */
@@ -77,6 +78,7 @@ export class MemoryNode {
       chance,
       logger,
       forward: options.forward ?? nobody,
+      isLate: options.isLate,
     });
     this.ended = this.replica.run().catch((error: unknown) => {
       this.failure = error;
@@ -89,6 +91,8 @@ export class MemoryShard {
   readonly clock = new ManualClock();
   readonly network: MemoryNetwork;
   readonly stream: MemoryStream;
+  /** Whether requests wait for too long before any node reads them. */
+  isLate = false;
   readonly #disks = new Map<string, Disk>();
   readonly #logs = new Map<string, MemoryLog>();
   readonly #client: MemoryBus;
@@ -117,7 +121,8 @@ export class MemoryShard {
     const { clock, network } = this;
     const chance = seededChance(name.length + this.#disks.size);
     const common = { name, clock, chance, network, log: this.log(name), disk: this.disk(name) };
-    return new MemoryNode({ ...common, ...(forward === undefined ? {} : { forward }) });
+    const isLate = (): boolean => this.isLate;
+    return new MemoryNode({ ...common, isLate, ...(forward === undefined ? {} : { forward }) });
   }
 
   async startServing(...nodes: string[]): Promise<MemoryNode[]> {

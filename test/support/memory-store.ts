@@ -351,5 +351,6 @@ function sizeOf(row: Row): number {
 }
 
 function toText(bytes: Uint8Array): string {
+  if (bytes instanceof Buffer) return bytes.toString("latin1");
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

@@ -149,6 +149,20 @@ describe("batch", () => {
     expect(valuesOf(s1)).to.deep.equal(["2", "3"]);
   });
 
+  it("does not do what follows one on its key that is refused for good here", async () => {
+    const [key, other] = keysOf("s1", 2);
+    // The first is not asked again; the second was not done because of it, and could be.
+    s1.refuse = (request, message) => {
+      if (message > 1 || request.kind !== "write" || request.operation.key !== key)
+        return undefined;
+      return refusal(request.operation.request?.index === 0 ? "overloaded" : "unavailable");
+    };
+    const { outcomes } = await run({ ops: [set(key!, 1), set(key!, 2), set(other!, 3)] });
+    expect(outcomes[0]?.error).to.include({ name: "overloaded", written: "no" });
+    expect(outcomes[1]?.error).to.include({ name: "unavailable", written: "no" });
+    expect(valuesOf(s1), "sent again, both are done in order").to.deep.equal(["3"]);
+  });
+
   it("keeps the order on each key, and its word, whatever happens to messages", async () => {
     const fate = fc.constantFrom<MessageFate>(
       ...(["do", "do", "lose", "delay"] as const),

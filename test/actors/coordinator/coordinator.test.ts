@@ -37,6 +37,7 @@ describe("coordinator", () => {
   let coordinator: Coordinator;
   let shards: FakeShard[];
   let levels: string[];
+  let isLate: boolean;
 
   beforeEach(() => {
     clock = new ManualClock();
@@ -50,6 +51,7 @@ describe("coordinator", () => {
         new FakeShard(network.connect(shard), clock, names, shard, 4, positions),
     );
     levels = [];
+    isLate = false;
     counters = new ServiceCounters(verbs, clock);
     coordinator = new Coordinator({
       names,
@@ -60,6 +62,7 @@ describe("coordinator", () => {
       batches: new BatchRunner(names, bus, () => ring, 4, clock, chance),
       status: new StatusCollector(names, bus, () => ring, "1.2.3"),
       counters,
+      isLate: () => isLate,
       clock,
       logger,
     });
@@ -104,6 +107,16 @@ describe("coordinator", () => {
     expect(body(await ask("kv.count", "{}"))).to.include({ count: 4, complete: true });
     expect(body(await ask("kv.ring"))).to.deep.include({ epoch: 1, position_count: 4 });
     expect(body(await ask("kv.info"))).to.include({ version: "1.2.3", store: "kv" });
+  });
+
+  it("refuses what has waited for too long on its way, but still tells of the store", async () => {
+    isLate = true;
+    for (const subject of ["kv.get.a", "kv.set", "kv.find", "kv.batch"]) {
+      const { error } = body(await ask(subject, "{}")) as { error?: object };
+      expect(error, subject).to.include({ name: "overloaded", limit: "queue_ms" });
+    }
+    expect(body(await ask("kv.ring"))).to.include({ epoch: 1 });
+    expect(body(await ask("kv.info"))).to.include({ version: "1.2.3" });
   });
 
   it("names every reply's type", async () => {

@@ -14,6 +14,7 @@ import {
   ENTRY_BYTES_MAX,
   ENTRY_OPERATIONS_MAX,
   MAILBOX_BYTES_MAX,
+  MAILBOX_MS_MAX,
   MAILBOX_REQUESTS_MAX,
 } from "../../../protocol/limits.js";
 import type { Done, Operation, Outcome } from "../../../protocol/operation.js";
@@ -281,6 +282,21 @@ describe("proposer core", () => {
       }
     };
     expect(offers).to.throw(KvError, "mailbox_bytes");
+  });
+
+  it("is overloaded while what waits longest has waited for MAILBOX_MS_MAX", () => {
+    const core = opened();
+    const offerAt = (ms: number): void => {
+      core.offer({ group: [set("k", 1)], deadlineMs: 1_000 + ms, settle: () => undefined });
+    };
+    offerAt(0);
+    offerAt(MAILBOX_MS_MAX);
+    expect(() => offerAt(MAILBOX_MS_MAX + 1)).to.throw(KvError, "mailbox_ms");
+    expect(core.queueLength).to.equal(2);
+    // What is in flight waits no more.
+    core.take(basis);
+    offerAt(MAILBOX_MS_MAX + 1);
+    expect(core.queueLength).to.equal(1);
   });
 });
 

@@ -65,6 +65,15 @@ describe("replica", () => {
       ]);
     });
 
+    it("refuse what has waited for too long on its way, and do nothing of it", async () => {
+      shard.isLate = true;
+      expect(seen(await shard.write(set("a", 1)))).to.equal("overloaded");
+      expect(seen(await shard.get("a"))).to.equal("overloaded");
+      expect(seenAll(await shard.batch([write(set("a", 1))]))).to.deep.equal(["overloaded"]);
+      shard.isLate = false;
+      expect(seen(await shard.get("a"))).to.equal("not-found");
+    });
+
     it("answer an atomic batch as a whole", async () => {
       const good = [write(set("{t}1", 1)), write(set("{t}2", 2))];
       expect(seenAll(await shard.batch(good, true))).to.deep.equal(["set", "set"]);
@@ -96,6 +105,15 @@ describe("replica", () => {
       await shard.write(set("a", 1, { ttl: 1_000 }));
       shard.clock.jump(2_000);
       expect(seen(await shard.get("a"))).to.equal("not-found");
+    });
+
+    it("do nothing while idle but ask how far the log goes", async () => {
+      await shard.write(set("k", 1));
+      await shard.clock.advance(5_000);
+      const before = shard.clock.steps;
+      await shard.clock.advance(60_000);
+      // Twice a second each: a timer and an answer.
+      expect(shard.clock.steps - before).to.be.at.most(2 * 2 * 2 * 60 + 20);
     });
 
     it("serve session reads once they have what the session saw", async () => {

@@ -282,7 +282,7 @@ describe("client", function () {
     while (store.asked.at(-1)?.subject !== wanted) await db.get("key");
   });
 
-  it("computes a batch's positions with the ring's own count, if it must be read first", async () => {
+  it("computes a batch's positions with the ring's own count, if it has to be read", async () => {
     await Promise.all([db.close(), store.stop()]);
     store = await FakeStore.start(server.url, 64);
     const { ring } = store;

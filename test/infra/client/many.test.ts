@@ -169,6 +169,30 @@ describe("many keys", function () {
     expect((await db.get("key"))?.value).to.equal("second");
   });
 
+  it("occurring twice are not sent again where the second was done before the first", async () => {
+    let count = 0;
+    store.onOperation = () => (count++ === 0 ? errorBody("unavailable", 503) : "done");
+    const [first, second, other] = await db.batch([
+      ops.set("key", "first"),
+      ops.set("key", "second"),
+      ops.set("other", "third"),
+    ]);
+    expect(first?.ok === false && isKind(first.error, "unavailable")).to.equal(true);
+    expect(second?.ok).to.equal(true);
+    expect(other?.ok).to.equal(true);
+    expect((await db.get("key"))?.value).to.equal("second");
+  });
+
+  it("occurring twice tell no read of before a write that the batch had do first", async () => {
+    await db.set("key", "old");
+    let count = 0;
+    store.onOperation = () => (count++ === 0 ? errorBody("unavailable", 503) : "done");
+    const [written, read] = await db.batch([ops.set("key", "new"), ops.get("key")]);
+    expect(written?.ok).to.equal(false);
+    expect(read?.ok === true && (read.result as { value: unknown }).value).to.equal("old");
+    expect((await db.get("key"))?.value).to.equal("old");
+  });
+
   it("occurring twice take effect in order across the chunks of a shard", async () => {
     const count = BATCH_OPERATIONS_MAX + 1;
     store.onOperation = () => (store.batches.length === 1 ? errorBody("unavailable", 503) : "done");

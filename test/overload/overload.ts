@@ -1,0 +1,157 @@
+/**
+ * `make overload`: more than the store can do, and what becomes of it.
+ *
+ * A real cluster is asked 50,000 things at once, and then for a minute twice as much as it can do.
+ * Each request must be answered or refused as `overloaded`; what is taken must not wait without
+ * bound; no process may grow without bound or end; what was acknowledged must be there; and then
+ * the store must do again what it did before.
+ *
+ *   SECONDS=600  the length of the second part
+ *   BURST=50000  the size of the first
+ */
+import { readFile } from "node:fs/promises";
+import { dataPaths } from "../../infra/main/data-folder.js";
+import { readPid } from "../../infra/nats-server.js";
+import { connect } from "../../infra/client/client.js";
+import { startCluster, type Cluster } from "../support/cluster.js";
+import { equalReplicas } from "../support/equal-replicas.js";
+import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
+import type { FloodReport } from "./flood.js";
+import { Floods, percentileMs } from "./floods.js";
+
+const COUNTER = "flood-count";
+const FLOODS = 2;
+/** So many keep all parts busy; more only wait longer. */
+const IN_FLIGHT = 4_096;
+const MEASURE_MS = 5_000;
+/** No process may grow by more than this. */
+const GROWTH_BYTES_MAX = 1_024 ** 3;
+const MIB = 1_024 ** 2;
+
+export interface OverloadOptions {
+  readonly burst: number;
+  readonly seconds: number;
+  /** How long the rate of a closed loop is measured, each time. Default 5 s. */
+  readonly measureMs?: number;
+  /** How much of that rate must be there again in the end. Default one half. */
+  readonly recovered?: number;
+  readonly say: (line: string) => void;
+}
+
+/** What was not as it must be; empty = all good. */
+export async function overload(options: OverloadOptions): Promise<string[]> {
+  const { burst, seconds, say, measureMs = MEASURE_MS, recovered = 0.5 } = options;
+  const problems: string[] = [];
+  const cluster = await startCluster();
+  const { url: servers, store } = cluster;
+  const flood = await Floods.start({ servers, store, counter: COUNTER, processes: FLOODS });
+  try {
+    const pids = await pidsOf(cluster);
+    const memory = watchMemory(pids);
+    await flood.sustained(IN_FLIGHT, measureMs);
+    const before = await flood.sustained(IN_FLIGHT, measureMs);
+    say(`sustainable: ${count(before)} requests a second with ${IN_FLIGHT} in flight`);
+    const part = async (name: string, run: () => Promise<FloodReport>): Promise<void> => {
+      const report = await run();
+      say(lineOf(name, report));
+      problems.push(...problemsOf(name, report));
+    };
+    await part(`${count(burst)} at once`, () => flood.atOnce(burst));
+    await part(`${seconds} s at twice that`, () => flood.steadily(2 * before, seconds * 1_000));
+    await cluster.settled();
+    const after = await flood.sustained(IN_FLIGHT, measureMs);
+    say(`afterwards: ${count(after)} requests a second`);
+    if (after <= before * recovered) problems.push(`it did ${before} a second, now ${after}`);
+    problems.push(...(await counterProblems(cluster, flood)));
+    await equalReplicas(cluster);
+    for (const { name, growth, peak } of memory.stop()) {
+      const [most, more] = [peak, growth].map((bytes) => Math.round(bytes / MIB));
+      say(`memory of ${name}: ${most} MiB at most, grown by ${more} MiB`);
+      if (growth > GROWTH_BYTES_MAX) problems.push(`${name} grew by ${growth} bytes`);
+    }
+    if (JSON.stringify([...(await pidsOf(cluster))]) !== JSON.stringify([...pids])) {
+      problems.push("a process has ended");
+    }
+  } finally {
+    await flood.close();
+    await cluster.stop();
+  }
+  return problems;
+}
+
+function* problemsOf(name: string, report: FloodReport): Generator<string> {
+  const { answers, unanswered, strays } = report;
+  if (unanswered > 0) yield `${name}: ${unanswered} were never answered`;
+  if (strays > 0) yield `${name}: ${strays} were answered twice`;
+  for (const [answer, number] of Object.entries(answers)) {
+    if (!["ok", "not-found", "overloaded"].includes(answer)) {
+      yield `${name}: ${number} answers were ${answer}`;
+    }
+  }
+  const longest = percentileMs(report, 1);
+  // What a request may take at most; the answer's way back, through a busy machine, is in it.
+  if (longest > REQUEST_TIMEOUT_MS) yield `${name}: what was taken waited up to ${longest} ms`;
+  if ((answers["ok"] ?? 0) === 0) yield `${name}: nothing was done`;
+}
+
+/** The increments that were acknowledged are there, and none is there twice. */
+async function counterProblems(cluster: Cluster, flood: Floods): Promise<string[]> {
+  const db = await connect({ servers: cluster.url });
+  const value = (await db.get<number>(COUNTER))?.value ?? 0;
+  await db.close();
+  const { counted, doubtful } = flood;
+  if (value >= counted && value <= counted + doubtful) return [];
+  return [`the counter stands at ${value}; acknowledged were ${counted}, in doubt ${doubtful}`];
+}
+
+async function pidsOf(cluster: Cluster): Promise<Map<string, number>> {
+  const { nodes } = await cluster.status();
+  const pids = new Map(nodes.map(({ node, pid }) => [node, Number(pid)]));
+  return pids.set("nats-server", readPid(dataPaths(cluster.dataFolder).natsPid) ?? 0);
+}
+
+const LOOK_MS = 250;
+
+function watchMemory(pids: ReadonlyMap<string, number>): {
+  stop(): { name: string; growth: number; peak: number }[];
+} {
+  const first = new Map<string, number>();
+  const peaks = new Map<string, number>();
+  const look = async (): Promise<void> => {
+    for (const [name, pid] of pids) {
+      const bytes = await residentBytes(pid);
+      if (!first.has(name)) first.set(name, bytes);
+      peaks.set(name, Math.max(peaks.get(name) ?? 0, bytes));
+    }
+  };
+  const timer = setInterval(() => void look(), LOOK_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      return [...peaks].map(([name, peak]) => {
+        return { name, peak, growth: peak - (first.get(name) ?? 0) };
+      });
+    },
+  };
+}
+
+/** 0 where the system does not tell. */
+async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1_024;
+}
+
+function lineOf(name: string, report: FloodReport): string {
+  const { sent, answers, unanswered, ms, pulseMs } = report;
+  const parts = Object.entries(answers).map(([answer, number]) => `${count(number)} ${answer}`);
+  if (unanswered > 0) parts.push(`${count(unanswered)} not answered`);
+  const [half, most, all] = [0.5, 0.99, 1].map((share) => percentileMs(report, share));
+  const waits = `done within ${half} ms (median), ${most} ms (99 %), ${all} ms (all)`;
+  const own = `the load's own delay up to ${pulseMs} ms`;
+  const sum = `${name}: ${count(sent)} in ${(ms / 1_000).toFixed(1)} s`;
+  return `${sum}: ${parts.join(", ")}; ${waits}; ${own}`;
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}

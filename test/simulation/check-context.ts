@@ -1,0 +1,101 @@
+/**
+ * Check context: what the checks of a run share. Which shard a key belongs to, what each log says,
+ * and where each log stood when a request began.
+ */
+import { positionOf } from "../../protocol/position.js";
+import type { Position, ShardId } from "../../protocol/ids.js";
+import { RingLookup } from "../../protocol/ring.js";
+import { describeRow, type HistoryRow, type Step } from "../history/history.js";
+import type { RunFacts, ShardFacts } from "./facts.js";
+import { LogTruth } from "./log-truth.js";
+
+export class CheckContext {
+  readonly truths = new Map<ShardId, LogTruth>();
+  readonly problems: string[] = [];
+  /** How much was compared, by what: a check that checks nothing shows here. */
+  readonly counts: Record<string, number> = {};
+  readonly #lookup: RingLookup;
+  readonly #shards = new Map<ShardId, ShardFacts>();
+  /** By shard: acknowledged writes, by the time at which they were. */
+  readonly #acknowledged = new Map<ShardId, { at: number; sequence: number }[]>();
+
+  constructor(readonly facts: RunFacts) {
+    this.#lookup = new RingLookup(facts.ring);
+    for (const shard of facts.shards) {
+      const id = shard.shard.shard;
+      this.#shards.set(id, shard);
+      if (this.isWhole(id)) this.truths.set(id, new LogTruth(shard.entries));
+    }
+    this.#noteAcknowledged();
+  }
+
+  get positionCount(): number {
+    return this.facts.ring.positionCount;
+  }
+
+  /** The shard's log was never damaged on purpose: what was acknowledged must be there. */
+  isWhole(shard: ShardId): boolean {
+    return this.#shards.get(shard)?.damage === undefined;
+  }
+
+  /** All shards are. */
+  get areWhole(): boolean {
+    return this.facts.shards.every(({ damage }) => damage === undefined);
+  }
+
+  positionOf(key: string): Position {
+    return positionOf(key, this.positionCount);
+  }
+
+  shardOf(key: string): ShardId {
+    return this.#lookup.shardOf(this.positionOf(key)).shard;
+  }
+
+  shardOfPosition(position: number): ShardId {
+    return this.#lookup.shardOf(position as Position).shard;
+  }
+
+  /** Undefined = its log was damaged. */
+  truthOf(key: string): LogTruth | undefined {
+    return this.truths.get(this.shardOf(key));
+  }
+
+  /** When the shard's log was damaged; Infinity = it was not. */
+  damagedAt(shard: ShardId): number {
+    return this.#shards.get(shard)?.damage?.atMs ?? Infinity;
+  }
+
+  /** Every write acknowledged before `time` stands at or before this sequence of the shard. */
+  acknowledgedBefore(shard: ShardId, time: number): number {
+    const list = this.#acknowledged.get(shard) ?? [];
+    return list.findLast(({ at }) => at < time)?.sequence ?? 0;
+  }
+
+  count(what: string, by = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + by;
+  }
+
+  problem(text: string, row?: HistoryRow): void {
+    this.problems.push(row === undefined ? text : `${text}: ${describeRow(row)}`);
+  }
+
+  *steps(): Generator<{ row: HistoryRow; step: Step }> {
+    for (const row of this.facts.rows) for (const step of row.steps) yield { row, step };
+  }
+
+  #noteAcknowledged(): void {
+    for (const { row, step } of this.steps()) {
+      const shard = this.shardOf(step.key);
+      const sequence = this.truths.get(shard)?.sequenceOf(row, step);
+      if (sequence === undefined) continue;
+      const list = this.#acknowledged.get(shard) ?? [];
+      this.#acknowledged.set(shard, list);
+      list.push({ at: row.returnedAt ?? Infinity, sequence });
+    }
+    for (const list of this.#acknowledged.values()) {
+      list.sort((a, b) => a.at - b.at);
+      let highest = 0;
+      for (const each of list) each.sequence = highest = Math.max(highest, each.sequence);
+    }
+  }
+}

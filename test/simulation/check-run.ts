@@ -1,0 +1,117 @@
+/**
+ * Check run: everything that must hold of a simulated run, from what clients were told, the logs,
+ * the stores and the events. It is a function of these facts alone, so it can be tried on planted
+ * ones.
+ *
+ * Of a shard whose log was damaged on purpose only what ended before counts, and of that only what
+ * clients can judge by themselves: its log no longer tells what was.
+ */
+import type { StoredRecord } from "../../protocol/operation.js";
+import type { HistoryRow, Step } from "../history/history.js";
+import { checkLinearizable } from "../history/linearizable.js";
+import { checkSessions } from "../history/sessions.js";
+import { checkStore } from "../support/store-check.js";
+import { CheckContext } from "./check-context.js";
+import { checkEvents } from "./check-events.js";
+import { checkQueries } from "./check-queries.js";
+import type { RunFacts, ShardFacts } from "./facts.js";
+import type { LogTruth } from "./log-truth.js";
+
+export interface CheckReport {
+  /** Empty = the run is good. */
+  readonly problems: readonly string[];
+  /** How much was compared, by what. A zero over many runs is a check that checks nothing. */
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+/** How far log time may be ahead of the world's: both ends of a jump, and what a message takes. */
+const EXPIRY_EARLY_MS = 10_000;
+
+export async function checkRun(facts: RunFacts): Promise<CheckReport> {
+  const context = new CheckContext(facts);
+  checkHistory(context);
+  checkTruth(context);
+  checkQueries(context);
+  checkEvents(context);
+  for (const shard of facts.shards) await checkStores(context, shard);
+  return { problems: context.problems, counts: context.counts };
+}
+
+function checkHistory(context: CheckContext): void {
+  const rows = context.facts.rows.flatMap((row) => judged(context, row));
+  const linear = checkLinearizable(rows, {
+    expiryEarlyMs: EXPIRY_EARLY_MS,
+    positionOf: (key) => context.positionOf(key),
+  });
+  const sessions = checkSessions(rows);
+  for (const problem of [...linear.problems, ...sessions.problems]) context.problem(problem);
+  context.count("operations put into an order", linear.operations);
+  context.count("session reads", sessions.sessionReads);
+}
+
+/** The row, as far as its shards' logs were not damaged before it ended. */
+function judged(context: CheckContext, row: HistoryRow): HistoryRow[] {
+  if (context.areWhole) return [row];
+  const { returnedAt = Infinity } = row;
+  const isJudged = ({ key }: Step): boolean => returnedAt < context.damagedAt(context.shardOf(key));
+  if (row.steps.every(isJudged)) return [row];
+  // What was written may be there for others to see before the damage.
+  const steps = row.steps.flatMap((step): Step[] => {
+    if (isJudged(step)) return [step];
+    return step.verb === "get" ? [] : [{ ...step, outcome: { kind: "unknown" } }];
+  });
+  return [{ ...row, steps }];
+}
+
+function checkTruth(context: CheckContext): void {
+  for (const { row, step } of context.steps()) {
+    const truth = context.truthOf(step.key);
+    if (truth === undefined) continue;
+    if (step.verb === "get") {
+      context.count(`${step.level ?? "linearizable"} reads`);
+      const least = context.acknowledgedBefore(context.shardOf(step.key), row.invokedAt);
+      context.problems.push(...truth.problemsOfRead(row, step, least));
+    } else if (step.verb !== "check") {
+      context.count("writes");
+      if (step.outcome.kind === "written") context.count("acknowledged writes");
+      context.problems.push(...truth.problemsOfWrite(row, step));
+    }
+  }
+}
+
+async function checkStores(context: CheckContext, { shard, replicas }: ShardFacts): Promise<void> {
+  const truth = context.truths.get(shard.shard);
+  if (truth === undefined) return;
+  for (const { node, phase, sequence, store } of replicas) {
+    // What stopped on purpose may be behind.
+    if (phase !== "serving" || store === undefined) continue;
+    const place = `${shard.shard} on ${node}`;
+    if (sequence !== truth.sequenceLast) {
+      context.problem(`${place} is at ${sequence} of ${truth.sequenceLast}`);
+    }
+    try {
+      const records = await checkStore(store);
+      context.count("stores compared");
+      for (const text of problemsOfRecords(truth, records)) context.problem(`${place}: ${text}`);
+    } catch (error) {
+      context.problem(`${place}: ${String(error)}`);
+    }
+  }
+}
+
+function* problemsOfRecords(
+  truth: LogTruth,
+  records: ReadonlyMap<string, StoredRecord>,
+): Generator<string> {
+  const wanted = truth.records;
+  for (const key of new Set([...records.keys(), ...wanted.keys()])) {
+    const record = records.get(key);
+    const value = record && Buffer.from(record.value).toString("latin1");
+    const found = JSON.stringify(record && { ...record, value }, memberNames);
+    const expected = JSON.stringify(wanted.get(key), memberNames);
+    if (found !== expected) yield `${key} is ${found}, the log says ${expected}`;
+  }
+}
+
+/** In this order, whatever the objects'. */
+const memberNames = ["revision", "updatedAt", "expiresAt", "contentType", "value"];

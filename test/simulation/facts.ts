@@ -1,0 +1,50 @@
+/**
+ * Facts: what a run leaves behind for its checks.
+ */
+import type { StoredEvent } from "../../infra/events.js";
+import type { LogMessage } from "../../infra/log.js";
+import type { Store } from "../../infra/store.js";
+import type { LoggedLimits } from "../../protocol/entry.js";
+import type { ReplicaPhase } from "../../protocol/replica-phase.js";
+import type { RingShard, RingTable } from "../../protocol/ring.js";
+import type { HistoryRow } from "../history/history.js";
+
+export interface RunFacts {
+  /** Of all clients. */
+  readonly rows: readonly HistoryRow[];
+  readonly ring: RingTable;
+  readonly limits: LoggedLimits;
+  readonly shards: readonly ShardFacts[];
+  /** All that was ever taken into the stream, in order; also what it lost or let go later. */
+  readonly events: readonly StoredEvent[];
+  /** It was damaged on purpose: consumers may need resets. */
+  readonly eventsAreDamaged: boolean;
+}
+
+export interface ShardFacts {
+  readonly shard: RingShard;
+  /** The whole log as it stands at the end, with what was trimmed: sequence 1, 2, 3, … */
+  readonly entries: readonly LogMessage[];
+  readonly damage: LogDamage | undefined;
+  readonly wasTrimmed: boolean;
+  readonly replicas: readonly ReplicaFacts[];
+}
+
+/** What a log lost on purpose, as a server's power cut or a person's mistake would take it. */
+export interface LogDamage {
+  readonly kind: "log shorter" | "log other";
+  readonly atMs: number;
+  /** The last entry that both pasts of the log have. */
+  readonly kept: number;
+  /** It ended here before. */
+  readonly lost: number;
+}
+
+export interface ReplicaFacts {
+  readonly node: string;
+  readonly phase: ReplicaPhase;
+  readonly reason: string;
+  readonly sequence: number;
+  /** Open, and nobody writes to it any more. Undefined = it could not be opened. */
+  readonly store: Store | undefined;
+}

@@ -1,0 +1,48 @@
+/**
+ * Repeatable: which messages a fault may deliver twice.
+ *
+ * NATS delivers what is published once at most; what comes twice was sent twice, by somebody who
+ * had no answer. So a message may be doubled only if its sender might have sent it again: a read,
+ * and a write that carries a request id (rule L4). Not replies, which nobody sends again, and not a
+ * write without an id, which is sent once by whoever cares.
+ */
+import type { Message } from "../../infra/bus.js";
+import { KvError } from "../../protocol/errors.js";
+import { parsePackedBatch, parsePackedRequest } from "../../protocol/request.js";
+import { isSingleKeyVerb, type Names } from "../../protocol/subjects.js";
+
+const reads = new Set(["get", "find", "count", "keys", "status", "ring", "info"]);
+
+export function isRepeatable(names: Names, positionCount: number, message: Message): boolean {
+  const ring = names.parseRingSubject(message.subject);
+  const shard = names.parseShardSubject(message.subject);
+  const verb = names.parseVerbSubject(message.subject)?.verb ?? ring?.verb ?? shard?.verb;
+  if (verb === undefined) return false;
+  if (reads.has(verb) || message.headers?.has("kv-request-id") === true) return true;
+  try {
+    if (ring !== undefined && ring.key === undefined) {
+      const request = parsePackedRequest(ring.verb, message.data, positionCount);
+      return request.kind === "write" && request.operation.request !== undefined;
+    }
+    if (shard?.verb === "batch") {
+      const { requests } = parsePackedBatch(message.data, positionCount);
+      return requests.every(
+        (each) => each.kind !== "write" || each.operation.request !== undefined,
+      );
+    }
+  } catch (error) {
+    if (error instanceof KvError) return false;
+    throw error;
+  }
+  return (isSingleKeyVerb(verb) || verb === "batch") && namesItself(message);
+}
+
+/** JSON requests carry their id in the payload. */
+function namesItself({ data }: Message): boolean {
+  try {
+    const body = JSON.parse(Buffer.from(data).toString()) as { request_id?: unknown };
+    return typeof body === "object" && body !== null && typeof body.request_id === "string";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Rules: how often each rule of the log discipline (design.md, L1 to L9) came into play in a run.
+ *
+ * Seen from outside: by what nodes log, by what stands in the logs and events at the end. A rule
+ * that never came into play in a thousand runs has not been tested by them.
+ */
+import type { StoredEvent } from "../../infra/events.js";
+import type { LogFields } from "../../infra/logger.js";
+import type { LogMessage } from "../../infra/log.js";
+import { decodeEntry, isEntry, type Entry } from "../../protocol/entry.js";
+
+export const ruleNames = [
+  "L1 another past stops a replica",
+  "L2 a copy or a dead entry is passed over",
+  "L2 a fence takes effect",
+  "L3 a shorter log stops a replica",
+  "L4 a repeated request gets its first outcome",
+  "L5 what is no entry is passed over",
+  "L6 a record expires by log time",
+  "L7 a missing entry is fetched",
+  "L8 a write meets a full log",
+  "L8 a log begins after what a store has applied",
+  "L9 a replica that lags stops serving",
+  "L9 a replica serves again",
+] as const;
+
+export type RuleName = (typeof ruleNames)[number];
+
+export class RuleCounts {
+  readonly counts = new Map<RuleName, number>();
+
+  add(rule: RuleName, count = 1): void {
+    if (count > 0) this.counts.set(rule, (this.counts.get(rule) ?? 0) + count);
+  }
+
+  /** A line of a node's log. */
+  onLine(text: string, { reason }: LogFields): void {
+    const why = typeof reason === "string" ? reason : "";
+    switch (text) {
+      case "the replica stops":
+        if (/^log-(diverged|unknown)/.test(why)) this.add("L1 another past stops a replica");
+        if (why.startsWith("log-shorter")) this.add("L3 a shorter log stops a replica");
+        if (why.startsWith("log-trimmed")) {
+          this.add("L8 a log begins after what a store has applied");
+        }
+        break;
+      case "something that is no entry stands in the log and is passed over":
+        this.add("L5 what is no entry is passed over");
+        break;
+      case "an entry was late and has been fetched":
+        this.add("L7 a missing entry is fetched");
+        break;
+      case "the replica stops serving":
+        if (why.startsWith("it lags")) this.add("L9 a replica that lags stops serving");
+        this.#hasStopped = true;
+        break;
+      case "the replica serves":
+        if (this.#hasStopped) this.add("L9 a replica serves again");
+        break;
+      default:
+    }
+  }
+
+  #hasStopped = false;
+
+  /** What the log itself shows. */
+  onLog(entries: readonly LogMessage[]): void {
+    const origins = new Map<string, number>();
+    const requests = new Set<string>();
+    for (const { data } of entries) {
+      const entry = decodeEntry(data);
+      if (!isEntry(entry)) continue;
+      if (!this.#accepts(origins, entry)) this.add("L2 a copy or a dead entry is passed over");
+      else this.#countRepeats(requests, entry);
+    }
+  }
+
+  /** What the events show. */
+  onEvents(events: readonly StoredEvent[]): void {
+    const expired = events.filter(({ subject }) => subject.startsWith("kv.event.expire."));
+    this.add("L6 a record expires by log time", expired.length);
+  }
+
+  #accepts(origins: Map<string, number>, { kind, origin, number }: Entry): boolean {
+    if (kind === "genesis") return true;
+    const last = origins.get(origin);
+    const isNext =
+      kind === "open"
+        ? last === undefined
+        : last !== undefined && (kind === "fence" ? number > last : number === last + 1);
+    if (!isNext) return false;
+    origins.set(origin, number);
+    if (kind === "fence") this.add("L2 a fence takes effect");
+    return true;
+  }
+
+  #countRepeats(requests: Set<string>, entry: Entry): void {
+    if (entry.kind !== "operations") return;
+    for (const { position, request } of entry.groups.flat()) {
+      if (request === undefined) continue;
+      const name = `${position} ${request.id} ${request.index}`;
+      if (requests.has(name)) this.add("L4 a repeated request gets its first outcome");
+      requests.add(name);
+    }
+  }
+}
