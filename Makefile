@@ -8,6 +8,8 @@ BIN     := node_modules/.bin
 RINGDEX := node dist/infra/cli/ringdex.js
 SOURCES := $(shell find protocol actors infra test -name '*.ts')
 TESTS   ?= dist/test/**/*.test.js
+# Files of tests side by side; many of them mostly wait.
+JOBS    ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run cluster stop status test bench hostile fuzz simulate mutants chaos damage powercut overload lint format build clean nats-server FORCE
@@ -33,7 +35,8 @@ status: build ## its nodes, shards and replicas
 test: build nats-server ## build, lint, format check and all tests; TESTS=... for some of them
 	@$(BIN)/oxlint --type-aware
 	@$(BIN)/prettier --check --log-level warn .
-	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js '$(TESTS)'
+	@$(BIN)/mocha --exit --parallel --jobs $(JOBS) \
+		--reporter dist/test/support/plain-reporter.js '$(TESTS)'
 
 simulate: build ## whole clusters in one process; SEEDS=1000 SEED=1 WORKERS=... TRACE=1
 	@node dist/test/simulation/run.js $(if $(SEEDS),--seeds $(SEEDS)) \

@@ -9,6 +9,7 @@
 import type { LogId, NodeName, Position, ShardId } from "../../protocol/ids.js";
 import type { Names } from "../../protocol/subjects.js";
 import type { HeaderList } from "../bus.js";
+import { systemClock } from "../clock.js";
 import type { NatsBus } from "../nats-bus.js";
 import { NodeRefused } from "./node-identity.js";
 
@@ -29,6 +30,7 @@ export async function checkRights(bus: NatsBus, names: Names): Promise<void> {
   for (const subject of publishedTo(names)) {
     bus.publish(subject, nothing, { headers: neverTaken });
   }
+  bus.publish(names.nodeLog(PROBE as NodeName, "info"), Buffer.from(probeLine()));
   await bus.flush();
   for (const subscription of subscriptions) subscription.unsubscribe();
   // What the server says before it answers the first flush has been handed on by the second.
@@ -39,6 +41,12 @@ export async function checkRights(bus: NatsBus, names: Names): Promise<void> {
     `the NATS user of this node lacks the right to ${[...missing].join(", to ")}; ` +
       `docs/security.md has what a node needs, "ringdex nats-conf --roles" prints it`,
   );
+}
+
+/** Whoever reads logs along takes it for a line like any other. */
+function probeLine(): string {
+  const time = new Date(systemClock.now()).toISOString();
+  return JSON.stringify({ time, level: "info", node: PROBE, message: "a node tries its rights" });
 }
 
 function subscribedTo(bus: NatsBus, names: Names): string[] {
@@ -55,13 +63,11 @@ function subscribedTo(bus: NatsBus, names: Names): string[] {
 }
 
 function publishedTo(names: Names): string[] {
-  const node = PROBE as NodeName;
   const streamVerbs = ["CREATE", "UPDATE", "INFO", "MSG.GET", "PURGE", "DELETE"];
   return [
     names.ring(PROBE as Position, "get"),
     names.shard(PROBE as ShardId, "batch"),
-    names.node(node, "status"),
-    names.nodeLog(node, "debug"),
+    names.node(PROBE as NodeName, "status"),
     names.log(PROBE as ShardId, "0" as LogId),
     names.event("reset", "ringdex-probe"),
     names.relayMarker(PROBE as ShardId),

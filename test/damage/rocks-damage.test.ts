@@ -15,7 +15,7 @@ import { damages, flipAt, removal, type Damage } from "./damages.js";
 import { BATCHES, BATCHES_IN_FILES, makeKnownStore, momentOf } from "./known-store.js";
 
 /** Between bits flipped in one file, one open each. Prime, to meet all parts of a row. */
-const FLIP_STEP = 3_011;
+const FLIP_STEP = 7_019;
 /** A data file's end has some bytes that mean nothing. */
 const FOOTER_BYTES = 53;
 

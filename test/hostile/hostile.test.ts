@@ -7,7 +7,7 @@ import { startCluster, type Cluster } from "../support/cluster.js";
 import { Campaign } from "./campaign.js";
 import { kinds } from "./messages.js";
 
-const MESSAGES = 2_500;
+const MESSAGES = 1_000;
 const SEED = 20_261_121;
 
 for (const mapping of [true, false]) {

@@ -11,8 +11,8 @@ describe("a store that is asked for more than it can do", function () {
   it("answers or refuses each request in time, loses nothing, and recovers", async () => {
     const lines: string[] = [];
     const problems = await overload({
-      burst: 20_000,
-      seconds: 3,
+      burst: 10_000,
+      seconds: 2,
       measureMs: 1_500,
       recovered: 0,
       say: (line) => void lines.push(line),

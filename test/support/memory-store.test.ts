@@ -36,6 +36,17 @@ describe("disk in memory", () => {
     expect(await values(disk.open())).to.deep.equal(["first", undefined, "first", "second"]);
   });
 
+  it("shows two iterators opened around a batch in flight two states, as RocksDB may", async () => {
+    const writing = store.write([put("a", "third")], { sync: false });
+    const range = { from: key("a"), to: key("b") };
+    const iterators = [store.iterate(range), store.iterate(range)];
+    await writing;
+    const seen = await Promise.all(iterators.map((iterator) => iterator.next(1)));
+    const texts = seen.map(([row]) => Buffer.from(row?.value ?? []).toString());
+    expect(texts).to.deep.equal(["first", "third"]);
+    await Promise.all(iterators.map((iterator) => iterator.close()));
+  });
+
   it("keeps what was synced when the machine dies, and of the rest a beginning", async () => {
     expect(disk.unsyncedCount).to.equal(2);
     disk.crash({ loseUnsynced: true, batchesKept: 1 });

@@ -187,6 +187,9 @@ export class Disk {
 export class MemoryStore implements Store {
   #callsInFlight = 0;
   #batchInFlight = false;
+  /** Puts the batch in flight into the table; undefined once that is done. */
+  #land: (() => void) | undefined;
+  #iteratorsInFlight = 0;
   #iteratorsOpen = 0;
   #state: "open" | "closed" | "killed" = "open";
 
@@ -213,8 +216,13 @@ export class MemoryStore implements Store {
     // The caller may use its buffers again as soon as this returns, as with RocksDB.
     const copy = batch.map(copyOf);
     this.#batchInFlight = true;
+    this.#iteratorsInFlight = 0;
+    this.#land = () => {
+      this.#land = undefined;
+      this.disk.apply(copy, options.sync);
+    };
     try {
-      await this.#call("write", () => this.disk.apply(copy, options.sync));
+      await this.#call("write", () => this.#land?.());
     } finally {
       this.#batchInFlight = false;
     }
@@ -224,6 +232,12 @@ export class MemoryStore implements Store {
     assert(this.#state === "open", `a store is used while it is open, not ${this.#state}`);
     assert(range.to.length > 0, "a range ends before some key");
     this.#iteratorsOpen += 1;
+    // RocksDB writes on another thread: of iterators opened one after another around a batch in
+    // flight, the first may see what was before it and the second what is after it.
+    if (this.#land !== undefined) {
+      this.#iteratorsInFlight += 1;
+      if (this.#iteratorsInFlight === 2) this.#land();
+    }
     const leaves = this.disk.table.snapshot();
     const read = <Result>(take: () => Result): Promise<Result> => this.#call("next", take);
     return new MemoryIterator(leaves, range, read, () => void (this.#iteratorsOpen -= 1));
