@@ -103,6 +103,11 @@ export class Query {
     await Promise.race([this.#takeBatches(), failed]);
   }
 
+  /** Resolves when nothing of it reads the store any more. After close(). */
+  async ended(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+  }
+
   close(): void {
     const error = new KvError("unavailable", "the replica is ending; send it again");
     for (const { respond } of this.#mailbox.close()) respond(encodeQueryError(error));

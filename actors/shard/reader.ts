@@ -31,6 +31,8 @@ export class Reader {
   /** Gets that need no word from the log: they must not wait behind those that do. */
   readonly #mailboxAtOnce: Mailbox<PendingGet>;
   #answering = 0;
+  /** All that may read the store. */
+  readonly #tasks = new Set<Promise<void>>();
   #fail: (error: unknown) => void = () => {};
 
   constructor(
@@ -67,8 +69,16 @@ export class Reader {
     const failed = new Promise<never>((_resolve, reject) => {
       this.#fail = reject;
     });
-    const loops = Promise.all([this.#answerLinearizable(), this.#answerAtOnce()]);
+    const loops = Promise.all([
+      this.#track(this.#answerLinearizable()),
+      this.#track(this.#answerAtOnce()),
+    ]);
     await Promise.race([loops, failed]);
+  }
+
+  /** Resolves when nothing of it reads the store any more. After close(). */
+  async ended(): Promise<void> {
+    while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
   }
 
   close(): void {
@@ -118,7 +128,13 @@ export class Reader {
 
   /** What goes on beside the loops; a failure of it is the reader's. */
   #apart(task: Promise<void>): void {
-    task.catch((error: unknown) => this.#fail(error));
+    this.#track(task).catch((error: unknown) => this.#fail(error));
+  }
+
+  #track(task: Promise<void>): Promise<void> {
+    const tracked = task.finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+    return tracked;
   }
 
   async #read(batch: readonly PendingGet[], timeHasMoved = false): Promise<void> {

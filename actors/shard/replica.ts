@@ -136,6 +136,8 @@ export class Replica {
       loops.close();
       this.#closed = true;
       await Promise.allSettled(running);
+      // One read that failed ends its loop at once; those beside it still hold the store.
+      await Promise.all([loops.reader.ended(), loops.query.ended()]);
     }
   }
 

@@ -15,6 +15,7 @@ import { MemoryEventStream } from "../support/memory-events.js";
 import { MemoryStream } from "../support/memory-log.js";
 import { Disk } from "../support/memory-store.js";
 import { EntryWriter, names, RelayReplica } from "../support/relay-shard.js";
+import { simulate } from "./simulate.js";
 
 /** More questions than anybody has who lets time pass between two. */
 const ASKED_MAX = 1_000;
@@ -174,6 +175,10 @@ describe("scenarios found by simulation", () => {
       }
       expect(shard.stream.last).to.be.at.most(last + 1);
     });
+  });
+
+  it("seed 200500: a read fails beside a slow one; the store is closed after both", async () => {
+    expect((await simulate(200_500)).problems).to.deep.equal([]);
   });
 });
 
