@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from urllib.parse import unquote
@@ -44,7 +45,8 @@ class Feed:
                 raise Broken(missing(self), f"the last that came are {came}")
             try:
                 messages = await self.subscription.fetch(batch=500, timeout=1)
-            except NatsTimeout:
+            # The library's own, or Python's where its wait for the first message ran out.
+            except (NatsTimeout, asyncio.TimeoutError):
                 continue
             for message in messages:
                 self._take(message)
