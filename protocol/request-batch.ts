@@ -108,7 +108,8 @@ function strongest(requests: readonly (Request | RefusedRequest)[]): ReadLevel {
   return level;
 }
 
-function keyOf(request: Request): string {
+/** The key that the request is about. */
+export function keyOf(request: Request): string {
   return request.kind === "get" ? request.key : request.operation.key;
 }
 

@@ -17,7 +17,7 @@
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { BatchResult, Result } from "../../protocol/reply.js";
-import type { BatchRequest } from "../../protocol/request.js";
+import { keyOf, type BatchRequest } from "../../protocol/request.js";
 import { finalError, isWorthAnother, readError } from "./attempts.js";
 
 export class BatchProgress {
@@ -107,7 +107,7 @@ export class BatchProgress {
   #keyOf(index: number): string | undefined {
     const request = this.batch.requests[index];
     if (request === undefined || request.kind === "refused") return undefined;
-    return request.kind === "get" ? request.key : request.operation.key;
+    return keyOf(request);
   }
 }
 

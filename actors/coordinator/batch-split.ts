@@ -23,6 +23,7 @@ import {
 } from "../../protocol/reply.js";
 import {
   encodePackedBatch,
+  keyOf,
   parseBatchRequest,
   type BatchRequest,
   type RefusedRequest,
@@ -155,9 +156,7 @@ export class BatchRunner {
   async #ask(batch: BatchRequest, part: Part): Promise<BatchResult> {
     const { atomic, level, hops } = batch;
     const payload = encodePackedBatch({ requests: part.requests, atomic, level, hops });
-    const keys = part.requests.map((request) =>
-      request.kind === "get" ? request.key : request.operation.key,
-    );
+    const keys = part.requests.map(keyOf);
     const timeoutMs = ATTEMPT_TIMEOUT_MS + ATTEMPT_MS_PER_OPERATION * part.requests.length;
     try {
       const subject = this.names.shard(part.shard, "batch");

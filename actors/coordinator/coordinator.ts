@@ -10,7 +10,6 @@
  */
 import type { Bus, Message, Subscription } from "../../infra/bus.js";
 import type { Clock } from "../../infra/clock.js";
-import { sleep } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
@@ -28,6 +27,7 @@ import {
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
+import { untilDone } from "../until-done.js";
 import type { ServiceCounters } from "../service.js";
 import type { BatchRunner } from "./batch-split.js";
 import type { Finder } from "./find.js";
@@ -52,8 +52,6 @@ export interface CoordinatorParts {
 
 /** Answered also when requests wait for too long: they are few, and tell what goes on. */
 const aboutTheStore: ReadonlySet<string> = new Set<MultiKeyVerb>(["ring", "status", "info"]);
-/** While it closes: between two looks whether everything is answered, at most. */
-const CLOSED_LOOK_MS_MAX = 80;
 
 export class Coordinator {
   #subscriptions: Subscription[] = [];
@@ -80,10 +78,7 @@ export class Coordinator {
   async close(): Promise<void> {
     const { clock } = this.parts;
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.drain()));
-    const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
-    for (let waitMs = 5; this.#underWay.count > 0 && clock.elapsedMs() < end; waitMs *= 2) {
-      await sleep(clock, Math.min(waitMs, CLOSED_LOOK_MS_MAX));
-    }
+    await untilDone(clock, () => this.#underWay.count === 0, REQUEST_TIMEOUT_MS / 2);
   }
 
   #take(message: Message): void {

@@ -12,7 +12,12 @@
  */
 import type { Operation } from "../../protocol/operation.js";
 import type { BatchResult, Result } from "../../protocol/reply.js";
-import type { BatchRequest, RefusedRequest, Request } from "../../protocol/request.js";
+import {
+  keyOf,
+  type BatchRequest,
+  type RefusedRequest,
+  type Request,
+} from "../../protocol/request.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Border } from "./border.js";
 import { resultOf } from "./border.js";
@@ -41,7 +46,7 @@ function runOne(
   notDone: Set<string>,
 ): Promise<Result> {
   if (request.kind === "refused") return Promise.resolve(request);
-  const key = request.kind === "get" ? request.key : request.operation.key;
+  const key = keyOf(request);
   if (notDone.has(key)) return Promise.resolve({ kind: "refused", error: waits });
   return new Promise((resolve) => {
     border.take(request, (result) => {
@@ -87,9 +92,9 @@ export function stretchesOf(
   let stretch: (Request | RefusedRequest)[] = [];
   let kinds = new Map<string, "get" | "write">();
   for (const request of requests) {
-    const key = keyOf(request);
-    const kind = request.kind === "refused" ? undefined : request.kind;
-    if (key !== undefined && kind !== undefined) {
+    if (request.kind !== "refused") {
+      const { kind } = request;
+      const key = keyOf(request);
       const before = kinds.get(key);
       if (before !== undefined && before !== kind) {
         stretches.push(stretch);
@@ -102,9 +107,4 @@ export function stretchesOf(
   }
   if (stretch.length > 0) stretches.push(stretch);
   return stretches;
-}
-
-function keyOf(request: Request | RefusedRequest): string | undefined {
-  if (request.kind === "refused") return undefined;
-  return request.kind === "get" ? request.key : request.operation.key;
 }

@@ -7,7 +7,7 @@
  * that answers them.
  */
 import type { Bus, Message } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Chance, Clock } from "../../infra/clock.js";
 import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
@@ -27,6 +27,7 @@ import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
 import { ServiceCounters } from "../service.js";
+import { untilDone } from "../until-done.js";
 import { Applied } from "./applied.js";
 import { Applier } from "./applier.js";
 import { runBatch } from "./batch.js";
@@ -56,10 +57,6 @@ export interface ReplicaParts {
 
 /** What a replica answers: by position, then by shard. */
 export const replicaVerbs: readonly string[] = [...singleKeyVerbs, "batch", ...queryVerbs];
-
-/** Between two looks whether everything is answered, growing. */
-const DRAINED_FIRST_MS = 5;
-const DRAINED_MAX_MS = 80;
 
 /** Made in advance, as in border.ts. */
 const tooLateBatch = packedBatchReply(tooLate);
@@ -209,16 +206,12 @@ export class Loops {
   }
 
   /** Resolves when nothing that was accepted is unanswered, or after a while. */
-  async drained(): Promise<void> {
-    const { clock } = this.parts;
-    const end = clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
-    let waitMs = DRAINED_FIRST_MS;
-    while (clock.elapsedMs() < end) {
+  drained(): Promise<void> {
+    const isDone = (): boolean => {
       const isIdle = this.proposer.isIdle && this.reader.isIdle && this.query.isIdle;
-      if (isIdle && this.#batchesUnderWay === 0) return;
-      await sleep(clock, waitMs);
-      waitMs = Math.min(2 * waitMs, DRAINED_MAX_MS);
-    }
+      return isIdle && this.#batchesUnderWay === 0;
+    };
+    return untilDone(this.parts.clock, isDone, REQUEST_TIMEOUT_MS / 2);
   }
 
   close(): void {

@@ -9,6 +9,7 @@
  *     be gone, and from when on it must be.
  * Both err towards accepting: a correct store is never blamed.
  */
+import { incremented, isObject, merged } from "../support/json-change.js";
 import type { Step, Written } from "./history.js";
 
 export interface KeyState {
@@ -170,37 +171,6 @@ function onJson(
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-type Members = Record<string, unknown>;
-
-function isObject(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** RFC 7396, order of members included: what is there stays in its place. */
-function merged(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch;
-  const members = new Map(Object.entries(isObject(target) ? target : {}));
-  for (const [name, member] of Object.entries(patch)) {
-    if (member === null) members.delete(name);
-    else members.set(name, merged(members.get(name), member));
-  }
-  return Object.fromEntries(members);
-}
-
-/** Undefined = there is something else than a number, or an object on the way to it. */
-function incremented(target: unknown, path: readonly string[], by: number): unknown {
-  const [name, ...rest] = path;
-  if (name === undefined) {
-    return target === undefined || typeof target === "number" ? (target ?? 0) + by : undefined;
-  }
-  if (target !== undefined && !isObject(target)) return undefined;
-  const members = new Map(Object.entries(target ?? {}));
-  const member = incremented(members.get(name), rest, by);
-  if (member === undefined) return undefined;
-  members.set(name, member);
-  return Object.fromEntries(members);
 }
 
 function numberAt(json: string, path: string | undefined): unknown {

@@ -10,6 +10,7 @@ import { REQUEST_AHEAD_MAX_MS, REQUEST_WINDOW_MS } from "../../protocol/limits.j
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 import { requestTime } from "../../protocol/request-id.js";
+import { incremented, isObject, merged } from "../support/json-change.js";
 
 export interface ModelRecord {
   readonly revision: number;
@@ -267,6 +268,7 @@ function contentAfter(
     operation.verb === "patch"
       ? merged(before ?? {}, jsonOf(latin1(operation.value)))
       : incremented(before, operation.path?.split(".") ?? [], operation.by);
+  if (after === undefined) throw new Refusal("bad-request");
   return { contentType, value: latin1(Buffer.from(JSON.stringify(after))) };
 }
 
@@ -303,34 +305,6 @@ export function jsonOf(value: string): unknown {
   } catch {
     throw new Refusal("bad-request");
   }
-}
-
-type Members = Record<string, unknown>;
-
-function isObject(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function merged(target: unknown, change: unknown): unknown {
-  if (!isObject(change)) return change;
-  const members = new Map(Object.entries(isObject(target) ? target : {}));
-  for (const [name, member] of Object.entries(change)) {
-    if (member === null) members.delete(name);
-    else members.set(name, merged(members.get(name), member));
-  }
-  return Object.fromEntries(members);
-}
-
-function incremented(target: unknown, path: readonly string[], by: number): unknown {
-  const [name, ...rest] = path;
-  if (name === undefined) {
-    if (target !== undefined && typeof target !== "number") throw new Refusal("bad-request");
-    return (target ?? 0) + by;
-  }
-  if (target !== undefined && !isObject(target)) throw new Refusal("bad-request");
-  const members = new Map(Object.entries(target ?? {}));
-  members.set(name, incremented(members.get(name), rest, by));
-  return Object.fromEntries(members);
 }
 
 function nameOf({ position, request }: Operation): string {

@@ -6,6 +6,7 @@ import { KvError } from "../../protocol/errors.js";
 import type { Entry } from "../../protocol/entry.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
+import { incremented, merged } from "./json-change.js";
 
 export interface ModelRecord {
   readonly revision: number;
@@ -178,6 +179,7 @@ function contentAfter(
     operation.verb === "patch"
       ? merged(before ?? {}, jsonOf(Buffer.from(operation.value).toString("latin1")))
       : incremented(before, operation.path?.split(".") ?? [], operation.by);
+  if (after === undefined) throw new KvError("bad-request", "no number, or no object above it");
   return { contentType, value: Buffer.from(JSON.stringify(after)).toString("latin1") };
 }
 
@@ -193,34 +195,6 @@ function exactJsonOf(latin1: string): unknown {
   const value = jsonOf(latin1);
   if (JSON.stringify(value) === Buffer.from(latin1, "latin1").toString()) return value;
   throw new KvError("unsupported", "a number would change");
-}
-
-type Members = Record<string, unknown>;
-
-function isObject(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function merged(target: unknown, change: unknown): unknown {
-  if (!isObject(change)) return change;
-  const members = new Map(Object.entries(isObject(target) ? target : {}));
-  for (const [name, member] of Object.entries(change)) {
-    if (member === null) members.delete(name);
-    else members.set(name, merged(members.get(name), member));
-  }
-  return Object.fromEntries(members);
-}
-
-function incremented(target: unknown, path: readonly string[], by: number): unknown {
-  const [name, ...rest] = path;
-  if (name === undefined) {
-    if (target !== undefined && typeof target !== "number") throw new KvError("bad-request", "NaN");
-    return (target ?? 0) + by;
-  }
-  if (target !== undefined && !isObject(target)) throw new KvError("bad-request", "no object");
-  const members = new Map(Object.entries(target ?? {}));
-  members.set(name, incremented(members.get(name), rest, by));
-  return Object.fromEntries(members);
 }
 
 function nameOf({ position, request }: Operation): string {

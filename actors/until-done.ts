@@ -1,0 +1,24 @@
+/**
+ * Until done: waits for what is under way, when an actor closes.
+ *
+ * It looks soon, because most of it ends within milliseconds, and then less and less often.
+ */
+import { sleep, type Clock } from "../infra/clock.js";
+
+/** Between two looks: at first, and what it grows to. */
+const LOOK_FIRST_MS = 5;
+const LOOK_MAX_MS = 80;
+
+/** Resolves once `isDone`, or after `limitMs`. */
+export async function untilDone(
+  clock: Clock,
+  isDone: () => boolean,
+  limitMs: number,
+): Promise<void> {
+  const endMs = clock.elapsedMs() + limitMs;
+  let waitMs = LOOK_FIRST_MS;
+  while (!isDone() && clock.elapsedMs() < endMs) {
+    await sleep(clock, waitMs);
+    waitMs = Math.min(2 * waitMs, LOOK_MAX_MS);
+  }
+}
