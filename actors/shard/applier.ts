@@ -27,7 +27,7 @@ import { ApplierCore, decodeRows, type EntryResult, type Plan, type Rows } from 
 import { readDue } from "./expiry.js";
 import { fitOf, unfitReason } from "./log-fit.js";
 import type { ReplicaState } from "./replica-state.js";
-import { ReplicaStopped } from "./stopped.js";
+import { REPAIR, ReplicaStopped } from "./stopped.js";
 
 /** How long an entry known to exist may take to be delivered before it is fetched. Rule L7. */
 const LATE_MS = 200;
@@ -38,8 +38,6 @@ const COMPARE_AGAIN_MS = 250;
 const NUMBER_UNOPENED = 0;
 /** How often a log that lost writes is asked to take the entry that tells so. */
 const TELL_ATTEMPTS_MAX = 10;
-/** What a person is to do; the command's output says the rest. */
-const REPAIR = '. "ringdex repair" shows what the stores have';
 
 export class Applier {
   readonly #core: ApplierCore;

@@ -25,7 +25,7 @@ import type { ReplicaPhase } from "../../protocol/replica-phase.js";
 import type { Applied } from "./applied.js";
 import { loadReplica } from "./load.js";
 import { Loops, type ReplicaParts } from "./loops.js";
-import { ReplicaStopped, type StopReason } from "./stopped.js";
+import { REPAIR, ReplicaStopped, type StopReason } from "./stopped.js";
 import { findingOf } from "./store-finding.js";
 
 /** How often the lag is looked at. */
@@ -296,7 +296,7 @@ function missing(logId: LogId): ReplicaStopped {
   return new ReplicaStopped(
     "log-missing",
     `log ${logId} is not there any more: its stream was deleted, or the NATS server's data were ` +
-      'lost. The store is kept as it is. "ringdex repair" shows what the stores have',
+      `lost. The store is kept as it is${REPAIR}`,
   );
 }
 

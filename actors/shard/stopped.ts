@@ -18,6 +18,9 @@ export type StopReason =
   /** An entry of a version that this program does not know. Rule L5. */
   | "upgrade-needed";
 
+/** Ends a description: what a person is to do. The command's output says the rest. */
+export const REPAIR = '. "ringdex repair" shows what the stores have';
+
 export class ReplicaStopped extends Error {
   override readonly name = "ReplicaStopped";
 
