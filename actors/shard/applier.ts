@@ -31,6 +31,8 @@ import { REPAIR, ReplicaStopped } from "./stopped.js";
 
 /** How long an entry known to exist may take to be delivered before it is fetched. Rule L7. */
 const LATE_MS = 200;
+/** How long it may be neither delivered nor found before the log is made to prove its end. */
+const LOST_MS = 2_000;
 /** How often the store is made durable. Rule L8. */
 const SYNC_MS = 1_000;
 const COMPARE_AGAIN_MS = 250;
@@ -39,11 +41,21 @@ const NUMBER_UNOPENED = 0;
 /** How often a log that lost writes is asked to take the entry that tells so. */
 const TELL_ATTEMPTS_MAX = 10;
 
+/** Who is told of what stands in the log. */
+export interface LogListener {
+  /** Each entry, in order, when its batch is written. */
+  applied(result: EntryResult): void;
+  /** What the log had accepted from `first` to `last` is gone, before it was applied here. */
+  lost(first: Sequence, last: Sequence): void;
+}
+
 export class Applier {
   readonly #core: ApplierCore;
   #consumer: LogConsumer | undefined;
   #pending: Promise<Delivery | undefined> | undefined;
-  #expected = 0;
+  #expected = 0 as Sequence;
+  /** What is waited for although it cannot be found, and since when. */
+  #absent: { readonly sequence: Sequence; readonly sinceMs: number } | undefined;
   #lateTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
   #isLate = false;
@@ -62,8 +74,7 @@ export class Applier {
     private readonly store: Store,
     private readonly state: ReplicaState,
     private readonly applied: Applied,
-    /** Told of each entry in order, when its batch is written. */
-    private readonly onResult: (result: EntryResult) => void,
+    private readonly listener: LogListener,
     private readonly clock: Clock,
     private readonly chance: Chance,
     private readonly logger: Logger,
@@ -81,7 +92,8 @@ export class Applier {
         if (delivery === undefined) continue;
         if (delivery.kind === "resumed") {
           await this.#compareLog();
-          this.hasCompared = true;
+          // One that is stopped has broken off.
+          this.hasCompared = !this.#stopped;
         } else await this.#applyAll(delivery.messages);
       }
     } finally {
@@ -98,7 +110,7 @@ export class Applier {
   }
 
   /** An entry is known to stand at `sequence`. */
-  expect(sequence: number): void {
+  expect(sequence: Sequence): void {
     if (sequence <= this.#expected) return;
     this.#expected = sequence;
     if (sequence > this.state.sequence) this.#watchForLate();
@@ -144,15 +156,40 @@ export class Applier {
     const message = await this.#readNext();
     if (this.#stopped) return undefined;
     if (message === undefined) {
+      await this.#lookForEnd();
       this.#watchForLate();
       return undefined;
     }
+    this.#absent = undefined;
     this.logger.debug("an entry was late and has been fetched", {
       shard: this.log.shard,
       sequence: message.sequence,
     });
     if (this.#expected > message.sequence) this.#watchForLate();
     return { kind: "messages", messages: [message] };
+  }
+
+  /**
+   * An entry is known to have been accepted, and cannot be found. A log that ends before it has
+   * lost it; no store has to be ahead of the log for that, so rule L3 does not stop anything. Then
+   * nothing must wait for it any more.
+   */
+  async #lookForEnd(): Promise<void> {
+    const sequence = (this.state.sequence + 1) as Sequence;
+    const nowMs = this.clock.elapsedMs();
+    if (this.#absent?.sequence !== sequence) this.#absent = { sequence, sinceMs: nowMs };
+    if (nowMs - this.#absent.sinceMs < LOST_MS) return;
+    const last = this.#expected;
+    const first = await this.#provenEnd();
+    if (first === undefined || first > last) return;
+    this.#absent = undefined;
+    this.#expected = (first - 1) as Sequence;
+    this.logger.error("the log lost entries that it had accepted, before they were applied here", {
+      shard: this.log.shard,
+      first,
+      last,
+    });
+    this.listener.lost(first, last);
   }
 
   async #applyAll(delivered: readonly LogMessage[]): Promise<void> {
@@ -187,7 +224,7 @@ export class Applier {
     this.appliedAtMs = this.clock.elapsedMs();
     for (const result of decision.results) {
       if (result.kind === "alarm") this.#alarm(result);
-      this.onResult(result);
+      this.listener.applied(result);
     }
     return decision.results.length;
   }

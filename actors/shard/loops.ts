@@ -97,7 +97,7 @@ export class Loops {
       store,
       state,
       this.applied,
-      (result) => this.proposer.applied(result),
+      this.proposer,
       clock,
       chance,
       logger,

@@ -9,7 +9,8 @@
  *                   │  ▲ unanswered: the same bytes again
  *                   │  └──────────────
  *                   ├── refused, never unanswered before: dead at once, its number is free again
- *                   └── refused after an unanswered attempt: fenced ──fence applied──▶ idle, dead
+ *                   ├── refused after an unanswered attempt: fenced ──fence applied──▶ idle, dead
+ *                   └── accepted, but the log lost it again: in doubt; the origin is given up
  *
  * Invariants
  *   1. Numbers go up by one with each entry that may have landed. Rule L2.
@@ -70,6 +71,8 @@ interface InFlight {
   /** What a refusal after that said; the fence settles the rest with it. */
   refusal: KvError | undefined;
   fence: { readonly number: number; readonly bytes: Uint8Array } | undefined;
+  /** Where the log said that its entry, or its fence, stands. */
+  acceptedAt: Sequence | undefined;
 }
 
 export class ProposerCore {
@@ -79,6 +82,9 @@ export class ProposerCore {
   #inFlight: InFlight | undefined;
   #numberLast = 0;
   #isOpen = false;
+  #needsOrigin = false;
+  /** The last entry that the applier has met, whoever's. */
+  #metLast = 0;
 
   constructor(private origin: Origin) {}
 
@@ -88,6 +94,11 @@ export class ProposerCore {
 
   get isIdle(): boolean {
     return this.#inFlight === undefined;
+  }
+
+  /** True if nothing can be proposed any more as who it is: see `reopen`. */
+  get needsOrigin(): boolean {
+    return this.#needsOrigin;
   }
 
   get hasWork(): boolean {
@@ -166,6 +177,7 @@ export class ProposerCore {
       unanswered: false,
       refusal: undefined,
       fence: undefined,
+      acceptedAt: undefined,
     };
     return bytes;
   }
@@ -191,6 +203,8 @@ export class ProposerCore {
     if (flight === undefined) return undefined;
     switch (result.kind) {
       case "accepted":
+        flight.acceptedAt = result.sequence;
+        this.#giveUpIfLost(1, this.#metLast);
         return undefined;
       case "unanswered":
         flight.unanswered = true;
@@ -242,17 +256,40 @@ export class ProposerCore {
     }
   }
 
-  /** The applier passed over an entry of this origin. Returns true if a new origin is needed. */
-  skipped(origin: Origin, number: number): boolean {
+  /** The applier passed over an entry of this origin. */
+  skipped(origin: Origin, number: number): void {
     const flight = this.#inFlight;
-    if (origin !== this.origin || flight === undefined) return false;
+    if (origin !== this.origin || flight === undefined) return;
     // The entry with the origin's next number, or its fence, is passed over only if the origin is
     // unknown: its `open` never landed, or it was silent for too long. Then nothing of it counts.
     // With a fence on its way, what is passed over may be a copy of an entry that was applied.
-    if (number !== (flight.fence?.number ?? flight.number)) return false;
+    if (number !== (flight.fence?.number ?? flight.number)) return;
     const error = new KvError("unavailable", "the log does not know this node; send it again");
     this.#settle(flight, flight.refusal ?? error);
-    return true;
+    this.#needsOrigin = true;
+  }
+
+  /** The applier has met what stands at `sequence`, and has told `applied` or `skipped` of it. */
+  met(sequence: Sequence): void {
+    this.#metLast = sequence;
+    // What was accepted there, or before it, would have been met.
+    this.#giveUpIfLost(1, sequence);
+  }
+
+  /** The log does not hold any more what it had accepted from `first` to `last`. */
+  lost(first: number, last: number): void {
+    this.#giveUpIfLost(first, last);
+  }
+
+  /** In doubt, not dead: of an attempt that had no answer a copy may still land. */
+  #giveUpIfLost(first: number, last: number): void {
+    const flight = this.#inFlight;
+    const at = flight?.acceptedAt;
+    if (flight === undefined || at === undefined || at < first || at > last) return;
+    const text =
+      "the shard's log accepted the write and then lost it; send it again with the same request id";
+    this.#settle(flight, new KvError("in-doubt", text), new KvError("unavailable", text));
+    this.#needsOrigin = true;
   }
 
   /** Begins as an unknown proposer: the next entry will be an `open`. */
@@ -261,6 +298,7 @@ export class ProposerCore {
     this.origin = origin;
     this.#numberLast = 0;
     this.#isOpen = false;
+    this.#needsOrigin = false;
   }
 
   /** Settles whoever has waited past `elapsedMs`. */
@@ -301,9 +339,9 @@ export class ProposerCore {
     this.#queueBytes = 0;
   }
 
-  #settle(flight: InFlight, error: KvError): void {
+  #settle(flight: InFlight, error: KvError, barrierError = error): void {
     for (const pending of flight.pending) settleOnce(pending, error);
-    for (const barrier of flight.barriers) barrier.reject(error);
+    for (const barrier of flight.barriers) barrier.reject(barrierError);
     this.#inFlight = undefined;
   }
 }

@@ -12,7 +12,7 @@ import { sleep } from "../../infra/clock.js";
 import type { Log } from "../../infra/log.js";
 import type { Group } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Origin } from "../../protocol/ids.js";
+import type { Origin, Sequence } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { Outcome } from "../../protocol/operation.js";
 import type { EntryResult } from "./applier-core.js";
@@ -31,14 +31,13 @@ export class Proposer {
   #wake: (() => void) | undefined;
   #expiring: Timer | undefined;
   #closed = false;
-  #needsOrigin = false;
   #usedAtMs: number;
 
   constructor(
     private readonly log: Log,
     private readonly basis: () => Basis,
     /** Told of each accepted entry's sequence, so that a lost delivery is noticed (rule L7). */
-    private readonly expect: (sequence: number) => void,
+    private readonly expect: (sequence: Sequence) => void,
     private readonly clock: Clock,
     private readonly chance: Chance,
   ) {
@@ -88,13 +87,18 @@ export class Proposer {
   }
 
   /** From the applier, when an entry's batch is written. */
-  applied(result: EntryResult): void {
-    if (result.origin === undefined) return;
-    if (result.kind === "accepted") {
-      this.#core.applied(result.origin, result.number, result.outcomes);
-    } else if (this.#core.skipped(result.origin, result.number)) {
-      this.#needsOrigin = true;
+  applied({ kind, sequence, origin, number, outcomes }: EntryResult): void {
+    if (origin !== undefined) {
+      if (kind === "accepted") this.#core.applied(origin, number, outcomes);
+      else this.#core.skipped(origin, number);
     }
+    this.#core.met(sequence);
+    if (this.#core.isIdle) this.#wakeUp();
+  }
+
+  /** From the applier: the log has lost what it had accepted from `first` to `last`. */
+  lost(first: Sequence, last: Sequence): void {
+    this.#core.lost(first, last);
     if (this.#core.isIdle) this.#wakeUp();
   }
 
@@ -132,9 +136,8 @@ export class Proposer {
 
   #renewOrigin(): void {
     const nowMs = this.clock.elapsedMs();
-    if (this.#needsOrigin || nowMs - this.#usedAtMs > ORIGIN_IDLE_MS) {
+    if (this.#core.needsOrigin || nowMs - this.#usedAtMs > ORIGIN_IDLE_MS) {
       this.#core.reopen(newOrigin(this.chance));
-      this.#needsOrigin = false;
     }
     this.#usedAtMs = nowMs;
   }

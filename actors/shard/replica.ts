@@ -193,7 +193,10 @@ export class Replica {
     while (!this.#closed) {
       try {
         const askedAtMs = clock.elapsedMs();
-        this.#tail = await loops.end();
+        const tail = await loops.end();
+        // It may have ended meanwhile: who serves then would never be unsubscribed.
+        if (this.#closed) return;
+        this.#tail = tail;
         probedAtMs = askedAtMs;
         thereAtMs = askedAtMs;
         loops.applier.expect(this.#tail);

@@ -23,6 +23,8 @@ import { neverSeen, tableOf, type Failure, type Totals } from "./totals.js";
 /** Of a failure's trace: the last lines are what one reads first. */
 const TRACE_LINES = 300;
 const PROGRESS_MS = 1_000;
+/** Where nobody sees a line change, as in a file: a new line so often. */
+const PROGRESS_LINE_MS = 60_000;
 /** Failures that are told with all their problems. */
 const FAILURES_SHOWN = 10;
 const PROBLEMS_SHOWN = 20;
@@ -45,15 +47,9 @@ async function main(): Promise<number> {
   const workers = wholeOf("workers", values.workers) || availableParallelism();
   const beganMs = performance.now();
   const seconds = (): number => (performance.now() - beganMs) / 1_000;
-  let shownMs = 0;
-  const onProgress = ({ seeds: done, failed }: Totals): void => {
-    if (values.json || !process.stderr.isTTY || performance.now() - shownMs < PROGRESS_MS) return;
-    shownMs = performance.now();
-    const rate = (done / seconds()).toFixed(1);
-    process.stderr.write(`\r${done} of ${seeds} seeds, ${failed} failed, ${rate}/s `);
-  };
+  const onProgress = values.json ? undefined : progress(seeds, seconds);
   const stopAtFirst = values["stop-at-first"];
-  const common = { first, seeds, stopAtFirst, onProgress };
+  const common = { first, seeds, stopAtFirst, ...(onProgress === undefined ? {} : { onProgress }) };
   const totals = await runSeeds({ ...common, workers: Math.min(workers, seeds) });
   if (process.stderr.isTTY && !values.json) process.stderr.write("\r\u001b[K");
   const never = neverSeen(totals);
@@ -65,6 +61,24 @@ async function main(): Promise<number> {
     if (values.trace && seeds === 1 && totals.failed === 0) await writeTrace(first);
   }
   return totals.failed > 0 || never.length > 0 ? 1 : 0;
+}
+
+/** Shows how far it is, and each failed seed at once: a long run need not end to be of use. */
+function progress(seeds: number, seconds: () => number): (totals: Totals) => void {
+  const isTty = process.stderr.isTTY;
+  let shownMs = performance.now();
+  let failures = 0;
+  return ({ seeds: done, failed, failures: all }) => {
+    for (const { seed, problems } of all.slice(failures)) {
+      process.stderr.write(`${isTty ? "\r\u001b[K" : ""}seed ${seed} fails: ${problems[0]}\n`);
+    }
+    failures = all.length;
+    if (performance.now() - shownMs < (isTty ? PROGRESS_MS : PROGRESS_LINE_MS)) return;
+    shownMs = performance.now();
+    const rate = (done / seconds()).toFixed(1);
+    const line = `${done} of ${seeds} seeds, ${failed} failed, ${rate}/s`;
+    process.stderr.write(isTty ? `\r${line} ` : `${line}\n`);
+  };
 }
 
 async function showFailures(failures: readonly Failure[]): Promise<void> {

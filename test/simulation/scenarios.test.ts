@@ -123,6 +123,41 @@ describe("scenarios found by simulation", () => {
     expect(first?.replica.status().reason).to.match(/^log-trimmed/);
   });
 
+  it("seed 201099: a log loses what it has just accepted, and takes writes again", async () => {
+    const shard = new MemoryShard();
+    await shard.startServing("n1");
+    await shard.write(set("a", 1));
+    const kept = shard.stream.last;
+    shard.log("n1").pauseDeliveries();
+    // One that was accepted and is not applied yet, and who waits behind it.
+    const lost = shard.write(set("a", 2));
+    await shard.clock.runUntil(() => shard.stream.last > kept);
+    const behind = shard.write(set("b", 1));
+    shard.stream.truncate(kept);
+    shard.log("n1").resumeDeliveries();
+    expect(await lost).to.have.nested.property("error.kind", "in-doubt");
+    expect(await behind).to.have.property("kind", "written");
+    expect(await shard.get("a")).to.have.nested.property("record.revision", 1);
+  });
+
+  it("seed 300649: a replica that ends while it asks for a log's end serves no more", async () => {
+    const shard = new MemoryShard();
+    const node = shard.start("n1");
+    const log = shard.log("n1");
+    const tail = log.tail.bind(log);
+    let answer: (() => void) | undefined;
+    log.tail = () => new Promise((resolve) => (answer = () => resolve(tail())));
+    // By now it has applied all there is, and would serve.
+    await shard.clock.runUntil(() => node.replica.status().sequenceApplied === shard.stream.last);
+    const closed = node.replica.close();
+    await shard.clock.advance(1_000);
+    answer?.();
+    await shard.clock.resolve(Promise.all([closed, node.ended]));
+    expect(node.lines).to.not.include("the replica serves");
+    const failed = await shard.get("a").catch((error: unknown) => error);
+    expect(failed, "nobody listens").to.be.an("error");
+  });
+
   describe("seed 1028: who finds other entries in its log", () => {
     let shard: MemoryShard;
     let first: MemoryNode;

@@ -128,7 +128,7 @@ export class RelayReplica {
   }
 
   /** As an acknowledgement or a probe tells: the log has this entry. */
-  expect(sequence: number): void {
+  expect(sequence: Sequence): void {
     this.#applier?.expect(sequence);
   }
 
@@ -145,7 +145,7 @@ export class RelayReplica {
     // As the replica does once it is loaded: the table is filled, and this is the place.
     applied.batchStarts();
     applied.batchWritten(state.sequence, state.logTime);
-    const none = (): void => undefined;
+    const none = { applied: (): void => undefined, lost: (): void => undefined };
     const { logger, store } = { logger: this.#logger(), store: this.store };
     this.#applier = new Applier(log, store, state, applied, none, clock, chance, logger);
     this.#applied = applied;

@@ -19,9 +19,9 @@ import {
 } from "../../../protocol/limits.js";
 import type { Done, Operation, Outcome } from "../../../protocol/operation.js";
 import { set } from "../../support/log-writer.js";
+import { EntryWriter } from "../../support/relay-shard.js";
 
 const basis: Basis = { sequence: 0 as Sequence, chain: 0n };
-const accepted: Appended = { kind: "accepted", sequence: 1 as Sequence };
 const unanswered: Appended = { kind: "unanswered", reason: "lost" };
 const refused: Appended = { kind: "refused", reason: "no" };
 const full: Appended = { kind: "full", reason: "bytes" };
@@ -29,10 +29,12 @@ const full: Appended = { kind: "full", reason: "bytes" };
 type Step =
   | { readonly kind: "offer"; readonly size: number }
   | { readonly kind: "barrier" | "take" | "deliver" | "land" | "forget" | "expire" }
-  | {
-      readonly kind: "answer";
-      readonly fate: "accepted" | "landed" | "limbo" | "refused" | "full";
-    };
+  /** The log loses what was not delivered yet; others write in its place, or it proves its end. */
+  | { readonly kind: "lose"; readonly by: "others" | "proof" }
+  | { readonly kind: "answer"; readonly fate: Fate };
+
+/** `overwritten`: accepted, lost, and another's entry met in its place before that is known. */
+type Fate = "accepted" | "overwritten" | "landed" | "limbo" | "refused" | "full";
 
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("offer" as const), size: fc.nat(2) }) },
@@ -40,7 +42,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant("answer" as const),
-      fate: fc.constantFrom("accepted" as const, "landed", "limbo", "refused", "full"),
+      fate: fc.constantFrom<Fate>("accepted", "overwritten", "landed", "limbo", "refused", "full"),
     }),
   },
   {
@@ -52,6 +54,10 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constantFrom("barrier" as const, "land", "land", "expire") }),
   },
   fc.record({ kind: fc.constant("forget" as const) }),
+  fc.record({
+    kind: fc.constant("lose" as const),
+    by: fc.constantFrom("others" as const, "proof" as const),
+  }),
 );
 
 /** A log, an applier and a proposer's shell around the core. */
@@ -68,7 +74,7 @@ class Harness {
   readonly #limbo: Uint8Array[] = [];
   #origins = new Origins();
   #originCount = 1;
-  #needsOrigin = false;
+  readonly #others = new EntryWriter(originOf(999));
   #attempt: Uint8Array | undefined;
   #delivered = 0;
   #elapsedMs = 0;
@@ -108,6 +114,8 @@ class Harness {
       }
       case "deliver":
         return this.#deliver();
+      case "lose":
+        return this.#lose(step.by);
       case "forget":
         // As after a day of log time in silence. Not while something of it may be accepted yet.
         if (this.core.isIdle && this.isQuiet) this.#origins = new Origins();
@@ -129,21 +137,32 @@ class Harness {
 
   #take(): void {
     if (this.#attempt !== undefined) return;
-    if (this.core.isIdle && this.#needsOrigin) {
+    if (this.core.isIdle && this.core.needsOrigin) {
       this.#originCount += 1;
       this.core.reopen(originOf(this.#originCount));
-      this.#needsOrigin = false;
     }
     this.#attempt = this.core.take(basis);
   }
 
-  #answer(fate: "accepted" | "landed" | "limbo" | "refused" | "full"): void {
+  #answer(fate: Fate): void {
     const bytes = this.#attempt;
     if (bytes === undefined) return;
     if (fate === "accepted" || fate === "landed") this.#log.push(bytes);
     if (fate === "limbo") this.#limbo.push(bytes);
-    const answers = { accepted, landed: unanswered, limbo: unanswered, refused, full };
-    this.#attempt = this.core.appended(answers[fate], basis);
+    if (fate === "overwritten") this.#log.push(this.#others.barrier());
+    const accepted: Appended = { kind: "accepted", sequence: this.#log.length as Sequence };
+    while (fate === "overwritten" && this.#delivered < this.#log.length) this.#deliver();
+    const landed = unanswered;
+    const answers = { accepted, overwritten: accepted, landed, limbo: landed, refused, full };
+    this.#attempt = this.core.isIdle ? undefined : this.core.appended(answers[fate], basis);
+  }
+
+  #lose(by: "others" | "proof"): void {
+    const last = this.#log.length;
+    const lost = this.#log.splice(this.#delivered);
+    if (by === "others") this.#log.push(...lost.map(() => this.#others.barrier()));
+    else this.core.lost(this.#delivered + 1, last);
+    if (this.core.isIdle) this.#attempt = undefined;
   }
 
   #deliver(): void {
@@ -155,7 +174,8 @@ class Harness {
     const { kind, origin, number } = entry;
     if (this.#origins.accept(kind, origin, number, 1 as TimeMs)) {
       this.core.applied(origin, number, this.#outcomesOf(entry));
-    } else if (this.core.skipped(origin, number)) this.#needsOrigin = true;
+    } else this.core.skipped(origin, number);
+    this.core.met(this.#delivered as Sequence);
     // As the shell: there is nothing left to append.
     if (this.core.isIdle) this.#attempt = undefined;
   }
@@ -236,6 +256,35 @@ describe("proposer core", () => {
     expect(harness.core.isIdle).to.equal(true);
     harness.heal();
     expect(harness.told[0]?.[0]).to.be.an("array");
+  });
+
+  it("gives up what the log has accepted and lost, and goes on as somebody new", () => {
+    for (const by of ["others", "proof"] as const) {
+      const harness = new Harness();
+      open(harness);
+      harness.run({ kind: "offer", size: 1 });
+      harness.run({ kind: "take" });
+      harness.run({ kind: "answer", fate: "accepted" });
+      harness.run({ kind: "barrier" });
+      harness.run({ kind: "lose", by });
+      harness.run({ kind: "deliver" });
+      expect(harness.told[0]?.[0], by).to.have.property("kind", "in-doubt");
+      expect(harness.core.needsOrigin, by).to.equal(true);
+      harness.heal();
+      expect(harness.barriersTold, by).to.deep.equal([["resolved"]]);
+    }
+  });
+
+  it("waits for what was accepted beyond what the log has lost", () => {
+    const core = opened();
+    offer(core, [set("k", 1)]);
+    core.take(basis);
+    core.appended({ kind: "accepted", sequence: 7 as Sequence }, basis);
+    core.lost(3, 6);
+    core.met(6 as Sequence);
+    expect(core.isIdle).to.equal(false);
+    core.met(7 as Sequence);
+    expect(core.isIdle).to.equal(true);
   });
 
   it("takes one entry at a time, of bounded size and number", () => {
