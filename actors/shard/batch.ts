@@ -48,11 +48,14 @@ function runOne(
   if (request.kind === "refused") return Promise.resolve(request);
   const key = keyOf(request);
   if (notDone.has(key)) return Promise.resolve({ kind: "refused", error: waits });
+  // What was offered with it may be refused before its own turn in the log has come.
+  const unless = (): KvError | undefined => (notDone.has(key) ? waits : undefined);
   return new Promise((resolve) => {
-    border.take(request, (result) => {
+    const settle = (result: Result): void => {
       if (result.kind === "refused" && result.error.retryable) notDone.add(key);
       resolve(result);
-    });
+    };
+    border.take(request, settle, unless);
   });
 }
 

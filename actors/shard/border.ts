@@ -41,6 +41,8 @@ import type { Reader } from "./reader.js";
 const tooLatePacked = packed({ kind: "refused", error: tooLate });
 const tooLateReplies = new Map(singleKeyVerbs.map((verb) => [verb, errorReply(tooLate, verb)]));
 
+type Settle = (result: Result) => void;
+
 export class Border {
   constructor(
     private readonly names: Names,
@@ -82,19 +84,22 @@ export class Border {
     }
   }
 
-  /** Gives the request to its loop. `settle` is called once; refusals come through it too. */
-  take(request: Request, settle: (result: Result) => void): void {
+  /**
+   * Gives the request to its loop. `settle` is called once; refusals come through it too. `unless`
+   * is asked when a write's turn has come: why it is not to be done after all.
+   */
+  take(request: Request, settle: Settle, unless?: () => KvError | undefined): void {
     try {
       const { position } = request.kind === "get" ? request : request.operation;
       if (!this.ownership.owns(position)) return this.#sendOn(request, settle);
       if (request.kind === "get") this.#takeGet(request, settle);
-      else this.#takeWrite(request.operation, request, settle);
+      else this.#takeWrite(request.operation, request, settle, unless);
     } catch (error) {
       settle({ kind: "refused", error: asKvError(error, this.logger) });
     }
   }
 
-  #takeGet(request: GetRequest, settle: (result: Result) => void): void {
+  #takeGet(request: GetRequest, settle: Settle): void {
     this.reader.offer({
       request,
       settle: (result) => {
@@ -104,18 +109,24 @@ export class Border {
     });
   }
 
-  #takeWrite(operation: Operation, request: Request, settle: (result: Result) => void): void {
-    this.proposer.offer([operation], (outcomes) => {
+  #takeWrite(
+    operation: Operation,
+    request: Request,
+    settle: Settle,
+    unless: (() => KvError | undefined) | undefined,
+  ): void {
+    const settleWrite = (outcomes: readonly Outcome[] | KvError): void => {
       const result =
         outcomes instanceof KvError
           ? ({ kind: "refused", error: outcomes } as const)
           : resultOf(operation, outcomes[0]);
       if (isElsewhere(result)) this.#sendOn(request, settle);
       else settle(result);
-    });
+    };
+    this.proposer.offer([operation], settleWrite, unless);
   }
 
-  #sendOn(request: Request, settle: (result: Result) => void): void {
+  #sendOn(request: Request, settle: Settle): void {
     if (request.hops >= HOPS_MAX) {
       const text = "the request went from shard to shard; the ring is changing, send it again";
       return settle({ kind: "refused", error: new KvError("unavailable", text) });

@@ -44,6 +44,8 @@ export interface Pending {
   readonly deadlineMs: number;
   /** Called once: outcomes in the group's order, or why there are none. */
   readonly settle: (outcomes: readonly Outcome[] | KvError) => void;
+  /** Asked when its turn has come: why it is not to be done after all. Undefined = it is. */
+  readonly unless?: (() => KvError | undefined) | undefined;
 }
 
 /** Somebody who waits for an entry, whatever stands in it. One of the two is called, once. */
@@ -136,6 +138,7 @@ export class ProposerCore {
     if (this.#inFlight !== undefined || !this.hasWork) return undefined;
     if (!this.#isOpen) return this.#launch({ kind: "open" }, [], [], basis);
     const pending = this.#takeQueue();
+    if (pending.length === 0 && this.#barriers.length === 0) return undefined;
     const barriers = this.#barriers.splice(0);
     const groups = pending.map(({ group }) => group);
     const body: EntryBody =
@@ -144,20 +147,27 @@ export class ProposerCore {
   }
 
   #takeQueue(): Pending[] {
+    const taken: Pending[] = [];
     let bytes = 0;
     let operations = 0;
     let count = 0;
-    for (const { group } of this.#queue) {
-      if (count > 0 && operations + group.length > ENTRY_OPERATIONS_MAX) break;
-      if (count > 0 && bytes >= ENTRY_BYTES_TARGET) break;
+    for (const pending of this.#queue) {
+      const { group } = pending;
       const size = groupBytes(group);
-      if (count > 0 && bytes + size > 2 * ENTRY_BYTES_TARGET - ENTRY_HEAD_ROOM) break;
-      bytes += size;
-      operations += group.length;
+      const refusal = pending.unless?.();
+      if (refusal === undefined) {
+        if (taken.length > 0 && operations + group.length > ENTRY_OPERATIONS_MAX) break;
+        if (taken.length > 0 && bytes >= ENTRY_BYTES_TARGET) break;
+        if (taken.length > 0 && bytes + size > 2 * ENTRY_BYTES_TARGET - ENTRY_HEAD_ROOM) break;
+        taken.push(pending);
+        bytes += size;
+        operations += group.length;
+      } else pending.settle(refusal);
+      this.#queueBytes -= size;
       count += 1;
     }
-    this.#queueBytes -= bytes;
-    return this.#queue.splice(0, count);
+    this.#queue.splice(0, count);
+    return taken;
   }
 
   #launch(

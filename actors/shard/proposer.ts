@@ -16,7 +16,7 @@ import type { Origin, Sequence } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { Outcome } from "../../protocol/operation.js";
 import type { EntryResult } from "./applier-core.js";
-import { ProposerCore, type Basis } from "./proposer-core.js";
+import { ProposerCore, type Basis, type Pending } from "./proposer-core.js";
 
 /** Waits between attempts of the same entry, growing. */
 const AGAIN_FIRST_MS = 20;
@@ -66,10 +66,10 @@ export class Proposer {
   }
 
   /** As `propose`, without a promise for each. Throws KvError `overloaded`. */
-  offer(group: Group, settle: (outcomes: readonly Outcome[] | KvError) => void): void {
+  offer(group: Group, settle: Pending["settle"], unless?: Pending["unless"]): void {
     if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
     const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
-    this.#core.offer({ group, deadlineMs, settle });
+    this.#core.offer({ group, deadlineMs, settle, unless });
     this.#expireLater();
     this.#wakeUp();
   }

@@ -87,6 +87,23 @@ describe("scenarios found by simulation", () => {
     expect(await shard.get("a")).to.have.nested.property("record.revision", 3);
   });
 
+  it("the first of a batch is refused, and what waits for it in another entry", async () => {
+    const shard = new MemoryShard();
+    await shard.startServing("n1");
+    await shard.write(set("a", 1));
+    const asWrite = (operation: Operation): Request => ({ kind: "write", operation, hops: 0 });
+    const keys = ["a", "b", "c", "d"];
+    const large = keys.map((key) => asWrite(set(key, "x".repeat(200_000))));
+    const requests = [...large, asWrite(set("a", 2)), asWrite(set("g", 3))];
+    // Room for the second entry only.
+    shard.stream.bytesMax = shard.stream.bytes + 500_000;
+    const results = (await shard.batch(requests)) as readonly Result[];
+    const told = results.map((each) => (each.kind === "refused" ? each.error.kind : each.kind));
+    expect(told.at(0)).to.equal("overloaded");
+    expect(told.slice(-2)).to.deep.equal(["unavailable", "written"]);
+    expect(await shard.get("a")).to.have.nested.property("record.revision", 1);
+  });
+
   it("an entry is lost, sent again and dated anew: who had applied it before stops", async () => {
     const shard = new MemoryShard();
     const [first, second] = await shard.startServing("n1", "n2");
