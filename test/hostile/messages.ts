@@ -65,6 +65,9 @@ export const KEY_PREFIX = "hostile";
 /** What must never be set: only replies point there. */
 export const LOOP_PREFIX = "looped";
 
+/** nats-server's `max_payload`, headers included: it ends the connection of who sends more. */
+const SERVER_PAYLOAD_MAX = 1_048_576;
+
 const keyed: readonly Kind[] = ["key in the subject", "position, key in the subject"];
 
 export function messageAt(seed: number, index: number, target: Target): HostileMessage {
@@ -93,7 +96,7 @@ class Maker {
       verb,
       subject,
       headers,
-      data: this.#payload(kind, verb).subarray(0, 1_000_000),
+      data: this.#payload(kind, verb).subarray(0, SERVER_PAYLOAD_MAX - (headers?.length ?? 0)),
       replyTo,
       reply: replyTo === "theirs" ? this.#theirs() : undefined,
       mayBeUnheard: kind === "nobody" || (key !== undefined && !isPlain(key)),
