@@ -199,7 +199,9 @@ export class EventStream implements Events {
       };
       const subscription = bus.subscribe(inbox, undefined, (message) => {
         const { status } = message;
-        if (status === 0) found.push(storedEvent(message));
+        // An event may have been published with a status of its own; what the server says itself
+        // has no place in the stream.
+        if (sequenceOf(message) !== undefined) found.push(storedEvent(message));
         // 204 ends a batch, 404 says that there is nothing.
         else if (status === 204 || status === 404) end();
         else end(unavailable(`a read of ${this.#stream}: ${status} ${message.statusDescription}`));
@@ -217,10 +219,16 @@ export class EventStream implements Events {
 
 function storedEvent(message: NatsMessage): StoredEvent {
   const { headers, data } = message;
-  const sequence = Number(headers?.get("nats-sequence")?.[0]);
-  const subject = headers?.get("nats-subject")?.[0];
-  assert(Number.isSafeInteger(sequence) && subject !== undefined, "a direct get names its place");
-  return { sequence: sequence as Sequence, subject, headers, data };
+  const sequence = sequenceOf(message);
+  const subject = headers?.get("nats-subject")?.at(-1);
+  assert(sequence !== undefined && subject !== undefined, "a direct get names its place");
+  return { sequence, subject, headers, data };
+}
+
+/** The server's own headers come last, whatever the message was published with. */
+function sequenceOf({ headers }: NatsMessage): Sequence | undefined {
+  const sequence = Number(headers?.get("nats-sequence")?.at(-1));
+  return Number.isSafeInteger(sequence) ? (sequence as Sequence) : undefined;
 }
 
 function unavailable(description: string, cause?: unknown): KvError {

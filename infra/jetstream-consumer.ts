@@ -216,15 +216,15 @@ export class JetstreamConsumer implements LogConsumer {
 
   #onMessage(message: NatsMessage): void {
     this.#heardAtMs = this.#options.clock.elapsedMs();
-    const { status } = message;
-    if (status !== 0) return this.#onStatus(status, message);
+    // What tells the server's own words from messages is the place: a message may have been
+    // published with a status, as if it were such a word.
     const place = parseAckSubject(message.reply ?? "");
-    assert(place !== undefined, `JetStream names the place of a message: ${message.reply}`);
-    this.#retryMs = 0;
+    if (place === undefined) return this.#onStatus(message.status, message);
     if (place.delivered !== this.#deliveredCount + 1) {
       const description = `message ${place.delivered} followed ${this.#deliveredCount}`;
       return this.#giveUp(description);
     }
+    this.#retryMs = 0;
     this.#deliveredCount = place.delivered;
     if (place.sequence > (this.#ready.at(-1)?.sequence ?? this.#sequenceLast)) {
       const isForeign =
@@ -256,6 +256,8 @@ export class JetstreamConsumer implements LogConsumer {
   }
 
   #onStatus(status: number, message: NatsMessage): void {
+    // Neither: somebody else has sent it here.
+    if (status === 0) return;
     if (status === 100) {
       this.#retryMs = 0;
       // A heartbeat tells how many messages the server believes to have sent.

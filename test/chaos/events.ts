@@ -7,7 +7,7 @@
 import { connect, consumerOpts } from "nats";
 import { Names } from "../../protocol/subjects.js";
 import type { Cluster } from "../support/cluster.js";
-import { until } from "../support/until.js";
+import { relaysDone } from "../support/equal-replicas.js";
 
 export interface ReadEvent {
   readonly op: string;
@@ -18,19 +18,9 @@ export interface ReadEvent {
   readonly value: string | undefined;
 }
 
-const RELAY_LIMIT_MS = 60_000;
-
 /** Waits until the relays have told all there is; the store is to be at rest. */
 export async function readEvents(cluster: Cluster): Promise<ReadEvent[]> {
-  const areToldAll = async (): Promise<boolean> => {
-    const { replicas } = await cluster.status();
-    const shards = new Set(replicas.map(({ shard }) => shard));
-    const done = replicas.filter(({ relay, sequence_last: last }) => {
-      return relay.active && relay.sequence >= last;
-    });
-    return shards.size > 0 && done.length === shards.size;
-  };
-  await until(areToldAll, RELAY_LIMIT_MS, "relays that have told all there is");
+  await relaysDone(cluster);
   const names = new Names(cluster.store);
   const nats = await connect({ servers: cluster.url });
   try {

@@ -11,7 +11,7 @@ import { dataPaths } from "../../infra/main/data-folder.js";
 import { parseRing, type RingJson } from "../../protocol/ring.js";
 import { Names } from "../../protocol/subjects.js";
 import type { Cluster } from "../support/cluster.js";
-import { equalReplicas } from "../support/equal-replicas.js";
+import { equalReplicas, relaysDone } from "../support/equal-replicas.js";
 import { until } from "../support/until.js";
 import {
   kinds,
@@ -198,6 +198,7 @@ export class Campaign {
     const { replicas } = await equalReplicas(cluster);
     const idle = replicas.filter(({ state }) => state !== "serving");
     if (idle.length > 0) throw new Error(`${JSON.stringify(idle)}; ${this.#seedText}`);
+    await relaysDone(cluster);
     const now = await pidsOf(cluster);
     if (now.join() !== pids.join()) throw new Error(`a node ended; ${this.#seedText}`);
     await nats.flush();

@@ -7,6 +7,7 @@ import { connect, type Socket } from "node:net";
 
 export interface RawMessage {
   readonly subject: string;
+  readonly reply: string | undefined;
   /** Undefined = the message has none. */
   readonly headers: Buffer | undefined;
   readonly data: Buffer;
@@ -112,7 +113,9 @@ export class RawNats {
     const bytes = this.#received;
     const headers = word === "HMSG" ? bytes.subarray(start, start + headerSize) : undefined;
     const data = Buffer.from(bytes.subarray(start + headerSize, end));
-    this.onMessage({ subject: words[0] ?? "", headers: headers && Buffer.from(headers), data });
+    const [subject = "", , ...others] = words;
+    const reply = others.length > (word === "HMSG" ? 2 : 1) ? others[0] : undefined;
+    this.onMessage({ subject, reply, headers: headers && Buffer.from(headers), data });
     return end + LINE_END.length;
   }
 }

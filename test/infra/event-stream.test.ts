@@ -10,6 +10,7 @@ import { KvError } from "../../protocol/errors.js";
 import type { Sequence } from "../../protocol/ids.js";
 import { Names } from "../../protocol/subjects.js";
 import { eventsContract } from "../contract/events-contract.js";
+import { RawNats } from "../hostile/raw-nats.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { until } from "../support/until.js";
 
@@ -98,6 +99,31 @@ describe("event stream", () => {
     const refusal: unknown = await events.open().catch((error: unknown) => error);
     expect(refusal).to.be.instanceOf(KvError).and.to.include({ kind: "unavailable" });
     expect((refusal as KvError).message).to.include("kv.event.>, kv.relay.>".replace(", ", ","));
+  });
+
+  it("reads what was published with a status or a place of its own", async () => {
+    const events = await open();
+    await events.open();
+    const raw = await RawNats.open(server.url, [], () => undefined);
+    const lines = [
+      "NATS/1.0 404",
+      "HTTP/1.1 204 EOB",
+      "NATS/1.0\r\nNats-Sequence: 7",
+      "NATS/1.0 503",
+    ];
+    for (const line of lines) {
+      const headers = Buffer.from(`${line}\r\n\r\n`);
+      const subject = Buffer.from("kv.event.set.a");
+      raw.publish({ subject, reply: undefined, headers, data: Buffer.from(line) });
+    }
+    await raw.flush();
+    raw.close();
+    await until(async () => (await events.state()).last === 4);
+    const found: number[] = [];
+    for await (const some of events.read(0 as Sequence, 5 as Sequence)) {
+      found.push(...some.map(({ sequence }) => sequence));
+    }
+    expect(found).to.deep.equal([1, 2, 3, 4]);
   });
 
   it("ends a writer whose connection goes, for good", async () => {

@@ -10,6 +10,7 @@ import type { Delivery, LogConsumer } from "../../infra/log.js";
 import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
 import type { LogId, Sequence, ShardId } from "../../protocol/ids.js";
 import { logContract } from "../contract/log-contract.js";
+import { RawNats } from "../hostile/raw-nats.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { until } from "../support/until.js";
 
@@ -185,6 +186,61 @@ describe("jetstream log", () => {
     await deleteConsumers(1);
     expect(await consumer.next()).to.deep.equal({ kind: "resumed" });
     expect(await untilMessages(consumer)).to.deep.equal([1]);
+    consumer.stop();
+  });
+
+  it("hands over what was published with a status, as if the server had said it", async () => {
+    await create();
+    const raw = await RawNats.open(server.url, [], () => undefined);
+    const statuses = ["100 Idle Heartbeat", "404 No Messages", "408 Request Timeout", "409 Gone"];
+    // A status alone is dropped by the server; one before other headers is kept.
+    const lines = [
+      "HTTP/1.1 200 OK",
+      ...statuses.map(
+        (status) => `NATS/1.0 ${status}
+A: b`,
+      ),
+    ];
+    for (const [index, line] of lines.entries()) {
+      const headers = Buffer.from(`${line}\r\n\r\n`);
+      const data = Buffer.from([index + 1]);
+      raw.publish({ subject: Buffer.from(subject), reply: undefined, headers, data });
+    }
+    await raw.flush();
+    raw.close();
+    const log = open();
+    const consumer = log.consume(0 as Sequence);
+    const found: (number | undefined)[] = [];
+    while (found.length < lines.length) found.push(...(await untilMessages(consumer)));
+    expect(found).to.deep.equal([1, 2, 3, 4, 5]);
+    for (const [index] of lines.entries()) {
+      const message = await log.read((index + 1) as Sequence);
+      expect([...(message?.data ?? [])]).to.deep.equal([index + 1]);
+    }
+    expect(warnings).to.deep.equal([]);
+    consumer.stop();
+  });
+
+  it("ignores what somebody else sends to where it waits for messages", async () => {
+    await create();
+    const log = open();
+    const consumer = log.consume(0 as Sequence);
+    const asked: string[] = [];
+    const taps = await RawNats.open(server.url, ["$JS.API.CONSUMER.MSG.NEXT.>"], (message) => {
+      asked.push(message.reply ?? "");
+    });
+    expect(await consumer.next()).to.deep.equal({ kind: "resumed" });
+    const next = untilMessages(consumer);
+    await until(() => asked.length > 0);
+    for (const data of [Buffer.alloc(0), Buffer.from("{}")]) {
+      const [reply = ""] = asked;
+      taps.publish({ subject: Buffer.from(reply), reply: undefined, headers: undefined, data });
+    }
+    await taps.flush();
+    await log.append(Uint8Array.of(1), 5_000);
+    expect(await next).to.deep.equal([1]);
+    expect(warnings).to.deep.equal([]);
+    taps.close();
     consumer.stop();
   });
 

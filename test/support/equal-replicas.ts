@@ -6,6 +6,7 @@ import type { Cluster } from "./cluster.js";
 import { until } from "./until.js";
 
 const LIMIT_MS = 30_000;
+const RELAY_LIMIT_MS = 60_000;
 
 /**
  * Waits until all replicas serve and those of each shard have been seen at one sequence; rejects
@@ -23,6 +24,19 @@ export async function equalReplicas(cluster: Cluster): Promise<StatusReport> {
   };
   await until(areSeen, LIMIT_MS, "replicas at one sequence");
   return status;
+}
+
+/** Waits until the relays have told all there is; the store is to be at rest. */
+export async function relaysDone(cluster: Cluster): Promise<void> {
+  const areToldAll = async (): Promise<boolean> => {
+    const { replicas } = await cluster.status();
+    const shards = new Set(replicas.map(({ shard }) => shard));
+    const done = replicas.filter(({ relay, sequence_last: last }) => {
+      return relay.active && relay.sequence >= last;
+    });
+    return shards.size > 0 && done.length === shards.size;
+  };
+  await until(areToldAll, RELAY_LIMIT_MS, "relays that have told all there is");
 }
 
 /** False if they are not at one sequence. */
