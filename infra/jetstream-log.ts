@@ -28,6 +28,7 @@ import {
   timeMsIn,
 } from "./jetstream-api.js";
 import { JetstreamConsumer } from "./jetstream-consumer.js";
+import { LOG_ROOM_BYTES } from "./log.js";
 import type { Appended, Log, LogConsumer, LogMessage, LogState } from "./log.js";
 import type { NatsBus } from "./nats-bus.js";
 
@@ -170,6 +171,14 @@ export class JetstreamLog implements Log {
       if (!refused) this.#failed(error.message, error);
       return { kind: refused ? "refused" : "unanswered", reason: error.message };
     }
+  }
+
+  async makeRoom(): Promise<void> {
+    const { stream } = this.#options;
+    const info = await this.#ask(`STREAM.INFO.${stream}`);
+    const { bytes, bytesMax } = streamStateIn(info);
+    const max_bytes = Math.max(bytes, bytesMax) + LOG_ROOM_BYTES;
+    await this.#ask(`STREAM.UPDATE.${stream}`, { ...objectIn(info, "config"), max_bytes });
   }
 
   #appended(data: Uint8Array): Appended {

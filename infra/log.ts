@@ -31,6 +31,9 @@ export type Appended =
   | { readonly kind: "full" | "refused"; readonly reason: string }
   | { readonly kind: "unanswered"; readonly reason: string };
 
+/** What `makeRoom` adds to the limit of a log that is full. Some hundred entries without data. */
+export const LOG_ROOM_BYTES = 64 * 1_024;
+
 export interface LogState {
   /** Sequence of the first entry kept; last + 1 if none is. */
   readonly first: Sequence;
@@ -58,6 +61,12 @@ export interface Log {
   readonly id: LogId;
   /** Never rejects. One attempt; the caller repeats. `timeoutMs` bounds it. */
   append(data: Uint8Array, timeoutMs: number): Promise<Appended>;
+  /**
+   * Raises the limit of a log that is full by LOG_ROOM_BYTES, for the entry that tells other
+   * replicas what the log has lost (rule L3): clients' writes have no claim to it. Rejects with
+   * KvError `unavailable`, also if the server has no room.
+   */
+  makeRoom(): Promise<void>;
   /** From `after` + 1. Creates what it needs, and again as often as necessary. */
   consume(after: Sequence): LogConsumer;
   /** One entry, from the log's leader, never from a copy that may lag; undefined = not there. */

@@ -200,19 +200,21 @@ export function decodeEntry(data: Uint8Array): Entry | EntryRefusal {
   if (version > BEHAVIOUR_VERSION) return { kind: "newer", version };
   const kind = entryKinds[(bytes[2] as number) - 1];
   if (kind === undefined) return { kind: "malformed", reason: `entry kind ${bytes[2]}` };
-  const head = {
-    version,
-    origin: bytes.toString("hex", 3, 19) as Origin,
-    number: bytes.readUIntBE(19, 6),
-    basisSequence: bytes.readUIntBE(25, 6) as Sequence,
-    basisChain: bytes.readBigUInt64BE(31),
-  };
+  const origin = bytes.toString("hex", 3, 19) as Origin;
+  const number = bytes.readUIntBE(19, 6);
+  const basisSequence = bytes.readUIntBE(25, 6) as Sequence;
+  const basisChain = bytes.readBigUInt64BE(31);
   try {
     const body = bytes.subarray(HEAD_BYTES, end);
-    if (kind === "genesis") return { ...head, kind, genesis: readGenesis(body) };
-    if (kind === "operations")
-      return { ...head, kind, groups: readOperations(new EntryReader(body)) };
-    return { ...head, kind };
+    if (kind === "genesis") {
+      const genesis = readGenesis(body);
+      return { version, origin, number, basisSequence, basisChain, kind, genesis };
+    }
+    if (kind === "operations") {
+      const groups = readOperations(new EntryReader(body));
+      return { version, origin, number, basisSequence, basisChain, kind, groups };
+    }
+    return { version, origin, number, basisSequence, basisChain, kind };
   } catch (error) {
     if (
       error instanceof RangeError ||

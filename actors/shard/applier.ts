@@ -14,7 +14,14 @@
  */
 import type { Chance, Clock, Timer } from "../../infra/clock.js";
 import { sleep } from "../../infra/clock.js";
-import type { Delivery, Log, LogConsumer, LogMessage, LogState } from "../../infra/log.js";
+import type {
+  Appended,
+  Delivery,
+  Log,
+  LogConsumer,
+  LogMessage,
+  LogState,
+} from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import { messageHashOf } from "../../protocol/applied-row.js";
@@ -337,12 +344,25 @@ export class Applier {
       if (entry.basisSequence === sequence && entry.basisChain === chain) return;
     }
     for (let left = TELL_ATTEMPTS_MAX; left > 0 && !this.#stopped; left -= 1) {
-      if ((await this.#provenEnd()) !== undefined) return;
+      if ((await this.#appendMark()).kind === "accepted") return;
+      await sleep(this.clock, COMPARE_AGAIN_MS);
     }
   }
 
-  /** The sequence that an entry got now: the log's true end. */
+  /** The log's true end: the sequence that an entry got now, or would get in a log that is full. */
   async #provenEnd(): Promise<Sequence | undefined> {
+    const result = await this.#appendMark();
+    if (result.kind === "accepted") return result.sequence;
+    if (result.kind === "full" && this.log.tailIsExact) {
+      const tail = await this.#again(() => this.log.tail());
+      return tail === undefined ? undefined : ((tail + 1) as Sequence);
+    }
+    await sleep(this.clock, COMPARE_AGAIN_MS);
+    return undefined;
+  }
+
+  /** Appends an entry that changes nothing; to a full log in room that is made for it. */
+  async #appendMark(): Promise<Appended> {
     const bytes = encodeEntry({
       kind: "barrier",
       version: BEHAVIOUR_VERSION,
@@ -354,13 +374,16 @@ export class Applier {
       basisChain: this.state.chain,
     });
     const result = await this.log.append(bytes, LATE_MS * 5);
-    if (result.kind === "accepted") return result.sequence;
-    if (result.kind === "full" && this.log.tailIsExact) {
-      const tail = await this.#again(() => this.log.tail());
-      return tail === undefined ? undefined : ((tail + 1) as Sequence);
+    if (result.kind !== "full") return result;
+    try {
+      await this.log.makeRoom();
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      const fields = { shard: this.log.shard, error: error.message };
+      this.logger.info("a full log has no room for what others must be told", fields);
+      return result;
     }
-    await sleep(this.clock, COMPARE_AGAIN_MS);
-    return undefined;
+    return this.log.append(bytes, LATE_MS * 5);
   }
 
   /**

@@ -3,6 +3,7 @@
  * simulation would prove nothing about the real one.
  */
 import { expect } from "chai";
+import { LOG_ROOM_BYTES } from "../../infra/log.js";
 import type { Appended, Log, LogConsumer, LogMessage } from "../../infra/log.js";
 import type { Sequence } from "../../protocol/ids.js";
 
@@ -13,6 +14,8 @@ export interface FaultyLogWorld {
   appendUnheard(log: Log, data: Uint8Array): Promise<Appended>;
   /** Entries below `first` go, as when they are held by a snapshot. */
   trim(first: number): Promise<void>;
+  /** The next entry that the log's consumers would hand over is lost on its way to them. */
+  dropNextDelivery(log: Log): void;
   /** The server forgets all consumers of the log. */
   forgetConsumers(): Promise<void>;
   close(): Promise<void>;
@@ -64,6 +67,21 @@ export function logFaultsContract(
     expect(await log.state()).to.include({ first: 7, last: 7 });
   });
 
+  it("makes room in a log that is full, of a fixed size", async () => {
+    await start(64 * 1_024);
+    const data = new Uint8Array(10_000);
+    let outcome = await log.append(data, 5_000);
+    while (outcome.kind === "accepted") outcome = await log.append(data, 5_000);
+    expect(outcome.kind).to.equal("full");
+    const before = await log.state();
+    await log.makeRoom();
+    expect((await log.state()).bytesMax - before.bytesMax).to.equal(LOG_ROOM_BYTES);
+    const next = { kind: "accepted", sequence: before.last + 1 };
+    expect(await log.append(bytes("told"), 5_000)).to.deep.equal(next);
+    // Nothing that was there is gone.
+    expect(await log.state()).to.include({ first: 1, last: before.last + 1 });
+  });
+
   it("has room again where it was full, once it is trimmed", async () => {
     await start(64 * 1_024);
     const data = new Uint8Array(10_000);
@@ -90,6 +108,27 @@ export function logFaultsContract(
     await append(log, "e");
     expect((await take(consumer, 1)).map(text)).to.deep.equal(["5 e"]);
   }).timeout(30_000);
+
+  it("has a last entry whose delivery was lost, and brings it when another follows", async () => {
+    await start();
+    const consumer = consume(0);
+    await append(log, "a");
+    await take(consumer, 1);
+    world.dropNextDelivery(log);
+    let isHere = false;
+    const coming = takeAll(consumer, 2).finally(() => {
+      isHere = true;
+    });
+    const sequence = await append(log, "lost");
+    // Nobody knows when it would come by itself: who knows that it is there reads it.
+    expect(text((await log.read(sequence)) as LogMessage)).to.equal("2 lost");
+    expect(await log.tail()).to.equal(2);
+    expect(isHere).to.equal(false);
+    await append(log, "b");
+    const { found, resumed } = await coming;
+    expect(found.map(text)).to.deep.equal(["2 lost", "3 b"]);
+    expect(resumed).to.be.greaterThan(0);
+  });
 
   it("can be asked for an entry that no consumer has brought", async () => {
     await start();

@@ -36,6 +36,17 @@ export interface ChannelParts {
   readonly positionCount: number;
 }
 
+/**
+ * The usual one; one that gives up after a few attempts, and is told refusals that others wait out;
+ * one that waits until a coordinator gives up, and is told what it makes of it.
+ */
+const patiences = [
+  { writeMs: REQUEST_TIMEOUT_MS, attemptMs: ATTEMPT_TIMEOUT_MS },
+  { writeMs: REQUEST_TIMEOUT_MS, attemptMs: ATTEMPT_TIMEOUT_MS },
+  { writeMs: 600, attemptMs: ATTEMPT_TIMEOUT_MS },
+  { writeMs: REQUEST_TIMEOUT_MS + 500, attemptMs: REQUEST_TIMEOUT_MS + 500 },
+];
+
 /** As operations.ts makes them, with a request id from the seed. */
 type Sent = BatchOperation<unknown>;
 
@@ -43,10 +54,14 @@ export class OursChannel implements Channel {
   readonly #session = new Session();
   readonly #verbs: Verbs;
   readonly #ring: RingView;
+  /** How long its writes may take. */
+  readonly #patience: { readonly timeoutMs: number };
 
   constructor(private readonly parts: ChannelParts) {
     const { bus, clock, chance, names } = parts;
-    const limits = { timeoutMs: REQUEST_TIMEOUT_MS, attemptTimeoutMs: ATTEMPT_TIMEOUT_MS };
+    const { writeMs, attemptMs } = chance.pick(patiences);
+    this.#patience = { timeoutMs: writeMs };
+    const limits = { timeoutMs: REQUEST_TIMEOUT_MS, attemptTimeoutMs: attemptMs };
     const caller = new Caller({ bus, clock, chance, inFlightMax: IN_FLIGHT_MAX, ...limits });
     this.#ring = new RingView(caller, names);
     // Only a watch needs the connection itself.
@@ -74,7 +89,8 @@ export class OursChannel implements Channel {
   #call(wish: Wish, requestId: string | undefined): Promise<unknown> {
     const { key, ifRevision, path, by = 1 } = wish;
     const condition = ifRevision === undefined ? {} : { ifRevision };
-    const options = { ...condition, ...(requestId === undefined ? {} : { requestId }) };
+    const id = requestId === undefined ? {} : { requestId };
+    const options = { ...condition, ...id, ...this.#patience };
     const ttl = wish.ttl === undefined ? {} : { ttl: ttlText(wish.ttl) };
     switch (wish.verb) {
       case "get":
@@ -94,10 +110,16 @@ export class OursChannel implements Channel {
     }
   }
 
-  async batch(wishes: readonly Wish[], atomic: boolean, requestId: string): Promise<StepOutcome[]> {
+  async batch(
+    wishes: readonly Wish[],
+    atomic: boolean,
+    requestId: string | undefined,
+  ): Promise<StepOutcome[]> {
+    if (requestId === undefined) throw new Error("our client names every write");
     const operations = wishes.map((wish, index) => operationOf(wish, `${requestId}/${index}`));
+    const options = { atomic: atomic as false, ...this.#patience };
     try {
-      const got: unknown = await this.#verbs.batch(operations, { atomic: atomic as false });
+      const got: unknown = await this.#verbs.batch(operations, options);
       return (got as unknown[]).map((each, index) => {
         const wish = wishes[index] as Wish;
         if (atomic) return outcomeFrom(wish, each);

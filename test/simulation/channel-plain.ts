@@ -3,7 +3,8 @@
  * the position as the server's mapping would send it or through a coordinator, options in headers.
  *
  * It sends again with the same request id until the answer is final or its time is over; what has
- * no id is sent once.
+ * no id is sent once. Some programs believe the first answer: what they were told was not written
+ * must not be there, and nobody sends it again.
  */
 import type { HeaderList, Message } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";
@@ -30,6 +31,8 @@ const ATTEMPT_MS = 2 * ATTEMPT_TIMEOUT_MS;
 /** Of what is sent once: long enough to see what the store makes of it. */
 const ATTEMPT_ONCE_MS = 12_000;
 const GIVE_UP_MS = 12_000;
+/** Of all writes with an id: sent once, too. */
+const ONCE = 0.4;
 
 interface Sending {
   readonly subject: string;
@@ -54,7 +57,7 @@ export class PlainChannel implements Channel {
   }
 
   async one(wish: Wish, requestId: string | undefined): Promise<StepOutcome> {
-    const isOnce = wish.verb !== "get" && requestId === undefined;
+    const isOnce = wish.verb !== "get" && this.#isOnce(requestId);
     const sending = this.#sendingOf(wish, requestId);
     const ending = await this.#send(sending, isOnce, (message) => outcomeFrom(wish, message));
     if ("error" in ending) return outcomeOf(ending.error, ending.isDoubtful, wish);
@@ -62,17 +65,26 @@ export class PlainChannel implements Channel {
     return ending.value;
   }
 
-  async batch(wishes: readonly Wish[], atomic: boolean, requestId: string): Promise<StepOutcome[]> {
+  #isOnce(requestId: string | undefined): boolean {
+    return requestId === undefined || this.parts.chance.happens(ONCE);
+  }
+
+  async batch(
+    wishes: readonly Wish[],
+    atomic: boolean,
+    requestId: string | undefined,
+  ): Promise<StepOutcome[]> {
     const { names } = this.parts;
     const body = { ops: wishes.map(memberOf), atomic };
     const sending = {
       subject: names.verb("batch"),
       payload: Buffer.from(JSON.stringify(body)),
-      headers: [["Kv-Request-Id", requestId]] as const,
+      headers: requestId === undefined ? [] : ([["Kv-Request-Id", requestId]] as const),
     };
+    const isOnce = this.#isOnce(requestId);
     const doubts = wishes.map(() => false);
-    const batchEndMs = this.parts.clock.elapsedMs() + GIVE_UP_MS;
-    const ending = await this.#send(sending, false, (message): StepOutcome[] => {
+    const batchEndMs = this.parts.clock.elapsedMs() + (isOnce ? 0 : GIVE_UP_MS);
+    const ending = await this.#send(sending, isOnce, (message): StepOutcome[] => {
       const { outcomes } = bodyOf(message) as { outcomes: Body[] };
       const errors = outcomes.map(({ error }) => error && KvError.fromBody(error));
       // Each stands alone, and what may be sent again is, with all the others.

@@ -15,8 +15,12 @@ import type { Wish } from "./workload.js";
 export interface Channel {
   /** `requestId` undefined: it is sent once. Never rejects. */
   one(wish: Wish, requestId: string | undefined): Promise<StepOutcome>;
-  /** An outcome for each, in order. */
-  batch(wishes: readonly Wish[], atomic: boolean, requestId: string): Promise<StepOutcome[]>;
+  /** An outcome for each, in order. Without a request id it is sent once as well. */
+  batch(
+    wishes: readonly Wish[],
+    atomic: boolean,
+    requestId: string | undefined,
+  ): Promise<StepOutcome[]>;
   /** One page, or the count. */
   query(asked: QueryAsked): Promise<QueryAnswer>;
   /** The highest revision seen of the key's position; what a session read is to see. */

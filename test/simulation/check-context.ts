@@ -9,6 +9,11 @@ import { describeRow, type HistoryRow, type Step } from "../history/history.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
 import { LogTruth } from "./log-truth.js";
 
+interface Place {
+  readonly position: Position;
+  readonly shard: ShardId;
+}
+
 export class CheckContext {
   readonly truths = new Map<ShardId, LogTruth>();
   readonly problems: string[] = [];
@@ -16,6 +21,8 @@ export class CheckContext {
   readonly counts: Record<string, number> = {};
   readonly #lookup: RingLookup;
   readonly #shards = new Map<ShardId, ShardFacts>();
+  /** By key. */
+  readonly #places = new Map<string, Place>();
   /** By shard: acknowledged writes, by the time at which they were. */
   readonly #acknowledged = new Map<ShardId, { at: number; sequence: number }[]>();
 
@@ -44,11 +51,20 @@ export class CheckContext {
   }
 
   positionOf(key: string): Position {
-    return positionOf(key, this.positionCount);
+    return this.#placeOf(key).position;
   }
 
   shardOf(key: string): ShardId {
-    return this.#lookup.shardOf(this.positionOf(key)).shard;
+    return this.#placeOf(key).shard;
+  }
+
+  #placeOf(key: string): Place {
+    let place = this.#places.get(key);
+    if (place !== undefined) return place;
+    const position = positionOf(key, this.positionCount);
+    place = { position, shard: this.#lookup.shardOf(position).shard };
+    this.#places.set(key, place);
+    return place;
   }
 
   shardOfPosition(position: number): ShardId {

@@ -115,8 +115,13 @@ function wantedAt(
 }
 
 function isMatch({ where }: QueryStep, key: string, record: ModelRecord): boolean {
-  return matches(where ?? {}, key, jsonOf(record.value));
+  let known = values.get(record);
+  if (known === undefined) values.set(record, (known = { value: jsonOf(record.value) }));
+  return matches(where ?? {}, key, known.value);
 }
+
+/** What records hold: each is looked at for many queries. */
+const values = new WeakMap<ModelRecord, { readonly value: unknown }>();
 
 function checkItems(
   context: CheckContext,

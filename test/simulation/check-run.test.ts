@@ -138,6 +138,46 @@ describe("checks of a run", () => {
       rows[4] = unnamed;
       expect(await problems({ shards: [own] })).to.include("took effect 2 times: set c");
     });
+
+    it("find one that has no name, was refused and is there", async () => {
+      const more = new MemoryShard();
+      await more.startServing("n1");
+      for (const each of [...operations, del("b")]) await more.write(each);
+      const { shards } = facts();
+      const own = { ...shards[0]!, entries: more.stream.history, replicas: [] };
+      events = eventsOf(new LogTruth(more.stream.history));
+      const nameless = (outcome: StepOutcome): HistoryRow => {
+        const { requestId: _id, ...rest } = row(8, { verb: "del", key: "b" }, outcome);
+        return rest;
+      };
+      rows.push(nameless({ kind: "unknown" }));
+      expect(await problems({ shards: [own] })).to.equal("");
+      rows[7] = nameless(refused);
+      expect(await problems({ shards: [own] })).to.equal(
+        "in the log more often than asked for: del b",
+      );
+    });
+  });
+
+  describe("of writes whose fate nobody was told", () => {
+    const step: Wanted = { verb: "set", key: "d", value: value(8) };
+    const read: StepOutcome = { kind: "value", value: value(8), revision: 1 };
+
+    it("find one that is seen, and not in the log", async () => {
+      rows.push(row(8, step, { kind: "unknown" }));
+      expect(await problems()).to.equal("");
+      rows.push(row(9, { verb: "get", key: "d" }, read));
+      expect(await problems()).to.include("not linearizable");
+    });
+
+    it("find one that was seen, and then is not there", async () => {
+      rows[4] = row(5, { verb: "set", key: "c", value: value(5) }, { kind: "unknown" });
+      const seen: StepOutcome = { kind: "value", value: value(5), revision: 1 };
+      rows.push(row(8, { verb: "get", key: "c" }, seen));
+      expect(await problems()).to.equal("");
+      rows.push(row(9, { verb: "get", key: "c" }, { kind: "absent" }));
+      expect(await problems()).to.include("not linearizable");
+    });
   });
 
   describe("of reads", () => {

@@ -29,24 +29,62 @@ const EXPIRY_EARLY_MS = 10_000;
 
 export async function checkRun(facts: RunFacts): Promise<CheckReport> {
   const context = new CheckContext(facts);
-  checkHistory(context);
+  const nameless = namelessDone(context);
+  checkHistory(context, nameless);
   checkTruth(context);
+  checkNameless(context, nameless);
   checkQueries(context);
   checkEvents(context);
   for (const shard of facts.shards) await checkStores(context, shard);
   return { problems: context.problems, counts: context.counts };
 }
 
-function checkHistory(context: CheckContext): void {
-  const rows = context.facts.rows.flatMap((row) => judged(context, row));
-  const linear = checkLinearizable(rows, {
-    expiryEarlyMs: EXPIRY_EARLY_MS,
-    positionOf: (key) => context.positionOf(key),
-  });
-  const sessions = checkSessions(rows);
+function checkHistory(context: CheckContext, nameless: ReadonlyMap<string, number>): void {
+  const { rows } = context.facts;
+  const known = rows.flatMap((row) => withFates(context, nameless, row));
+  const linear = checkLinearizable(
+    known.flatMap((row) => judged(context, row)),
+    { expiryEarlyMs: EXPIRY_EARLY_MS, positionOf: (key) => context.positionOf(key) },
+  );
+  const sessions = checkSessions(rows.flatMap((row) => judged(context, row)));
   for (const problem of [...linear.problems, ...sessions.problems]) context.problem(problem);
   context.count("operations put into an order", linear.operations);
   context.count("session reads", sessions.sessionReads);
+}
+
+/**
+ * The row, with what the log says of writes of unknown fate: those that never took effect count as
+ * refused, and of the others those that have a name as written at some time. A search that may do
+ * or leave out each of a hundred does not come to an end.
+ */
+function withFates(
+  context: CheckContext,
+  nameless: ReadonlyMap<string, number>,
+  row: HistoryRow,
+): HistoryRow[] {
+  if (row.steps.every(({ outcome }) => outcome.kind !== "unknown")) return [row];
+  const mayBeDone = (step: Step): boolean => {
+    const truth = context.truthOf(step.key);
+    if (truth === undefined) return true;
+    if (isNameless(row, step)) return nameless.has(`${step.verb} ${step.key}`);
+    return truth.revisionOf(row, step) !== undefined;
+  };
+  // All or nothing.
+  if (row.kind === "atomic" && row.steps.some(mayBeDone)) return [row];
+  const later: HistoryRow[] = [];
+  const steps = row.steps.map((step): Step => {
+    if (step.outcome.kind !== "unknown") return step;
+    const revision = context.truthOf(step.key)?.revisionOf(row, step);
+    if (revision === undefined && mayBeDone(step)) return step;
+    context.count("fates of writes known by the log");
+    if (revision !== undefined) {
+      const { returnedAt: _at, ...asked } = row;
+      const outcome = { kind: "written", revision } as const;
+      later.push({ ...asked, kind: "single", steps: [{ ...step, outcome }] });
+    }
+    return { ...step, outcome: { kind: "refused", error: "told by the log" } };
+  });
+  return [{ ...row, steps }, ...later];
 }
 
 /** The row, as far as its shards' logs were not damaged before it ended. */
@@ -77,6 +115,47 @@ function checkTruth(context: CheckContext): void {
       context.problems.push(...truth.problemsOfWrite(row, step));
     }
   }
+}
+
+/**
+ * What has neither a request id nor a value that tells whose it is: not more of them are in the
+ * log than were asked for and not refused.
+ */
+function checkNameless(context: CheckContext, done: ReadonlyMap<string, number>): void {
+  const asked = new Map<string, number>();
+  for (const { row, step } of context.steps()) {
+    const { kind } = step.outcome;
+    if (!isNameless(row, step) || (kind !== "written" && kind !== "unknown")) continue;
+    const what = `${step.verb} ${step.key}`;
+    asked.set(what, (asked.get(what) ?? 0) + 1);
+  }
+  for (const [what, count] of done) {
+    context.count("nameless writes", count);
+    if (count <= (asked.get(what) ?? 0)) continue;
+    context.problem(`in the log more often than asked for: ${what}`);
+  }
+}
+
+/** How many took effect, by verb and key. */
+function namelessDone({ facts, truths }: CheckContext): Map<string, number> {
+  const ids = new Set(facts.rows.map(({ requestId }) => requestId));
+  const done = new Map<string, number>();
+  for (const truth of truths.values()) {
+    for (const { verb, key, request } of truth.effective) {
+      // Our client names the operations of a batch by its id and their places in it.
+      const id = request?.id ?? "";
+      if (!hasNoMark.has(verb) || ids.has(id) || ids.has(id.replace(/\/\d+$/, ""))) continue;
+      const what = `${verb} ${key}`;
+      done.set(what, (done.get(what) ?? 0) + 1);
+    }
+  }
+  return done;
+}
+
+const hasNoMark: ReadonlySet<string> = new Set(["del", "incr", "touch"]);
+
+function isNameless({ requestId }: HistoryRow, { verb }: Step): boolean {
+  return requestId === undefined && hasNoMark.has(verb);
 }
 
 async function checkStores(context: CheckContext, { shard, replicas }: ShardFacts): Promise<void> {

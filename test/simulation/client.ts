@@ -19,6 +19,8 @@ import {
   type Wish,
 } from "./workload.js";
 
+/** Of a program's writes: how many have a request id. Those without are sent once. */
+const NAMED_SHARES = [0.2, 0.6, 0.9];
 /** Requests of one client that may be under way at once. */
 const BURST_MAX = 4;
 /** Where a shard is gone for good every request takes its full time: then fewer are made. */
@@ -46,11 +48,14 @@ export class Client {
   readonly #channel: Channel;
   readonly #plain: PlainChannel;
   readonly #revisions = new Map<string, number>();
+  readonly #namedShare: number;
   #numberLast = 0;
 
   constructor(private readonly parts: ClientParts) {
     this.#plain = new PlainChannel(parts);
-    this.#channel = parts.chance.happens(0.5) ? new OursChannel(parts) : this.#plain;
+    this.#channel = parts.chance.happens(0.45) ? new OursChannel(parts) : this.#plain;
+    // Our client names every write; others need not, and then do not send it again.
+    this.#namedShare = this.#channel === this.#plain ? parts.chance.pick(NAMED_SHARES) : 1;
   }
 
   async run(operationCount: number): Promise<void> {
@@ -113,11 +118,8 @@ export class Client {
   }
 
   async #one(wish: Wish): Promise<void> {
-    const { chance } = this.parts;
     const number = ++this.#numberLast;
-    // Our client names every write; others need not, and then do not send it again.
-    const isNamed = this.#channel !== this.#plain || chance.happens(0.75);
-    const id = wish.verb !== "get" && isNamed ? this.#requestId(number) : undefined;
+    const id = wish.verb === "get" ? undefined : this.#requestId(number);
     const revisionMin = this.#channel.revisionMin(wish.key);
     const minimum = wish.level === "session" ? { minRevision: revisionMin } : {};
     const invokedAt = this.parts.stopwatch.now();
@@ -144,7 +146,7 @@ export class Client {
       return { ...wish, outcome: outcomes[index] as StepOutcome };
     });
     const kind = atomic ? "atomic" : "batch";
-    this.#end({ kind, number, steps, invokedAt, requestId });
+    this.#end({ kind, number, steps, invokedAt, ...(requestId && { requestId }) });
   }
 
   async #query(wish: QueryWish): Promise<void> {
@@ -212,9 +214,10 @@ export class Client {
     return new Promise((resolve) => this.parts.clock.after(ms, resolve));
   }
 
-  /** Half of them are UUIDs of version 7, as our client has them. */
-  #requestId(number: number): string {
+  /** Half of them are UUIDs of version 7, as our client has them. Undefined = it gets none. */
+  #requestId(number: number): string | undefined {
     const { chance, clock, name } = this.parts;
+    if (!chance.happens(this.#namedShare)) return undefined;
     if (chance.happens(0.5)) return `${name}-${number}`;
     const time = clock.now().toString(16).padStart(12, "0");
     const random = Buffer.from(chance.bytes(8)).toString("hex");

@@ -18,6 +18,8 @@ export const callFaults = {
   "entry late": 0.06,
   "entry twice": 0.06,
   "append refused": 0.08,
+  "log away": 0.02,
+  "log away for long": 0.05,
   "log unavailable": 0.05,
   "delivery lost": 0.1,
   "disk slow": 0.02,

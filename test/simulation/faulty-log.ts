@@ -14,11 +14,16 @@ import type { LogId, Sequence, ShardId } from "../../protocol/ids.js";
 import type { HostClock, ManualClock, SeededChance } from "../support/manual-clock.js";
 import type { MemoryLog, MemoryStream } from "../support/memory-log.js";
 import type { Faults } from "./faults.js";
+import { LogServer } from "./log-server.js";
 
 /** A late or second copy lands within this. */
 const LATE_MS_MAX = 3_000;
 /** How long a log that is not there takes to say so. */
 const UNAVAILABLE_MS = 100;
+/** How long it takes to hear that nobody takes an entry. */
+const REFUSED_MS_MAX = 50;
+/** Of the answers that do not come: after which the log refuses for a while. */
+const REFUSES_AFTER = 0.4;
 
 export interface FaultyLogParts {
   readonly inner: MemoryLog;
@@ -35,10 +40,13 @@ export interface FaultyLogParts {
 export class FaultyLog implements Log {
   readonly shard: ShardId;
   readonly id: LogId;
+  readonly #server: LogServer;
 
   constructor(private readonly parts: FaultyLogParts) {
     this.shard = parts.inner.shard;
     this.id = parts.inner.id;
+    this.#server = LogServer.of(parts.stream, parts.world, parts.chance, parts.faults);
+    this.#server.join(parts.inner);
   }
 
   get tailIsExact(): boolean {
@@ -47,25 +55,40 @@ export class FaultyLog implements Log {
 
   async append(data: Uint8Array, timeoutMs: number): Promise<Appended> {
     const { faults, inner, chance } = this.parts;
+    if (this.#server.refuses) {
+      faults.count("append refused");
+      await this.#pause(chance.integer(REFUSED_MS_MAX));
+      return { kind: "refused", reason: "nobody answers for the log" };
+    }
     if (faults.happens("delivery lost")) inner.dropNextDelivery();
-    let isLate = false;
-    if (faults.happens("acknowledgement lost")) inner.loseNextAck("landed");
-    else if (faults.happens("entry lost")) inner.loseNextAck("vanished");
-    else if (faults.happens("entry late")) {
-      isLate = true;
-      inner.loseNextAck("vanished");
-    } else if (faults.happens("append refused")) {
+    const fate = this.#fate();
+    if (fate === "refused") {
       await this.#pause(1);
       return { kind: chance.happens(0.5) ? "full" : "refused", reason: "as the seed has it" };
     }
+    if (fate === "landed" || fate === "vanished") inner.loseNextAck(fate);
+    if (fate === "late") inner.loseNextAck("vanished");
+    if (fate !== undefined && chance.happens(REFUSES_AFTER)) this.#server.refuseForAWhile();
     const copy = data.slice();
-    const result = await inner.append(data, timeoutMs);
+    const appending = inner.append(data, timeoutMs);
+    if (faults.happens("log away")) this.#server.leave("briefly");
+    else if (faults.happens("log away for long")) this.#server.leave("for long");
+    const result = await appending;
     if (result.kind === "full") this.parts.onFull();
     this.parts.trace(() => `append ${copy.length} bytes: ${shown(result)}`);
     // What was refused never lands: that is promised.
     const mayLand = result.kind === "accepted" || result.kind === "unanswered";
-    if (mayLand && (isLate || faults.happens("entry twice"))) this.#later(copy);
+    if (mayLand && (fate === "late" || faults.happens("entry twice"))) this.#later(copy);
     return result;
+  }
+
+  /** Undefined = nothing goes wrong with this one. */
+  #fate(): "landed" | "vanished" | "late" | "refused" | undefined {
+    const { faults } = this.parts;
+    if (faults.happens("acknowledgement lost")) return "landed";
+    if (faults.happens("entry lost")) return "vanished";
+    if (faults.happens("entry late")) return "late";
+    return faults.happens("append refused") ? "refused" : undefined;
   }
 
   consume(after: Sequence): LogConsumer {
@@ -95,6 +118,12 @@ export class FaultyLog implements Log {
   async tail(): Promise<Sequence> {
     await this.#mayFail();
     return this.parts.inner.tail();
+  }
+
+  async makeRoom(): Promise<void> {
+    await this.#mayFail();
+    this.parts.trace(() => "room is made in a full log");
+    return this.parts.inner.makeRoom();
   }
 
   /** A copy lands, whatever becomes of the process. */

@@ -3,10 +3,10 @@
  * agrees with it. Stronger than linearizability, which looks at what clients saw alone: here it is
  * known which writes of unknown fate were done, and where each stands.
  */
-import { decodeEntry, isEntry } from "../../protocol/entry.js";
 import type { LogMessage } from "../../infra/log.js";
 import type { Operation } from "../../protocol/operation.js";
 import { describeRow, type HistoryRow, type Step } from "../history/history.js";
+import { entryOf } from "./entry-of.js";
 import { LogModel, type ModelChange, type ModelOutcome, type ModelRecord } from "./log-model.js";
 
 /** A key as it could be read from some sequence on; several changes of one entry are one. */
@@ -28,6 +28,8 @@ export class LogTruth {
   readonly versions = new Map<string, Version[]>();
   /** By position: revision 1, 2, 3, … */
   readonly changes = new Map<number, ModelChange[]>();
+  /** Those that changed something, in order. */
+  readonly effective: Operation[] = [];
   /** By what names an operation: its executions and repeats. */
   readonly #done = new Map<string, Done[]>();
   /** By sequence. */
@@ -37,12 +39,13 @@ export class LogTruth {
 
   constructor(entries: readonly LogMessage[]) {
     for (const { sequence, time, data } of entries) {
-      const decoded = decodeEntry(data);
-      const entry = isEntry(decoded) ? decoded : undefined;
+      const entry = entryOf(data);
       const { outcomes, changes } = this.#model.apply(entry, time);
       const operations = entry?.kind === "operations" ? entry.groups.flat() : [];
       for (const [index, outcome] of outcomes.entries()) {
-        for (const name of namesOf(operations[index] as Operation)) {
+        const operation = operations[index] as Operation;
+        if (outcome.changed) this.effective.push(operation);
+        for (const name of namesOf(operation)) {
           const done = this.#done.get(name);
           if (done === undefined) this.#done.set(name, [{ sequence, outcome }]);
           else done.push({ sequence, outcome });
@@ -95,23 +98,28 @@ export class LogTruth {
     return candidates(row, step).flatMap((name) => this.#done.get(name) ?? []);
   }
 
+  /** Of a write that may have been done; undefined = it changed nothing. */
+  revisionOf(row: HistoryRow, step: Step): number | undefined {
+    return this.#doneBy(row, step).find(({ outcome }) => outcome.changed)?.outcome.revision;
+  }
+
   /** Each request once, each acknowledged one present, none present that was refused. */
   *problemsOfWrite(row: HistoryRow, step: Step): Generator<string> {
     if (candidates(row, step).length === 0) return;
     const all = this.#doneBy(row, step);
-    const what = `${step.verb} ${step.key} of ${describeRow(row)}`;
+    const what = (): string => `${step.verb} ${step.key} of ${describeRow(row)}`;
     const takenUp = all.filter(({ outcome }) => outcome.changed);
-    if (takenUp.length > 1) yield `took effect ${takenUp.length} times: ${what}`;
+    if (takenUp.length > 1) yield `took effect ${takenUp.length} times: ${what()}`;
     const ok = all.find(({ outcome }) => outcome.ok)?.outcome;
     const { outcome: told } = step;
     if (told.kind === "written") {
-      if (ok === undefined) yield `acknowledged and not in the log: ${what}`;
-      else if (ok.revision !== told.revision) yield `the log says ${ok.revision}: ${what}`;
+      if (ok === undefined) yield `acknowledged and not in the log: ${what()}`;
+      else if (ok.revision !== told.revision) yield `the log says ${ok.revision}: ${what()}`;
       else if (told.created !== undefined && told.created !== ok.created) {
-        yield `the log says created ${ok.created}: ${what}`;
+        yield `the log says created ${ok.created}: ${what()}`;
       }
     } else if (told.kind !== "unknown" && takenUp.length > 0) {
-      yield `not acknowledged, and in the log: ${what}`;
+      yield `not acknowledged, and in the log: ${what()}`;
     }
   }
 

@@ -13,8 +13,9 @@ import type { World } from "./world.js";
 
 /** Why the cluster is not at rest; empty = it is. */
 export function unrest(world: World): string[] {
+  const reportsOfShard = allReports(world);
   return world.ring.shards.flatMap((shard) => {
-    const reports = reportsOf(world, shard);
+    const reports = reportsOfShard(shard);
     const found = reports.flatMap(({ machine, report }) => {
       const text = unrestOf(world, shard, report);
       return text === undefined ? [] : [`${shard.shard} on ${machine.name} ${text}`];
@@ -29,13 +30,22 @@ export interface MachineReport {
   readonly report: ReplicaReport | undefined;
 }
 
+/** What the shard's replicas report. */
 export function reportsOf(world: World, shard: RingShard): MachineReport[] {
-  return world.machines
-    .filter(({ node }) => shard.nodes.includes(node))
-    .map((machine) => {
-      const reports = machine.process?.actors.replicas();
-      return { machine, report: reports?.find((report) => report.shard === shard.shard) };
-    });
+  return allReports(world)(shard);
+}
+
+/** All that is reported now, by shard: each machine is asked once. */
+export function allReports(world: World): (shard: RingShard) => MachineReport[] {
+  const asked = world.machines.map((machine) => {
+    return { machine, reports: machine.process?.actors.replicas() };
+  });
+  return ({ shard, nodes }) =>
+    asked
+      .filter(({ machine }) => nodes.includes(machine.node))
+      .map(({ machine, reports }) => {
+        return { machine, report: reports?.find((report) => report.shard === shard) };
+      });
 }
 
 function unrestOf(

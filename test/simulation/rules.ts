@@ -7,7 +7,8 @@
 import type { StoredEvent } from "../../infra/events.js";
 import type { LogFields } from "../../infra/logger.js";
 import type { LogMessage } from "../../infra/log.js";
-import { decodeEntry, isEntry, type Entry } from "../../protocol/entry.js";
+import type { Entry } from "../../protocol/entry.js";
+import { entryOf } from "./entry-of.js";
 
 export const ruleNames = [
   "L1 another past stops a replica",
@@ -68,8 +69,8 @@ export class RuleCounts {
     const origins = new Map<string, number>();
     const requests = new Set<string>();
     for (const { data } of entries) {
-      const entry = decodeEntry(data);
-      if (!isEntry(entry)) continue;
+      const entry = entryOf(data);
+      if (entry === undefined) continue;
       if (!this.#accepts(origins, entry)) this.add("L2 a copy or a dead entry is passed over");
       else this.#countRepeats(requests, entry);
     }

@@ -175,6 +175,27 @@ describe("scenarios found by simulation", () => {
     expect(failed, "nobody listens").to.be.an("error");
   });
 
+  it("a log comes back shorter and full: who had not applied what it lost stops too", async () => {
+    for (const others of [0, 1]) {
+      const shard = new MemoryShard();
+      const [first, second] = (await shard.startServing("n1", "n2")) as [MemoryNode, MemoryNode];
+      await shard.write(set("a", 1));
+      await shard.clock.advance(1_000);
+      await shard.stop(second);
+      const kept = shard.stream.last;
+      await shard.write(set("a", 2));
+      const writer = new EntryWriter("cd".repeat(16) as Origin);
+      shard.stream.replace(kept, [writer.open(), writer.barrier()].slice(0, others));
+      shard.stream.bytesMax = shard.stream.bytes;
+      const again = shard.start("n2");
+      await shard.clock.runUntil(() => first.replica.phase === "stopped", 60_000);
+      await shard.clock.runUntil(() => again.replica.phase === "stopped", 60_000);
+      for (const { replica } of [first, again]) {
+        expect(replica.status().reason).to.match(/^log-(shorter|diverged)/);
+      }
+    }
+  });
+
   describe("seed 1028: who finds other entries in its log", () => {
     let shard: MemoryShard;
     let first: MemoryNode;

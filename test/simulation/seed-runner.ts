@@ -27,6 +27,14 @@ const LOOK_MS = 1_000;
 /** Each half of a thread's heap for what is new. */
 const YOUNG_MB = 64;
 
+/** Read when a thread begins. */
+const threadFlags = [
+  // What a run makes is mostly gone when the next begins: in a large young generation it dies
+  // without having been copied about.
+  `--min-semi-space-size=${YOUNG_MB / 2}`,
+  `--max-semi-space-size=${YOUNG_MB}`,
+];
+
 export async function runSeeds(options: SeedRunOptions): Promise<Totals> {
   const { workers } = options;
   const run = new SeedRun(options);
@@ -76,10 +84,7 @@ class SeedRun {
 }
 
 function startWorker(): Worker {
-  // What a run makes is mostly gone when the next begins: in a large young generation it dies
-  // without having been copied about. These are read when a thread begins.
-  setFlagsFromString(`--min-semi-space-size=${YOUNG_MB / 2}`);
-  setFlagsFromString(`--max-semi-space-size=${YOUNG_MB}`);
+  for (const flag of threadFlags) setFlagsFromString(flag);
   return new Worker(new URL("./worker.js", import.meta.url));
 }
 

@@ -12,7 +12,7 @@ import { checkRun } from "./check-run.js";
 import { Client } from "./client.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
 import type { FaultName } from "./faults.js";
-import { reportsOf, unrest } from "./rest.js";
+import { allReports, reportsOf, unrest } from "./rest.js";
 import type { RuleName } from "./rules.js";
 import { ServeWatch } from "./serve-watch.js";
 import { strike } from "./strikes.js";
@@ -47,8 +47,6 @@ export interface SimulationOptions {
   readonly keepsTrace?: boolean;
 }
 
-/** Faults end then, also if clients still have something to do. */
-const FAULTS_MS_MAX = 8_000;
 /** Clients must be done by then: they ask for a while only, and each request has its time. */
 const WORK_MS_MAX = 150_000;
 const HEAL_MS_MAX = 120_000;
@@ -101,7 +99,7 @@ class Run {
       .catch((error: unknown) => world.problem(`a client failed: ${String(error)}`))
       .finally(ended);
     const beganMs = clock.elapsedMs();
-    await this.#trouble(() => areWorking && clock.elapsedMs() - beganMs < FAULTS_MS_MAX);
+    await this.#trouble(() => areWorking && clock.elapsedMs() - beganMs < plan.faultsMsMax);
     this.#heal();
     while (areWorking && clock.elapsedMs() - beganMs < WORK_MS_MAX) await clock.advance(200);
     if (areWorking) return world.problem(`hangs: clients are at work after ${WORK_MS_MAX} ms`);
@@ -183,19 +181,23 @@ class Run {
     const mayBeLate = faults.has("entry late") || faults.has("entry twice");
     await clock.advance(mayBeLate ? LATE_MS_MAX : AROUND_MS);
     const endMs = clock.elapsedMs() + HEAL_MS_MAX;
-    while (unrest(world).length > 0 && clock.elapsedMs() < endMs) await clock.advance(250);
-    for (const text of unrest(world)) world.problem(`not at rest: ${text}`);
+    let found = unrest(world);
+    for (; found.length > 0 && clock.elapsedMs() < endMs; found = unrest(world)) {
+      await clock.advance(250);
+    }
+    for (const text of found) world.problem(`not at rest: ${text}`);
     this.#look();
   }
 
   /** Replicas at one sequence have one digest, and none serves that must not. */
   #look(): void {
     const { world } = this;
+    const reportsOfShard = allReports(world);
     for (const shard of world.ring.shards) {
       const keptMax = world.damages.get(shard.shard)?.kept ?? Infinity;
       const last = world.streams.get(shard.shard)?.last ?? 0;
       const nowMs = world.clock.elapsedMs();
-      for (const { machine, report } of reportsOf(world, shard)) {
+      for (const { machine, report } of reportsOfShard(shard)) {
         const lag = this.#serveWatch.problemOf(machine, shard.shard, report, last, nowMs);
         if (lag !== undefined) world.problem(lag);
         const { sequence, records, index } = report?.digest ?? { sequence: 0 };

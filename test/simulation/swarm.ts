@@ -26,16 +26,22 @@ export interface Plan {
   readonly logDelayMsMax: number;
   /** What the events stream acknowledges survives its server's crash. */
   readonly eventsAreDurable: boolean;
+  /** Faults end then, also if clients still have something to do. */
+  readonly faultsMsMax: number;
   /** How far processes' clocks are off at their start, at most. */
   readonly clockOffsetMsMax: number;
 }
 
 /** Requests of all clients of a run together, about; those of several operations count once. */
-const OPERATIONS = 100;
+const OPERATIONS = 108;
+const FAULTS_MS = 8_000;
+/** With a log that is away for longer than requests wait. */
+const FAULTS_LONG_MS = 15_000;
 
 export function drawPlan(chance: SeededChance): Plan {
   const nodes = chance.pick([2, 2, 2, 3, 3, 3, 3, 3, 4, 5]);
   const clients = chance.pick([2, 3, 4, 6]);
+  const faults = drawFaults(chance);
   return {
     nodes,
     replicas: Math.min(nodes, chance.pick([1, 2, 2, 2, 3, 3])),
@@ -43,7 +49,7 @@ export function drawPlan(chance: SeededChance): Plan {
     clients,
     operations: Math.ceil((OPERATIONS * (0.7 + 0.6 * chance.fraction())) / clients),
     thinkMs: chance.pick([30, 80, 150]),
-    faults: drawFaults(chance),
+    faults,
     limits: {
       valueBytesMax: chance.pick([512, 4_096, 4_096]),
       depthMax: chance.pick([3, 8]),
@@ -55,6 +61,7 @@ export function drawPlan(chance: SeededChance): Plan {
     tailIsExact: chance.happens(0.7),
     logDelayMsMax: chance.pick([2, 5, 30]),
     eventsAreDurable: chance.happens(0.5),
+    faultsMsMax: faults.has("log away for long") ? FAULTS_LONG_MS : FAULTS_MS,
     clockOffsetMsMax: chance.pick([0, 500, 2_000]),
   };
 }
@@ -72,12 +79,15 @@ const companions: ReadonlyMap<FaultName, FaultName> = new Map([
   ["log other", "process killed"],
 ]);
 
+/** What one cannot do without: it takes a whole run, and hits few of its requests. */
+const drawn: readonly FaultName[] = [...faultNames, "log away for long"];
+
 /** Two or three kinds mostly; a few runs have none, a few have many. */
 function drawFaults(chance: SeededChance): Map<FaultName, number> {
   const count = chance.pick([0, 1, 2, 2, 2, 2, 3, 3, 3, 5]);
   const faults = new Map<FaultName, number>();
   while (faults.size < count) {
-    const fault = chance.pick(faultNames);
+    const fault = chance.pick(drawn);
     faults.set(fault, chance.pick([0.5, 1, 1, 2, 4]));
     const companion = companions.get(fault);
     if (companion !== undefined && chance.happens(0.5)) faults.set(companion, 2);

@@ -106,14 +106,14 @@ export class ManualClock implements HostClock {
     }
   }
 
-  async #runNext(): Promise<void> {
+  #runNext(): Promise<void> {
     const task = pop(this.#tasks);
     assert(task !== undefined, "a task was seen");
     this.steps += 1;
     assert(this.steps <= this.stepsMax, `no end after ${this.stepsMax} steps`);
     this.#elapsedMs = Math.max(this.#elapsedMs, task.atMs);
     task.run?.();
-    await settle();
+    return settleAgain();
   }
 
   #peek(): Task | undefined {
@@ -161,11 +161,16 @@ export function seededChance(seed: number): SeededChance {
  * microtask comes when no microtask is left; a turn of the event loop would cost ten times as much.
  */
 function settle(): Promise<void> {
-  return new Promise(settleLater);
+  return Promise.resolve().then(settleAgain);
 }
 
-function settleLater(resolve: () => void): void {
-  queueMicrotask(() => process.nextTick(resolve));
+/** Only from within a microtask. */
+function settleAgain(): Promise<void> {
+  return new Promise(tickLater);
+}
+
+function tickLater(resolve: () => void): void {
+  process.nextTick(resolve);
 }
 
 function isBefore(a: Task, b: Task): boolean {

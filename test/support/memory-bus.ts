@@ -18,6 +18,7 @@ import type {
 import type { Chance, Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import { PAYLOAD_BYTES_MAX } from "../../protocol/limits.js";
+import { copyOfBytes } from "./copy-of-bytes.js";
 import type { HostClock } from "./manual-clock.js";
 import { SubjectTree } from "./subject-tree.js";
 
@@ -171,7 +172,7 @@ interface Host {
 }
 
 interface Waiting {
-  readonly sent: boolean;
+  sent: boolean;
   readonly settle: () => void;
   readonly resolve: (message: Message) => void;
   readonly reject: (reason: unknown) => void;
@@ -246,24 +247,23 @@ export class MemoryBus implements Bus {
       const reply = `${this.#inbox}.${++this.#requestCount}`;
       const abort = (): void => this.#finish(reply)?.reject(signal?.reason);
       const timer = this.host.clock.after(timeoutMs, () => {
-        const sent = this.#waiting.get(reply)?.sent === true;
-        this.#finish(reply)?.reject(sent ? inDoubt(subject) : unavailable("no connection"));
+        this.#finish(reply)?.reject(row.sent ? inDoubt(subject) : unavailable("no connection"));
       });
       const settle = (): void => {
         timer.cancel();
         signal?.removeEventListener("abort", abort);
       };
       signal?.addEventListener("abort", abort, { once: true });
-      const row = { settle, resolve, reject };
+      const row: Waiting = { sent: false, settle, resolve, reject };
       const send = (): void => {
         if (!this.#waiting.has(reply)) return;
-        this.#waiting.set(reply, { ...row, sent: true });
+        row.sent = true;
         const message = messageOf(subject, data, { ...options, reply });
         if (this.#network.send(this, subject, message) > 0) return;
         const nobody = unavailable(`nobody listens to ${subject}`);
         this.host.clock.soon(() => this.#finish(reply)?.reject(nobody));
       };
-      this.#waiting.set(reply, { ...row, sent: false });
+      this.#waiting.set(reply, row);
       if (this.status === "connected") send();
       else this.#whenConnected(send);
     });
@@ -352,22 +352,25 @@ export class MemoryBus implements Bus {
 function messageOf(subject: string, data: Uint8Array, options: PublishOptions): Message {
   return {
     subject,
-    data: data.slice(),
+    data: copyOfBytes(data),
     reply: options.reply,
     headers: headersOf(options.headers ?? []),
   };
 }
 
 function headersOf(list: HeaderList): HeaderMap | undefined {
+  if (list.length === 0) return undefined;
   const headers = new Map<string, string[]>();
   for (const [name, value] of list) {
     if (/[\r\n]/.test(value)) {
       throw new KvError("bad-request", `header ${name}: its value must not contain CR or LF`);
     }
-    const values = headers.get(name.toLowerCase()) ?? [];
-    headers.set(name.toLowerCase(), [...values, value.trim()]);
+    const lower = name.toLowerCase();
+    const values = headers.get(lower);
+    if (values === undefined) headers.set(lower, [value.trim()]);
+    else values.push(value.trim());
   }
-  return headers.size === 0 ? undefined : headers;
+  return headers;
 }
 
 function unavailable(description: string): KvError {

@@ -13,10 +13,12 @@ import type {
   LogMessage,
   LogState,
 } from "../../infra/log.js";
+import { LOG_ROOM_BYTES } from "../../infra/log.js";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, Sequence, ShardId, TimeMs } from "../../protocol/ids.js";
 import { ENTRY_BYTES_MAX, PULL_BYTES_MAX } from "../../protocol/limits.js";
+import { copyOfBytes } from "./copy-of-bytes.js";
 import type { HostClock } from "./manual-clock.js";
 
 /** What JetStream adds to each message, about. */
@@ -98,7 +100,7 @@ export class MemoryStream {
     const sequence = (this.last + 1) as Sequence;
     const time = (this.clock.now() + this.clockOffsetMs) as TimeMs;
     this.#bytes += data.length + OVERHEAD_BYTES;
-    this.#entries.push({ sequence, time, data: new Uint8Array(data) });
+    this.#entries.push({ sequence, time, data: copyOfBytes(data) });
     for (const log of this.#logs) log.onEntry();
     return { kind: "accepted", sequence };
   }
@@ -221,6 +223,12 @@ export class MemoryLog implements Log {
           answer(timeoutMs, { kind: "unanswered", reason: "the acknowledgement was lost" });
         });
       });
+    });
+  }
+
+  async makeRoom(): Promise<void> {
+    await this.#ask(() => {
+      this.#stream.bytesMax = Math.max(this.#stream.bytes, this.#stream.bytesMax) + LOG_ROOM_BYTES;
     });
   }
 

@@ -1,0 +1,27 @@
+/**
+ * Copy of bytes: what a store, a log or a connection makes of the bytes it is given.
+ *
+ * Small copies stand one after another in slabs: memory of its own for each takes longer to get,
+ * and to give back, than the copying.
+ */
+
+const SLAB_BYTES = 65_536;
+/** More than that gets memory of its own, so that little of a slab is left unused. */
+const SMALL_BYTES_MAX = 4_096;
+
+let slab = new ArrayBuffer(SLAB_BYTES);
+let used = 0;
+
+/** Not slice(): a Buffer's shares its memory. */
+export function copyOfBytes(bytes: Uint8Array): Uint8Array {
+  const { length } = bytes;
+  if (length > SMALL_BYTES_MAX) return new Uint8Array(bytes);
+  if (used + length > SLAB_BYTES) {
+    slab = new ArrayBuffer(SLAB_BYTES);
+    used = 0;
+  }
+  const copy = new Uint8Array(slab, used, length);
+  copy.set(bytes);
+  used += length;
+  return copy;
+}
