@@ -73,7 +73,7 @@ export class RingBucket {
   /**
    * Undefined = there is no ring yet. Where the newest value is no ring, the last one that is,
    * under the newest revision: an old ring costs a hop, and whoever changes it mends the bucket. If
-   * none is, the newest, so that its reader can say what is wrong with it.
+   * none is, the newest, so that its reader can say what is wrong with it. Rejects with KvError.
    */
   async read(): Promise<RingValue | undefined> {
     const newest = await this.#newest();
@@ -105,10 +105,10 @@ export class RingBucket {
       const value = new Uint8Array(Buffer.from(data, "base64"));
       return { value, revision: numberIn(message, "seq") };
     } catch (error) {
-      if (error instanceof JetstreamError && error.errorCode === errorCodes.messageNotFound) {
-        return undefined;
-      }
-      throw error;
+      if (!(error instanceof JetstreamError)) throw error;
+      if (error.errorCode === errorCodes.messageNotFound) return undefined;
+      const text = `the ring could not be read: ${error.message}`;
+      throw new KvError("unavailable", text, {}, { cause: error });
     }
   }
 
@@ -165,7 +165,7 @@ export class RingBucket {
       try {
         return await this.#newest();
       } catch (error) {
-        if (!(error instanceof KvError || error instanceof JetstreamError)) throw error;
+        if (!(error instanceof KvError)) throw error;
         await sleep(this.#options.clock, READ_AGAIN_MS, ending).catch(() => undefined);
       }
     }

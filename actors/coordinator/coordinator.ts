@@ -33,7 +33,7 @@ import type { BatchRunner } from "./batch-split.js";
 import type { Finder } from "./find.js";
 import type { Router } from "./router.js";
 import type { StatusCollector } from "./status.js";
-import { UnderWay } from "./under-way.js";
+import { tooManyRequests, UnderWay } from "./under-way.js";
 
 export interface CoordinatorParts {
   readonly names: Names;
@@ -50,8 +50,21 @@ export interface CoordinatorParts {
   readonly logger: Logger;
 }
 
+const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
+
 /** Answered also when requests wait for too long: they are few, and tell what goes on. */
 const aboutTheStore: ReadonlySet<string> = new Set<MultiKeyVerb>(["ring", "status", "info"]);
+
+/**
+ * Replies by error and verb, made in advance: when many are to be told of an error, there is no
+ * time to make a reply for each.
+ */
+const madeReplies = new Map(
+  [tooLate, tooManyRequests].map((error) => {
+    const replies = verbs.map((verb): [string, Reply] => [verb, errorReply(error, verb)]);
+    return [error, new Map(replies)];
+  }),
+);
 
 export class Coordinator {
   #subscriptions: Subscription[] = [];
@@ -69,7 +82,7 @@ export class Coordinator {
     for (const verb of singleKeyVerbs) {
       this.#subscriptions.push(bus.subscribe(names.verbWildcard(verb), queue, handle));
     }
-    for (const verb of [...singleKeyVerbs, ...multiKeyVerbs]) {
+    for (const verb of verbs) {
       this.#subscriptions.push(bus.subscribe(names.verb(verb), queue, handle));
     }
   }
@@ -92,7 +105,7 @@ export class Coordinator {
     };
     const refuse = (cause: unknown): void => {
       const error = asKvError(cause, logger);
-      answer(errorReply(error, verb), error);
+      answer(madeReplies.get(error)?.get(verb) ?? errorReply(error, verb), error);
     };
     if (address === undefined) {
       return refuse(new KvError("unsupported", `nothing answers on ${message.subject}`));

@@ -9,6 +9,13 @@ import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import { COORDINATOR_BYTES_MAX, COORDINATOR_REQUESTS_MAX } from "../../protocol/limits.js";
 
+/** Made once: it is thrown when there is no time to make it for each. */
+export const tooManyRequests = new KvError(
+  "overloaded",
+  `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`,
+  { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX },
+);
+
 export class UnderWay {
   #count = 0;
   #bytes = 0;
@@ -23,11 +30,7 @@ export class UnderWay {
 
   /** Throws KvError `overloaded`. The result is to be called once, when the request has ended. */
   enter(bytes: number): () => void {
-    if (this.#count >= COORDINATOR_REQUESTS_MAX) {
-      const text = `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`;
-      const details = { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX };
-      throw new KvError("overloaded", text, details);
-    }
+    if (this.#count >= COORDINATOR_REQUESTS_MAX) throw tooManyRequests;
     if (this.#bytes + bytes > COORDINATOR_BYTES_MAX) {
       const text = `requests of ${this.#bytes} bytes are under way here, this one has ${bytes}`;
       const most = `together at most ${COORDINATOR_BYTES_MAX}; send it again`;

@@ -32,15 +32,14 @@ export async function readBridge(
   const changes = new Map<Position, { revision: Revision; revisions: Revision[] }>();
   const range = outcomeRange((place + 1) as Sequence, (applied + 1) as Sequence);
   const iterator = store.iterate(range);
-  let next = place + 1;
+  let rowCount = 0;
   try {
     for (;;) {
       const rows = await iterator.next(ROWS_PER_READ);
-      if (rows.length === 0) return next === applied + 1 ? changes : undefined;
+      if (rows.length === 0) return rowCount === applied - place ? changes : undefined;
+      rowCount += rows.length;
       for (const { key, value } of rows) {
         const sequence = parseOutcomeKey(key);
-        if (sequence !== next) return undefined;
-        next += 1;
         for (const [position, revision] of changesOf(decodeOutcomeRow(value))) {
           const found = changes.get(position);
           if (sequence > end) {

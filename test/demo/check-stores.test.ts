@@ -2,20 +2,28 @@
  * The check of all stores, with two copies of a small shard: it passes what a replica wrote, and
  * sees any one byte that was changed, in a row or in a file.
  */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { StoreWrite } from "../../infra/store.js";
+import { decodeAppliedRow, encodeAppliedRow } from "../../protocol/applied-row.js";
 import { attributesOf } from "../../protocol/attributes.js";
-import type { TimeMs } from "../../protocol/ids.js";
+import type { LogId, TimeMs } from "../../protocol/ids.js";
 import { keyRowKey } from "../../protocol/key-rows.js";
 import { decodePositionRow, encodePositionRow } from "../../protocol/position-row.js";
 import { decodeRecord, encodeRecord } from "../../protocol/record.js";
-import { expiryKey, indexKeysOf, positionKey, recordKey } from "../../protocol/store-keys.js";
+import {
+  appliedKey,
+  expiryKey,
+  indexKeysOf,
+  positionKey,
+  recordKey,
+} from "../../protocol/store-keys.js";
 import { checkStores } from "./check-stores.js";
-import { MadeData, madePosition, type MadeRecord } from "./made-data.js";
+import { LOG_ID, MadeData, madePosition, type MadeRecord } from "./made-data.js";
 
+const OTHER_ID = "ff66554433221100" as LogId;
 const delhi = { name: "Delhi", country: "IN", population: 32_900_000 };
 const expiresAt = 1_900_000_000_000 as TimeMs;
 const made: readonly MadeRecord[] = [
@@ -66,6 +74,28 @@ describe("check of all stores", () => {
     expect(records?.size).to.equal(made.length);
     expect(indexRowCount).to.equal(indexRowCountOf(made));
     expect(expiryRowCount).to.equal(1);
+  });
+
+  it("passes over stores that were set aside or are being filled, whatever they hold", async () => {
+    for (const other of [`${LOG_ID}.aside-${OTHER_ID}`, `${OTHER_ID}.draft`]) {
+      mkdirSync(data.storeFolder("n1", other));
+    }
+    const report = await checkStores(folder, expectedOf(made));
+    expect(report.problems.lines()).to.deep.equal([]);
+    expect(report.stores).to.have.length(2);
+  });
+
+  it("goes by the log that a store is of, and not by its folder's name", async () => {
+    renameSync(data.storeFolder("n1"), data.storeFolder("n1", OTHER_ID));
+    expect(await problems()).to.deep.equal([]);
+    renameSync(data.storeFolder("n1", OTHER_ID), data.storeFolder("n1"));
+    await data.open("n1", async (store) => {
+      const [row] = await store.getMany([appliedKey]);
+      const applied = { ...decodeAppliedRow(row ?? new Uint8Array(0)), logId: OTHER_ID };
+      const value = encodeAppliedRow(applied);
+      await store.write([{ type: "put", key: appliedKey, value }], { sync: false });
+    });
+    expect(await problems()).to.deep.equal([`s1 on n1 and n2: of logs ${OTHER_ID} and ${LOG_ID}`]);
   });
 
   it("leaves the stores as they are, and nothing beside them", async () => {

@@ -11,6 +11,7 @@ import { constants } from "node:fs";
 import { copyFile, link, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { dataPaths, lockHolder, type DataDescription } from "../../infra/main/data-folder.js";
+import { storesFolder, storesInUse } from "../../infra/main/store-folders.js";
 import { openRocksStore } from "../../infra/rocks-store.js";
 import { StoreError } from "../../infra/store-error.js";
 import { checkStore, type ExpectedRecords, type StoreFacts } from "./check-store.js";
@@ -19,7 +20,6 @@ import { Problems } from "./problems.js";
 export interface CheckedStore {
   readonly node: string;
   readonly shard: string;
-  readonly logId: string;
   /** Undefined if it could not be read. */
   readonly facts: StoreFacts | undefined;
 }
@@ -35,7 +35,6 @@ export interface StoresReport {
 interface StoreFolder {
   readonly node: string;
   readonly shard: string;
-  readonly logId: string;
   readonly path: string;
 }
 
@@ -75,15 +74,14 @@ export async function checkStores(
   };
 }
 
-/** `<nodes>/<node>/stores/<shard>-<log-id>`, in the order of their names. */
+/** The stores in use, in the order of their names: none that was set aside or is being filled. */
 async function storeFolders(nodesFolder: string): Promise<StoreFolder[]> {
   const found: StoreFolder[] = [];
   for (const node of (await readdir(nodesFolder)).toSorted()) {
-    const folder = join(nodesFolder, node, "stores");
-    for (const name of (await namesIn(folder)).toSorted()) {
-      const [, shard, logId] = /^(.+)-([0-9a-f]{16})$/.exec(name) ?? [];
-      if (shard === undefined || logId === undefined) continue;
-      found.push({ node, shard, logId, path: join(folder, name) });
+    const folder = join(nodesFolder, node);
+    for (const name of await storesInUse(folder)) {
+      const shard = name.slice(0, name.lastIndexOf("-"));
+      found.push({ node, shard, path: join(storesFolder(folder), name) });
     }
   }
   return found;
@@ -145,8 +143,9 @@ function comparePair(one: CheckedStore, other: CheckedStore, problems: Problems)
   if (one.facts === undefined || other.facts === undefined) return;
   const [oneApplied, otherApplied] = [one.facts.applied, other.facts.applied];
   const names = `${shard} on ${one.node} and ${other.node}`;
-  if (one.logId !== other.logId) {
-    return problems.add(`${names}: of logs ${one.logId} and ${other.logId}`);
+  // Not by their folders: a store that goes on in another log keeps its name.
+  if (oneApplied.logId !== otherApplied.logId) {
+    return problems.add(`${names}: of logs ${oneApplied.logId} and ${otherApplied.logId}`);
   }
   if (oneApplied.sequence !== otherApplied.sequence) {
     const { sequence } = otherApplied;
@@ -181,14 +180,5 @@ function checkRing(
     if (shards.size === 1) continue;
     const by = shards.size === 0 ? "no shard" : [...shards].join(" and ");
     problems.add(`position ${position} is owned by ${by}`);
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
   }
 }

@@ -21,7 +21,7 @@ import { positionOf } from "../../protocol/position.js";
 import { appliedKey } from "../../protocol/store-keys.js";
 
 const POSITIONS = 4;
-const LOG_ID = "00112233445566ff" as LogId;
+export const LOG_ID = "00112233445566ff" as LogId;
 const LOG_TIME = 1_700_000_000_000 as TimeMs;
 
 export interface MadeRecord {
@@ -45,8 +45,9 @@ export class MadeData {
     return data;
   }
 
-  storeFolder(node: string): string {
-    return join(this.folder, "nodes", node, "stores", `s1-${LOG_ID}`);
+  /** `ending`: of a store that is not in use, or of one that has the name of another log. */
+  storeFolder(node: string, ending = LOG_ID as string): string {
+    return join(this.folder, "nodes", node, "stores", `s1-${ending}`);
   }
 
   /** Does something to the store of a node. */

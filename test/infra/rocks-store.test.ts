@@ -4,7 +4,7 @@
 import { expect } from "chai";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, open, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, open, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -138,6 +138,47 @@ describe("rocks store on its disk", function () {
     expect(outcome).to.be.oneOf([all, "SIGSEGV", "SIGABRT", "SIGBUS"]);
   });
 
+  it("refuses what it cannot write when its folder vanishes, and begins empty after", async () => {
+    const store = await openRocksStore(folder, { writeBufferBytes: 64 * 1_024 });
+    await store.write([put(0, Buffer.from("kept"))], { sync: true });
+    await rm(folder, { recursive: true });
+    // What is open goes on; it ends where a new file has to be made.
+    let taken = 0;
+    const error = await failure(
+      (async () => {
+        for (; ; taken += 1)
+          await store.write([put(taken + 1, randomBytes(10_000))], { sync: true });
+      })(),
+    );
+    expect(error.kind).to.equal("failed");
+    expect(error.message).to.include(folder).and.include("No such file");
+    const [first, last, refused] = await store.getMany([0, taken, taken + 1].map(keyOf));
+    expect(String(first)).to.equal("kept");
+    expect(last).to.have.length(10_000);
+    expect(refused).to.equal(undefined);
+    await store.close();
+    const again = await openRocksStore(folder);
+    expect(await again.getMany([keyOf(0)])).to.deep.equal([undefined]);
+    await again.close();
+  });
+
+  it("does not open where it may not write, and says so", async () => {
+    await fill(folder);
+    await chmod(folder, 0o555);
+    // Root may everywhere, so the test is somebody else for a moment.
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) process.seteuid?.(NOBODY);
+    try {
+      const error = await failure(openRocksStore(folder));
+      expect(error.kind).to.equal("not-writable");
+      expect(error.message).to.include(folder);
+      expect((await failure(openRocksStore(join(folder, "new")))).kind).to.equal("not-writable");
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(folder, 0o755);
+    }
+  });
+
   it("does not open below a file", async () => {
     await writeFile(join(folder, "file"), "");
     const error = await failure(openRocksStore(join(folder, "file", "store")));
@@ -217,6 +258,8 @@ describe("store errors", () => {
   }
 });
 
+/** A user without any rights, on every Linux. */
+const NOBODY = 65_534;
 const FILLED_COUNT = 20_000;
 
 /** A store whose rows stand in one data file: opening again writes out what the log holds. */

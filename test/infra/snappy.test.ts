@@ -1,37 +1,40 @@
 /**
- * Snappy's elements, one by one, and bytes that no compressor made.
+ * What a compressor made, and bytes that none made.
  */
 import { expect } from "chai";
 import fc from "fast-check";
+import { compressSync } from "snappy";
 import { unsnap } from "../../infra/snappy.js";
 
 describe("snappy", () => {
-  const literal = (text: string): number[] => [(text.length - 1) << 2, ...Buffer.from(text)];
-  const cases: readonly (readonly [name: string, bytes: readonly number[], result: string])[] = [
-    ["nothing", [0], ""],
-    ["bytes as they stand", [3, ...literal("abc")], "abc"],
-    ["a short copy", [8, ...literal("abcd"), 0x01, 4], "abcdabcd"],
-    ["a copy that overlaps itself", [9, ...literal("ab"), 0x01 | (3 << 2), 2], "ababababa"],
-    ["a copy by two bytes", [5, ...literal("abc"), 0x02 | (1 << 2), 3, 0], "abcab"],
-    ["a copy by four bytes", [5, ...literal("abc"), 0x03 | (1 << 2), 2, 0, 0, 0], "abcbc"],
-    ["a length of its own byte", [70, 60 << 2, 69, ...Buffer.alloc(70, 120)], "x".repeat(70)],
-  ];
-  for (const [name, bytes, result] of cases) {
-    it(`has ${name}`, () => expect(unsnap(Buffer.from(bytes)).toString()).to.equal(result));
-  }
+  // Three bytes as they stand, and a copy of them that overlaps itself.
+  const known = Buffer.from([9, 2 << 2, ...Buffer.from("abc"), 0x01 | (2 << 2), 3]);
+
+  it("gives what was packed", () => {
+    expect(unsnap(known).toString()).to.equal("abcabcabc");
+    expect(unsnap(Buffer.from([0]))).to.have.length(0);
+    const rows = Buffer.from(Array.from({ length: 20_000 }, (_, row) => `row ${row}`).join());
+    expect(unsnap(compressSync(rows)).equals(rows)).to.equal(true);
+  });
 
   const wrong: readonly (readonly [name: string, bytes: readonly number[]])[] = [
     ["no length", []],
     ["a length without end", [0x80]],
-    ["fewer bytes than it says", [4, ...literal("abc")]],
-    ["more bytes than it says", [2, ...literal("abc")]],
-    ["a copy of what is not there", [8, ...literal("ab"), 0x01, 3]],
-    ["a copy of nothing", [8, ...literal("ab"), 0x01, 0]],
-    ["an element that is cut off", [8, ...literal("ab"), 0x02, 1]],
+    ["fewer bytes than it says", [10, ...known.subarray(1)]],
+    ["more bytes than it says", [8, ...known.subarray(1)]],
+    ["a copy of what is not there", [...known.subarray(0, -1), 4]],
+    ["an element that is cut off", [...known.subarray(0, -1)]],
   ];
   for (const [name, bytes] of wrong) {
     it(`refuses ${name}`, () => expect(() => unsnap(Buffer.from(bytes))).to.throw(Error));
   }
+
+  it("makes no room for a length that no index has, and names it", () => {
+    for (const length of [2 ** 28 + 1, 2 ** 32 - 1, 2 ** 40]) {
+      const claim = [...varint(length), ...known.subarray(1)];
+      expect(() => unsnap(Buffer.from(claim))).to.throw(Error, `${length} bytes are more`);
+    }
+  });
 
   it("makes of any bytes the length that they say, or an error", () => {
     fc.assert(
@@ -46,3 +49,9 @@ describe("snappy", () => {
     );
   });
 });
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) | 0x80);
+  return [...bytes, value];
+}

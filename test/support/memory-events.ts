@@ -17,21 +17,26 @@ import {
 } from "../../infra/events.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Sequence } from "../../protocol/ids.js";
+import { copyOfBytes } from "./copy-of-bytes.js";
 import type { HostClock } from "./manual-clock.js";
 
 /** A writer that gets no answer gives up after this. */
 const ANSWER_MS = 2_000;
 const READ_COUNT = 100;
+/** What JetStream adds to each message, about. */
+const OVERHEAD_BYTES = 64;
 
 export class MemoryEventStream {
   #messages: StoredEvent[] = [];
   /** All that was ever taken. */
   readonly history: StoredEvent[] = [];
   #first = 1;
+  #bytes = 0;
   /** By subject. */
   #last = new Map<string, StoredEvent>();
   /** Messages that will be refused: returns true for each such one. */
   refuses: (event: OutgoingEvent) => boolean = () => false;
+  /** Above it the oldest messages go. */
   bytesMax = Infinity;
 
   constructor(
@@ -50,6 +55,10 @@ export class MemoryEventStream {
 
   get last(): Sequence {
     return (this.#first + this.#messages.length - 1) as Sequence;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** `host`: the process that uses it; default: one that always runs. */
@@ -72,11 +81,20 @@ export class MemoryEventStream {
     const headers = new Map<string, string[]>();
     for (const [name, value] of event.headers) headers.set(name.toLowerCase(), [value]);
     const { subject, data } = event;
-    const message = { sequence, subject, headers, data: data.slice() };
+    const message = { sequence, subject, headers, data: copyOfBytes(data) };
     this.#messages.push(message);
     this.history.push(message);
     this.#last.set(subject, message);
+    this.#bytes += sizeOf(message);
+    if (this.#bytes > this.bytesMax) this.trim(this.#firstThatFits());
     return sequence;
+  }
+
+  #firstThatFits(): number {
+    let bytes = this.#bytes;
+    let count = 0;
+    while (bytes > this.bytesMax) bytes -= sizeOf(this.#messages[count++] as StoredEvent);
+    return this.#first + count;
   }
 
   /** The server comes back without what followed `last`. */
@@ -92,6 +110,7 @@ export class MemoryEventStream {
 
   #keep(messages: StoredEvent[]): void {
     this.#messages = messages;
+    this.#bytes = messages.reduce((bytes, message) => bytes + sizeOf(message), 0);
     this.#last = new Map(messages.map((message) => [message.subject, message]));
   }
 }
@@ -141,8 +160,7 @@ export class MemoryEvents implements Events {
 
   async state(): Promise<EventsState> {
     await this.#ask();
-    const { first, last, bytesMax, messages } = this.#stream;
-    const bytes = messages.reduce((sum, { data }) => sum + data.length, 0);
+    const { first, last, bytes, bytesMax } = this.#stream;
     return { first, last, bytes, bytesMax };
   }
 
@@ -272,4 +290,8 @@ class MemoryEventWriter implements EventWriter {
     this.failure ??= error;
     for (const { reject } of this.#waiters.splice(0)) reject(error);
   }
+}
+
+function sizeOf({ subject, data }: StoredEvent): number {
+  return subject.length + data.length + OVERHEAD_BYTES;
 }

@@ -11,10 +11,12 @@
  * store that was open then never answers again, as a dead process does not.
  *
  * Each call waits for `pause` before and (write, getMany) after it takes effect: a simulation lets
- * other work in there, or rejects, to play a disk that fails.
+ * other work in there, or rejects, to play a disk that fails. After a batch that failed so it
+ * takes no further one, as RocksStore does.
  */
 import { assert } from "../../protocol/assert.js";
 import type { Store, StoreIterator, StoreRange, StoreRow, StoreWrite } from "../../infra/store.js";
+import { copyOfBytes } from "./copy-of-bytes.js";
 
 const LEAF_ROWS_MAX = 64;
 
@@ -192,6 +194,8 @@ export class MemoryStore implements Store {
   #iteratorsInFlight = 0;
   #iteratorsOpen = 0;
   #state: "open" | "closed" | "killed" = "open";
+  /** Of the first batch that failed. */
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(
     private readonly disk: Disk,
@@ -213,6 +217,7 @@ export class MemoryStore implements Store {
     assert(!this.#batchInFlight, "one batch at a time: the caller awaits the one before");
     assert(batch.length > 0 || !options.sync, "an empty batch is not synced");
     for (const { key } of batch) assert(key.length > 0, "a key has at least one byte");
+    if (this.#failure !== undefined) throw this.#failure.error;
     // The caller may use its buffers again as soon as this returns, as with RocksDB.
     const copy = batch.map(copyOf);
     this.#batchInFlight = true;
@@ -223,6 +228,9 @@ export class MemoryStore implements Store {
     };
     try {
       await this.#call("write", () => this.#land?.());
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
     } finally {
       this.#batchInFlight = false;
     }
@@ -353,11 +361,6 @@ function copyOf(write: StoreWrite): StoreWrite {
   const key = copyOfBytes(write.key);
   if (write.type === "del") return { type: "del", key };
   return { type: "put", key, value: copyOfBytes(write.value) };
-}
-
-/** Not slice(): a Buffer's shares its memory. */
-function copyOfBytes(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
 }
 
 function sizeOf(row: Row): number {

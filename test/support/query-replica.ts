@@ -91,9 +91,9 @@ export class QueryReplica {
     await this.#commit([], logTime as TimeMs);
   }
 
-  /** One query through the actor; its reply's bytes. */
-  async ask(verb: QueryRequest["verb"], payload: Uint8Array): Promise<Uint8Array> {
-    const query = new Query({
+  /** The actor, which does not run yet. */
+  query(): Query {
+    return new Query({
       shard: "s1" as ShardId,
       applied: this.applied,
       indexPolicy: () => ({ excluded: this.excluded }),
@@ -104,6 +104,11 @@ export class QueryReplica {
       clock: this.clock,
       logger: silent,
     });
+  }
+
+  /** One query through the actor; its reply's bytes. */
+  async ask(verb: QueryRequest["verb"], payload: Uint8Array): Promise<Uint8Array> {
+    const query = this.query();
     const running = query.run();
     const replied = new Promise<Uint8Array>((resolve, reject) => {
       query.offer(verb, payload, resolve);

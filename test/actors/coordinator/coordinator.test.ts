@@ -11,6 +11,7 @@ import { StatusCollector } from "../../../actors/coordinator/status.js";
 import { ServiceCounters } from "../../../actors/service.js";
 import type { HeaderList, Message } from "../../../infra/bus.js";
 import type { Epoch, NodeName, Position, Sequence } from "../../../protocol/ids.js";
+import { COORDINATOR_BYTES_MAX, PAYLOAD_BYTES_MAX } from "../../../protocol/limits.js";
 import {
   decodeQuery,
   encodeCountReply,
@@ -38,6 +39,7 @@ describe("coordinator", () => {
   let shards: FakeShard[];
   let levels: string[];
   let isLate: boolean;
+  let beforeAnswer: () => Promise<void>;
 
   beforeEach(() => {
     clock = new ManualClock();
@@ -52,6 +54,7 @@ describe("coordinator", () => {
     );
     levels = [];
     isLate = false;
+    beforeAnswer = () => Promise.resolve();
     counters = new ServiceCounters(verbs, clock);
     coordinator = new Coordinator({
       names,
@@ -69,15 +72,14 @@ describe("coordinator", () => {
     coordinator.start();
   });
 
-  const askShard: ConstructorParameters<typeof Finder>[0] = (shard, verb, payload) => {
+  const askShard: ConstructorParameters<typeof Finder>[0] = async (shard, verb, payload) => {
     const { level } = decodeQuery(verb, payload, 4);
     levels.push(level);
+    await beforeAnswer();
     const positions = (shard === "s1" ? [0, 1] : [2, 3]) as Position[];
     const covered = { epoch: 1 as Epoch, sequence: 7 as Sequence, positions };
     const page = { rows: [], more: false, reached: undefined, ...covered };
-    return Promise.resolve(
-      verb === "count" ? encodeCountReply({ count: 2, ...covered }) : encodePageReply(page),
-    );
+    return verb === "count" ? encodeCountReply({ count: 2, ...covered }) : encodePageReply(page);
   };
 
   it("answers the single-key verbs, by subject and by payload alike", async () => {
@@ -112,11 +114,40 @@ describe("coordinator", () => {
   it("refuses what has waited for too long on its way, but still tells of the store", async () => {
     isLate = true;
     for (const subject of ["kv.get.a", "kv.set", "kv.find", "kv.batch"]) {
-      const { error } = body(await ask(subject, "{}")) as { error?: object };
+      const { type, error } = body(await ask(subject, "{}")) as { type?: string; error?: object };
       expect(error, subject).to.include({ name: "overloaded", limit: "queue_ms" });
+      expect(type).to.equal(`io.ringdex.v1.${subject.split(".")[1]}_response`);
     }
     expect(body(await ask("kv.ring"))).to.include({ epoch: 1 });
     expect(body(await ask("kv.info"))).to.include({ version: "1.2.3" });
+  });
+
+  it("works on requests of so many bytes at once, and on more when some are answered", async () => {
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    beforeAnswer = () => held;
+    const large = "{}".padEnd(PAYLOAD_BYTES_MAX);
+    const count = COORDINATOR_BYTES_MAX / PAYLOAD_BYTES_MAX;
+    const options = { timeoutMs: 10_000 };
+    const waiting = Array.from({ length: count }, () => {
+      return client.request("kv.find", Buffer.from(large), options);
+    });
+    await clock.runUntil(() => levels.length === 2 * count);
+    const { type, error } = body(await ask("kv.count", "{}")) as { type?: string; error?: object };
+    expect(type).to.equal("io.ringdex.v1.count_response");
+    expect(error).to.deep.include({
+      name: "overloaded",
+      limit: "coordinator_bytes",
+      max: COORDINATOR_BYTES_MAX,
+      received: 2,
+    });
+    letGo();
+    for (const reply of await clock.resolve(Promise.all(waiting))) {
+      expect(body(reply)).to.deep.include({ items: [], complete: true });
+    }
+    expect(body(await ask("kv.count", "{}"))).to.include({ complete: true });
   });
 
   it("names every reply's type", async () => {

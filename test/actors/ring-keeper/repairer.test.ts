@@ -14,6 +14,7 @@ import { Names } from "../../../protocol/subjects.js";
 import { limits } from "../../support/log-writer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";
+import { MemoryRing } from "../../support/memory-ring.js";
 import { NotedLogger } from "../../support/noted-logger.js";
 
 const names = new Names("kv");
@@ -90,7 +91,7 @@ describe("repairer", () => {
   }
 
   it("knows its own ring when the answer to its change was lost", async () => {
-    world.publishes = ["lose answer"];
+    world.cell.loseNextAnswer();
     const done = await world.repaired();
     expect(done.done).to.equal(true);
     expect(world.ring).to.include({ epoch: 2 });
@@ -162,13 +163,11 @@ class World {
   };
   readonly logs = new Map<LogId, { first: number; entries: Uint8Array[] }>();
   onStep: (step: Step) => Promise<never> | undefined | void = () => undefined;
-  publishes: "lose answer"[] = [];
-  #ring: RingTable;
-  #revision = 1;
+  readonly cell = new MemoryRing();
   readonly #network = new MemoryNetwork({ clock: this.clock, chance: seededChance(1) });
 
   constructor() {
-    this.#ring = {
+    const ring: RingTable = {
       store: "kv",
       epoch: 1 as RingTable["epoch"],
       positionCount: 3,
@@ -185,13 +184,14 @@ class World {
         },
       ],
     };
+    this.cell.put(Buffer.from(JSON.stringify(encodeRing(ring))));
     const entries = Array.from({ length: 53 }, () => new Uint8Array(1));
     this.logs.set(OLD, { first: 1, entries });
     for (const node of ["n1", "n2"] as const) this.#startNode(node);
   }
 
   get ring(): RingTable {
-    return this.#ring;
+    return decodeRing(this.cell.value ?? new Uint8Array());
   }
 
   make(seed = 1): Repairer {
@@ -199,7 +199,7 @@ class World {
       names,
       bus: this.#network.connect(`repairer ${seed}`),
       cell: {
-        read: async () => ({ value: this.#bytes(), revision: this.#revision }),
+        read: () => this.cell.read(),
         update: (value, revision) => this.#update(value, revision),
       },
       logs: this.#mender(),
@@ -226,17 +226,12 @@ class World {
     throw new Error("it was done");
   }
 
-  #bytes(): Uint8Array {
-    return Buffer.from(JSON.stringify(encodeRing(this.#ring)));
-  }
-
   async #update(value: Uint8Array, revision: number): Promise<number | undefined> {
-    if (revision !== this.#revision) return undefined;
-    this.#ring = decodeRing(value);
-    this.#revision += 1;
-    await this.#step("publish");
-    if (this.publishes.shift() !== undefined) throw new KvError("in-doubt", "no answer");
-    return this.#revision;
+    const before = this.cell.revision;
+    const [answer] = await Promise.allSettled([this.cell.update(value, revision)]);
+    if (this.cell.revision > before) await this.#step("publish");
+    if (answer.status === "fulfilled") return answer.value;
+    throw answer.reason;
   }
 
   async #step(step: Step): Promise<void> {
@@ -282,7 +277,7 @@ class World {
   }
 
   #report(node: Node): RepairReport {
-    const [shard] = this.#ring.shards;
+    const [shard] = this.ring.shards;
     const hasFollowed = shard?.logId !== OLD;
     const [state, reason] = hasFollowed ? (["serving", ""] as const) : this.states[node];
     const sequence = this.sequences[node];
@@ -301,6 +296,6 @@ class World {
       index: "i",
       keys: 1,
     };
-    return { node, shard: "s1", log_id, epoch: this.#ring.epoch, state, reason, store };
+    return { node, shard: "s1", log_id, epoch: this.ring.epoch, state, reason, store };
   }
 }

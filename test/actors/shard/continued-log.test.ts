@@ -88,6 +88,15 @@ describe("a log that goes on from another", () => {
     expect(value(await shard.get("a"))).to.equal("6");
   });
 
+  it("changes nothing of the records and positions of the store that takes it up", async () => {
+    const before = await dumped("n1", "dinx");
+    const node = start("n1", logAfter(place));
+    await shard.clock.runUntil(() => node.replica.phase === "serving");
+    await shard.stop(node);
+    expect((await rowOf("n1"))?.logId).to.equal(NEW_ID);
+    expect(await dumped("n1", "dinx")).to.deep.equal(before);
+  });
+
   const unfit: [string, (parent: LogParent) => LogParent, string][] = [
     ["behind its begin", (p) => ({ ...p, sequence: (p.sequence + 3) as Sequence }), "continued"],
     ["past its begin", (p) => ({ ...p, sequence: (p.sequence - 1) as Sequence }), "continued"],
@@ -142,9 +151,9 @@ describe("a log that goes on from another", () => {
     expect(found?.records).to.equal(node.replica.status().digest.records);
   });
 
-  async function dumped(name: string): Promise<string[]> {
+  async function dumped(name: string, kinds = "adinoqx"): Promise<string[]> {
     const store = shard.disk(name).open();
-    const rows = await dump(store, "adinoqx");
+    const rows = await dump(store, kinds);
     await store.close();
     return rows;
   }

@@ -4,7 +4,7 @@
 import { expect } from "chai";
 import { Mailbox } from "../../../actors/shard/mailbox.js";
 import { KvError } from "../../../protocol/errors.js";
-import { MAILBOX_MS_MAX } from "../../../protocol/limits.js";
+import { MAILBOX_BYTES_MAX, MAILBOX_MS_MAX } from "../../../protocol/limits.js";
 import { ManualClock } from "../../support/manual-clock.js";
 
 describe("mailbox", () => {
@@ -24,6 +24,22 @@ describe("mailbox", () => {
       .to.throw(KvError)
       .with.deep.property("details", { limit: "mailbox_ms", max: MAILBOX_MS_MAX });
     expect(mailbox.length).to.equal(2);
+  });
+
+  it("takes no more than MAILBOX_BYTES_MAX, and that again once it has been taken", async () => {
+    const batches = mailbox.batches();
+    for (let round = 0; round < 2; round += 1) {
+      mailbox.offer(1, MAILBOX_BYTES_MAX - 1);
+      expect(() => mailbox.offer(2, 2))
+        .to.throw(KvError)
+        .with.deep.property("details", {
+          limit: "mailbox_bytes",
+          max: MAILBOX_BYTES_MAX,
+          received: 2,
+        });
+      mailbox.offer(3, 1);
+      expect((await clock.resolve(batches.next())).value).to.deep.equal([1, 3]);
+    }
   });
 
   it("takes more when what waited has been taken, and after any time of rest", async () => {

@@ -11,12 +11,14 @@ import { KvError } from "../../../protocol/errors.js";
 import { parseFilter } from "../../../protocol/filter.js";
 import { compileFilter } from "../../../protocol/filter-match.js";
 import type { Position } from "../../../protocol/ids.js";
+import { MAILBOX_BYTES_MAX } from "../../../protocol/limits.js";
 import { positionOf } from "../../../protocol/position.js";
 import { chooseDriver } from "../../../protocol/query-driver.js";
 import {
   decodeCountReply,
   decodePageReply,
   encodeQuery,
+  queryErrorOf,
   type FindRequest,
   type PageReply,
 } from "../../../protocol/query-messages.js";
@@ -30,6 +32,28 @@ describe("query", () => {
   let replica: QueryReplica;
   beforeEach(() => {
     replica = new QueryReplica(POSITIONS, all);
+  });
+
+  it("takes queries of so many bytes together, and more when those are taken", async () => {
+    const { conditions } = parseFilter({ n: "x".repeat(1_000_000) });
+    const base = { level: "linearizable", scan: false, positions: undefined } as const;
+    const large = encodeQuery({ verb: "count", conditions, ...base });
+    const fitting = Math.floor(MAILBOX_BYTES_MAX / large.length);
+    const query = replica.query();
+    const replies: Uint8Array[] = [];
+    const offer = (): void => query.offer("count", large, (reply) => void replies.push(reply));
+    for (let count = 0; count <= fitting; count += 1) offer();
+    // Nobody takes them yet, so only the last one is answered.
+    expect(replies.map((reply) => queryErrorOf(reply)?.details)).to.deep.equal([
+      { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received: large.length },
+    ]);
+    const running = query.run();
+    await replica.clock.runUntil(() => replies.length === fitting + 1);
+    offer();
+    await replica.clock.runUntil(() => replies.length === fitting + 2);
+    expect(replies.slice(1).every((reply) => queryErrorOf(reply) === undefined)).to.equal(true);
+    query.close();
+    await replica.clock.resolve(running);
   });
 
   describe("find", () => {

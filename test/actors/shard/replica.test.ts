@@ -5,9 +5,10 @@
 import { expect } from "chai";
 import { KvError } from "../../../protocol/errors.js";
 import type { Operation } from "../../../protocol/operation.js";
-import type { BatchResult, Result } from "../../../protocol/reply.js";
-import type { Request } from "../../../protocol/request.js";
-import { LAG_SERVING_MAX } from "../../../protocol/limits.js";
+import type { ShardId } from "../../../protocol/ids.js";
+import { parsePackedBatchReply, type BatchResult, type Result } from "../../../protocol/reply.js";
+import { encodePackedBatch, type Request } from "../../../protocol/request.js";
+import { LAG_SERVING_MAX, MAILBOX_BYTES_MAX } from "../../../protocol/limits.js";
 import {
   del,
   entryBytes,
@@ -17,7 +18,7 @@ import {
   set,
   zeroOrigin,
 } from "../../support/log-writer.js";
-import { getOf, MemoryShard, type MemoryNode } from "../../support/memory-shard.js";
+import { getOf, MemoryShard, names, type MemoryNode } from "../../support/memory-shard.js";
 import { checkStore, dump } from "../../support/store-check.js";
 
 describe("replica", () => {
@@ -46,6 +47,41 @@ describe("replica", () => {
       expect(seen(await shard.get("k1"))).to.equal("not-found");
       await expectEqual(one, two);
       expect(one.replica.status().keys).to.equal(4);
+    });
+
+    it("work on batches of so many bytes at once, and on more when some are answered", async () => {
+      await shard.stop(two);
+      // Of the two operations one is refused at once; the message is kept for the other.
+      const requests = [getOf("a", "linearizable"), write(set("b", "x".repeat(900_000)))];
+      const payload = encodePackedBatch({
+        requests,
+        atomic: false,
+        level: "linearizable",
+        hops: 0,
+      });
+      const client = shard.network.connect("large");
+      const ask = async (): Promise<BatchResult> => {
+        const subject = names.shard("s1" as ShardId, "batch");
+        const { data } = await client.request(subject, payload, { timeoutMs: 20_000 });
+        return parsePackedBatchReply(data, ["a", "b"]);
+      };
+      const fitting = Math.floor(MAILBOX_BYTES_MAX / payload.length);
+      shard.stream.delayMs = () => 100;
+      const asked = Array.from({ length: fitting + 2 }, ask);
+      const results = await shard.clock.resolve(Promise.all(asked));
+      const answered = results.filter((result) => !(result instanceof KvError));
+      expect(answered.map(seenAll)).to.deep.equal(
+        Array.from({ length: fitting }, () => ["not-found", "too-large"]),
+      );
+      for (const result of results.slice(fitting)) {
+        expect(result).to.have.property("kind", "overloaded");
+        expect(result).to.have.deep.property("details", {
+          limit: "mailbox_bytes",
+          max: MAILBOX_BYTES_MAX,
+          received: payload.length,
+        });
+      }
+      expect(seenAll(await shard.clock.resolve(ask()))).to.deep.equal(["not-found", "too-large"]);
     });
 
     it("answer a batch in order, reads of its own writes among it", async () => {
