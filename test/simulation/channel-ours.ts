@@ -19,6 +19,7 @@ import type { MemoryBus } from "../support/memory-bus.js";
 import {
   atomicOutcomes,
   kvError,
+  mayBeDone,
   outcomeOf,
   queryAnswer,
   refusedQuery,
@@ -34,6 +35,8 @@ export interface ChannelParts {
   readonly bus: MemoryBus;
   readonly names: Names;
   readonly positionCount: number;
+  /** The fault `message repeated` is among the run's. */
+  readonly networkRepeats: boolean;
 }
 
 /**
@@ -81,7 +84,7 @@ export class OursChannel implements Channel {
     try {
       return outcomeFrom(wish, await this.#call(wish, requestId));
     } catch (error) {
-      return outcomeOf(kvError(error), false, wish);
+      return this.#refusal(kvError(error), wish);
     }
   }
 
@@ -125,12 +128,17 @@ export class OursChannel implements Channel {
         if (atomic) return outcomeFrom(wish, each);
         const outcome = each as Outcome<unknown>;
         if (outcome.ok) return outcomeFrom(wish, outcome.result);
-        return outcomeOf(outcome.error, false, wish);
+        return this.#refusal(outcome.error, wish);
       });
     } catch (error) {
       if (error instanceof BatchError) throw error;
-      return atomicOutcomes(kvError(error), false, wishes);
+      const refusal = kvError(error);
+      return atomicOutcomes(refusal, mayBeDone(refusal, this.parts.networkRepeats), wishes);
     }
+  }
+
+  #refusal(error: KvError, wish: Wish): StepOutcome {
+    return outcomeOf(error, mayBeDone(error, this.parts.networkRepeats), wish);
   }
 
   async query(asked: QueryAsked): Promise<QueryAnswer> {

@@ -17,6 +17,7 @@ import { ttlText, type ChannelParts } from "./channel-ours.js";
 import {
   atomicOutcomes,
   kvError,
+  mayBeDone,
   outcomeOf,
   queryAnswer,
   refusedQuery,
@@ -74,7 +75,7 @@ export class PlainChannel implements Channel {
     atomic: boolean,
     requestId: string | undefined,
   ): Promise<StepOutcome[]> {
-    const { names } = this.parts;
+    const { names, networkRepeats } = this.parts;
     const body = { ops: wishes.map(memberOf), atomic };
     const sending = {
       subject: names.verb("batch"),
@@ -96,7 +97,10 @@ export class PlainChannel implements Channel {
       return outcomes.map((outcome, index) => {
         const wish = wishes[index] as Wish;
         const error = errors[index];
-        if (error instanceof KvError) return outcomeOf(error, doubts[index] ?? false, wish);
+        if (error instanceof KvError) {
+          const isDoubtful = doubts[index] === true || mayBeDone(error, networkRepeats);
+          return outcomeOf(error, isDoubtful, wish);
+        }
         return stepOutcome(wish, outcome, JSON.stringify(outcome["value"]));
       });
     });
@@ -155,7 +159,7 @@ export class PlainChannel implements Channel {
     isOnce: boolean,
     read: (message: Message) => Value,
   ): Promise<Ending<Value>> {
-    const { clock, chance, bus } = this.parts;
+    const { clock, chance, bus, networkRepeats } = this.parts;
     const endMs = clock.elapsedMs() + GIVE_UP_MS;
     let isDoubtful = false;
     for (;;) {
@@ -167,7 +171,7 @@ export class PlainChannel implements Channel {
         return { value: read(message) };
       } catch (thrown) {
         const error = kvError(thrown);
-        if (error.written === "unknown") isDoubtful = true;
+        if (error.written === "unknown" || mayBeDone(error, networkRepeats)) isDoubtful = true;
         const isOver = isOnce || !error.retryable || clock.elapsedMs() >= endMs;
         if (isOver) return { error, isDoubtful };
       }

@@ -42,6 +42,14 @@ export interface QueryAnswer {
   readonly cursor: string | undefined;
 }
 
+/**
+ * Whether another delivery of the same request may have been carried out, where the network repeats
+ * what is sent (repeatable.ts): a sender who knew of it would not believe a refusal.
+ */
+export function mayBeDone(error: KvError, networkRepeats: boolean): boolean {
+  return networkRepeats && error.retryable;
+}
+
 /** What came of it in the end; `isDoubtful`: an attempt before may have been carried out. */
 export function outcomeOf(
   error: KvError,

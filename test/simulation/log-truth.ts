@@ -136,15 +136,19 @@ export class LogTruth {
         return record?.revision === wanted.revision && textOf(record) === wanted.value;
       }
       if (record === undefined) return true;
-      // Until the next version: may log time have passed its expiry?
-      const next = seen[index + 1]?.sequence ?? this.sequenceLast + 1;
-      return this.#alive(record, Math.max(next - 1, from)) === undefined;
+      // Until the next version: may log time have passed its expiry? What the next entry does it
+      // does after what is due by its time has gone: in between nothing was there.
+      const next = seen[index + 1]?.sequence ?? this.sequenceLast;
+      return this.#alive(record, Math.max(next, from)) === undefined;
     });
     if (isSeen) return;
     const shown = versions.slice(Math.max(at, 0)).map(({ sequence, record }) => {
-      return `${record === undefined ? "absent" : record.revision} from ${sequence}`;
+      if (record === undefined) return `absent from ${sequence}`;
+      const until = record.expiresAt === 0 ? "" : ` until ${record.expiresAt}`;
+      return `${record.revision} from ${sequence} at ${this.#times[sequence]}${until}`;
     });
-    yield `read what was not there (${shown.join(", ")}, sought from ${from}): ${describeRow(row)}`;
+    const what = `${key} (${shown.join(", ")}, sought from ${from})`;
+    yield `read what was not there: ${what}: ${describeRow(row)}`;
   }
 }
 

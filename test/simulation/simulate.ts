@@ -133,6 +133,7 @@ class Run {
       bus: world.connect(name),
       positionCount: ring.positionCount,
       thinkMs: plan.thinkMs,
+      networkRepeats: plan.faults.has("message repeated"),
       stopwatch: this.#stopwatch,
       logEnds: () => world.logEnds(),
       trace: (text) => world.trace.detail(name, text),
