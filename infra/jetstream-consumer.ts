@@ -127,6 +127,7 @@ export class JetstreamConsumer implements LogConsumer {
     } else if (this.#ready.length > 0) {
       const messages = this.#ready;
       this.#ready = [];
+      this.#retryMs = 0;
       this.#sequenceLast = messages.at(-1)?.sequence ?? this.#sequenceLast;
       this.#resolve({ kind: "messages", messages });
     } else if (this.#pull === undefined) this.#sendPull();
@@ -224,7 +225,6 @@ export class JetstreamConsumer implements LogConsumer {
       const description = `message ${place.delivered} followed ${this.#deliveredCount}`;
       return this.#giveUp(description);
     }
-    this.#retryMs = 0;
     this.#deliveredCount = place.delivered;
     if (place.sequence > (this.#ready.at(-1)?.sequence ?? this.#sequenceLast)) {
       const isForeign =

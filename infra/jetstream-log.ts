@@ -177,6 +177,9 @@ export class JetstreamLog implements Log {
     const { stream } = this.#options;
     const info = await this.#ask(`STREAM.INFO.${stream}`);
     const { bytes, bytesMax } = streamStateIn(info);
+    if (bytesMax < 0 || bytesMax - bytes > LOG_ROOM_BYTES) {
+      throw new KvError("unavailable", "not the log is full, but its account or server");
+    }
     const max_bytes = Math.max(bytes, bytesMax) + LOG_ROOM_BYTES;
     await this.#ask(`STREAM.UPDATE.${stream}`, { ...objectIn(info, "config"), max_bytes });
   }

@@ -62,9 +62,9 @@ export interface Log {
   /** Never rejects. One attempt; the caller repeats. `timeoutMs` bounds it. */
   append(data: Uint8Array, timeoutMs: number): Promise<Appended>;
   /**
-   * Raises the limit of a log that is full by LOG_ROOM_BYTES, for the entry that tells other
-   * replicas what the log has lost (rule L3): clients' writes have no claim to it. Rejects with
-   * KvError `unavailable`, also if the server has no room.
+   * Raises the limit of a log that is full by LOG_ROOM_BYTES, for the entry that proves where the
+   * log ends and tells other replicas what it has lost (rule L3). Small writes may take the room.
+   * Rejects with KvError `unavailable`, also if the server has no room.
    */
   makeRoom(): Promise<void>;
   /** From `after` + 1. Creates what it needs, and again as often as necessary. */

@@ -110,7 +110,8 @@ export class NatsMessage implements Message {
     return this.#headers;
   }
 
-  /** The server's status (503, 100, …); 0 = a message of a client. */
+  /** The status in its header line: the server's own words have one (503, 100, …). A client may
+   * send one too. 0 = none. */
   get status(): number {
     const bytes = this.#raw._rdata;
     if (this.#raw._msg.hdr <= PREFIX.length || bytes[PREFIX.length] !== SPACE) return 0;

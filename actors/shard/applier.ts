@@ -66,6 +66,7 @@ export class Applier {
   #lateTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
   #isLate = false;
+  #compareDue = false;
   #wake: (() => void) | undefined;
   #stopped = false;
   #syncedAtMs: number;
@@ -123,6 +124,13 @@ export class Applier {
     if (sequence > this.state.sequence) this.#watchForLate();
   }
 
+  /** What the log says does not fit what was applied. Nothing is served until it is compared. */
+  compareAgain(): void {
+    this.hasCompared = false;
+    this.#compareDue = true;
+    this.#wakeUp();
+  }
+
   #watchForLate(): void {
     if (this.#lateTimer !== undefined) return;
     const before = this.state.sequence;
@@ -144,11 +152,16 @@ export class Applier {
     });
     const pending = this.#pending;
     // What was noticed while a batch was being written has woken nobody.
-    const first = this.#isLate ? "woken" : await Promise.race([pending, woken]);
+    const isDue = this.#isLate || this.#compareDue;
+    const first = isDue ? "woken" : await Promise.race([pending, woken]);
     if (first !== "woken") {
       this.#pending = undefined;
       if (first === undefined) this.#consumer = undefined;
       return first;
+    }
+    if (this.#compareDue) {
+      this.#compareDue = false;
+      return { kind: "resumed" };
     }
     if (this.#isLate) return this.#fetch();
     if (this.#syncIsDue()) await this.#sync();
@@ -186,10 +199,11 @@ export class Applier {
     const nowMs = this.clock.elapsedMs();
     if (this.#absent?.sequence !== sequence) this.#absent = { sequence, sinceMs: nowMs };
     if (nowMs - this.#absent.sinceMs < LOST_MS) return;
+    // Whatever comes of it, the log is not asked again at once.
+    this.#absent = undefined;
     const last = this.#expected;
     const first = await this.#provenEnd();
     if (first === undefined || first > last) return;
-    this.#absent = undefined;
     this.#expected = (first - 1) as Sequence;
     this.logger.error("the log lost entries that it had accepted, before they were applied here", {
       shard: this.log.shard,
@@ -302,6 +316,7 @@ export class Applier {
       if (last !== undefined && provesLoss(last)) throw shorter(sequence, last.sequence);
       const end = await this.#provenEnd();
       if (end !== undefined && end <= sequence) throw shorter(sequence, end);
+      await sleep(this.clock, COMPARE_AGAIN_MS);
     }
   }
 

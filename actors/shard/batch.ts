@@ -62,7 +62,7 @@ function runOne(
 /** Made once: nothing in it is of the request. */
 const waits = new KvError(
   "unavailable",
-  "an operation before it in the batch, on the same key, was not done; send both again",
+  "an operation before it in the batch, on the same key, is not known to be done; send both again",
 );
 
 async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<BatchResult> {

@@ -193,7 +193,12 @@ export class Loops {
   async #barrier(): Promise<void> {
     const { log } = this.parts;
     if (!log.tailIsExact) return this.proposer.barrier();
+    const { sequence } = this.applied;
     const tail = await log.tail();
+    if (tail < sequence) {
+      this.applier.compareAgain();
+      throw new KvError("unavailable", "the log ends before what was applied here");
+    }
     this.applier.expect(tail);
     await this.applied.reached(tail, REQUEST_TIMEOUT_MS / 2);
   }

@@ -286,7 +286,10 @@ export class ProposerCore {
     this.#giveUpIfLost(1, sequence);
   }
 
-  /** The log does not hold any more what it had accepted from `first` to `last`. */
+  /**
+   * The log does not hold any more what it had accepted from `first` to `last`. What it has
+   * accepted there since may be given up with it, which is needless but not wrong.
+   */
   lost(first: number, last: number): void {
     this.#giveUpIfLost(first, last);
   }
@@ -340,7 +343,7 @@ export class ProposerCore {
     const flight = this.#inFlight;
     if (flight === undefined) return;
     const text = `the write was on its way to the log: ${error.message}`;
-    this.#settle(flight, new KvError("in-doubt", text));
+    this.#settle(flight, new KvError("in-doubt", text), error);
   }
 
   #refuseQueue(error: KvError): void {

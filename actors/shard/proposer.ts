@@ -31,6 +31,7 @@ export class Proposer {
   #wake: (() => void) | undefined;
   #expiring: Timer | undefined;
   #closed = false;
+  #renewWaitMs = 0;
   #usedAtMs: number;
 
   constructor(
@@ -93,7 +94,9 @@ export class Proposer {
       else this.#core.skipped(origin, number);
     }
     this.#core.met(sequence);
-    if (this.#core.isIdle) this.#wakeUp();
+    if (!this.#core.isIdle) return;
+    if (!this.#core.needsOrigin) this.#renewWaitMs = 0;
+    this.#wakeUp();
   }
 
   /** From the applier: the log has lost what it had accepted from `first` to `last`. */
@@ -105,7 +108,7 @@ export class Proposer {
   async run(): Promise<void> {
     while (!this.#closed) {
       await this.#somethingToDo();
-      if (this.#core.isIdle) this.#renewOrigin();
+      if (this.#core.isIdle) await this.#renewOrigin();
       const bytes = this.#core.take(this.basis());
       if (bytes !== undefined) await this.#append(bytes);
     }
@@ -134,8 +137,13 @@ export class Proposer {
     }
   }
 
-  #renewOrigin(): void {
+  /** One origin after another that comes to nothing gets ever more time: the log is being lost. */
+  async #renewOrigin(): Promise<void> {
+    if (this.#core.needsOrigin && this.#renewWaitMs > 0) await sleep(this.clock, this.#renewWaitMs);
     const nowMs = this.clock.elapsedMs();
+    if (this.#core.needsOrigin) {
+      this.#renewWaitMs = Math.min(Math.max(2 * this.#renewWaitMs, AGAIN_FIRST_MS), AGAIN_MAX_MS);
+    }
     if (this.#core.needsOrigin || nowMs - this.#usedAtMs > ORIGIN_IDLE_MS) {
       this.#core.reopen(newOrigin(this.chance));
     }

@@ -64,6 +64,8 @@ export class Replica {
   #tail = 0 as Sequence;
   #subscriptions: Subscription[] = [];
   #closed = false;
+  /** It answers what is on its way, and takes nothing new. */
+  #isClosing = false;
   readonly #loaded = withResolvers<Applied | undefined>();
 
   constructor(private readonly parts: ReplicaParts) {}
@@ -144,6 +146,7 @@ export class Replica {
   /** Answers what is on its way, then ends run(). */
   async close(): Promise<void> {
     if (this.#closed) return;
+    this.#isClosing = true;
     const drained = this.#subscriptions.map((subscription) => subscription.drain());
     this.#subscriptions = [];
     await Promise.allSettled(drained);
@@ -187,12 +190,13 @@ export class Replica {
 
   /** Rule L9. */
   async #serveByLag(loops: Loops): Promise<void> {
-    const { clock } = this.parts;
+    const { clock, log } = this.parts;
     let probedAtMs = clock.elapsedMs();
     let thereAtMs = probedAtMs;
     while (!this.#closed) {
       try {
         const askedAtMs = clock.elapsedMs();
+        const { sequence } = loops.applied;
         const tail = await loops.end();
         // It may have ended meanwhile: who serves then would never be unsubscribed.
         if (this.#closed) return;
@@ -201,9 +205,14 @@ export class Replica {
         thereAtMs = askedAtMs;
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.sequence;
+        if (tail < sequence && log.tailIsExact) {
+          loops.applier.compareAgain();
+          if (this.#phase === "serving") this.#catchUp("its log ends before what it has applied");
+        }
         // A log that lost entries may show no lag at all: what it holds is compared first.
         const isReady = hasTakenOver(loops) && loops.applier.hasCompared;
-        if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
+        const mayServe = lag <= LAG_SERVING_AGAIN && isReady && !this.#isClosing;
+        if (this.#phase === "catching-up" && mayServe) {
           this.#startServing(loops);
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
           this.#catchUp(`it lags by ${lag} entries`);

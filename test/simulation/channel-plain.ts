@@ -85,7 +85,7 @@ export class PlainChannel implements Channel {
     const isOnce = this.#isOnce(requestId);
     const doubts = wishes.map(() => false);
     const batchEndMs = this.parts.clock.elapsedMs() + (isOnce ? 0 : GIVE_UP_MS);
-    const ending = await this.#send(sending, isOnce, (message): StepOutcome[] => {
+    const ending = await this.#send(sending, isOnce, (message, isAnyDoubtful): StepOutcome[] => {
       const { outcomes } = bodyOf(message) as { outcomes: Body[] };
       const errors = outcomes.map(({ error }) => error && KvError.fromBody(error));
       // Each stands alone, and what may be sent again is, with all the others.
@@ -98,8 +98,8 @@ export class PlainChannel implements Channel {
         const wish = wishes[index] as Wish;
         const error = errors[index];
         if (error instanceof KvError) {
-          const isDoubtful = doubts[index] === true || mayBeDone(error, networkRepeats);
-          return outcomeOf(error, isDoubtful, wish);
+          const isDoubtful = isAnyDoubtful || doubts[index] === true;
+          return outcomeOf(error, isDoubtful || mayBeDone(error, networkRepeats), wish);
         }
         return stepOutcome(wish, outcome, JSON.stringify(outcome["value"]));
       });
@@ -157,7 +157,7 @@ export class PlainChannel implements Channel {
   async #send<Value>(
     { subject, payload, headers }: Sending,
     isOnce: boolean,
-    read: (message: Message) => Value,
+    read: (message: Message, isDoubtful: boolean) => Value,
   ): Promise<Ending<Value>> {
     const { clock, chance, bus, networkRepeats } = this.parts;
     const endMs = clock.elapsedMs() + GIVE_UP_MS;
@@ -168,7 +168,7 @@ export class PlainChannel implements Channel {
         const message = await bus.request(subject, payload, { headers, timeoutMs });
         const error = errorIn(message);
         if (error !== undefined) throw error;
-        return { value: read(message) };
+        return { value: read(message, isDoubtful) };
       } catch (thrown) {
         const error = kvError(thrown);
         if (error.written === "unknown" || mayBeDone(error, networkRepeats)) isDoubtful = true;

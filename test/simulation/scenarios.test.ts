@@ -196,6 +196,36 @@ describe("scenarios found by simulation", () => {
     }
   });
 
+  describe("a replica whose log has lost what it applied, before it has compared", () => {
+    let shard: MemoryShard;
+
+    beforeEach(async () => {
+      shard = new MemoryShard();
+      await shard.startServing("n1");
+      for (let number = 0; number < 60; number += 1) await shard.write(set("a", number));
+      // Its log answers nothing but where it ends.
+      shard.log("n1").read = () => new Promise(() => {});
+      const others = new EntryWriter("cd".repeat(16) as Origin);
+      shard.stream.replace(5, [others.open(), others.barrier()]);
+    });
+
+    it("answers no read, though all that the log has now is applied here", async () => {
+      const answer = await shard.get("a").catch((error: unknown) => error);
+      expect(answer).to.have.nested.property("error.kind", "unavailable");
+    });
+
+    it("does not fill the log with attempts to begin anew", async () => {
+      const { last } = shard.stream;
+      const told: Promise<unknown>[] = [];
+      for (let number = 0; number < 50; number += 1) {
+        told.push(shard.write(set("b", number)).catch((error: unknown) => error));
+        await shard.clock.advance(20);
+      }
+      expect(shard.stream.last - last).to.be.within(1, 10);
+      await Promise.all(told);
+    });
+  });
+
   describe("seed 1028: who finds other entries in its log", () => {
     let shard: MemoryShard;
     let first: MemoryNode;
