@@ -36,6 +36,8 @@ export interface LogDamage {
   readonly atMs: number;
   /** The last entry that both pasts of the log have. */
   readonly kept: number;
+  /** The first lost entry that counted: a store before it has lost nothing. Infinity = none did. */
+  readonly missedFrom: number;
   /** It ended here before. */
   readonly lost: number;
 }

@@ -6,6 +6,8 @@ import { LAG_SERVING_MAX } from "../../protocol/limits.js";
 import type { MemoryStream } from "../support/memory-log.js";
 import { encodeEntry, BEHAVIOUR_VERSION } from "../../protocol/entry.js";
 import type { Origin, Sequence } from "../../protocol/ids.js";
+import { Acceptance } from "./acceptance.js";
+import { entryOf } from "./entry-of.js";
 import type { StrikeFault } from "./faults.js";
 import type { Machine, NodeProcess } from "./machine.js";
 import type { World } from "./world.js";
@@ -178,10 +180,22 @@ function damageLog(world: World, kind: "log shorter" | "log other"): boolean {
   if (stream === undefined || room < 1) return false;
   const lost = stream.last;
   const kept = lost - 1 - world.chance.integer(Math.min(ENTRIES_LOST_MAX, room));
-  world.noteDamage(stream.shard, { kind, atMs: world.clock.elapsedMs(), kept, lost });
+  const missedFrom = firstThatCounts(stream, kept);
+  const atMs = world.clock.elapsedMs();
+  world.noteDamage(stream.shard, { kind, atMs, kept, lost, missedFrom });
   if (kind === "log shorter") stream.truncate(kept);
   else stream.replace(kept, othersEntries(world, lost - kept + world.chance.integer(5)));
   return true;
+}
+
+/** Of the entries behind `kept`. Infinity = none of them counts. */
+function firstThatCounts({ history }: MemoryStream, kept: number): number {
+  const acceptance = new Acceptance();
+  for (const { sequence, data } of history) {
+    const entry = entryOf(data);
+    if (entry !== undefined && acceptance.accepts(entry) && sequence > kept) return sequence;
+  }
+  return Infinity;
 }
 
 /** What a proposer that nobody has met may have written meanwhile. */

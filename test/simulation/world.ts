@@ -161,9 +161,9 @@ export class World {
 
   /** Stores have lost something: who still holds what a damaged log has lost? */
   storesChanged(): void {
-    for (const [shard, { holders, kept }] of this.damages) {
+    for (const [shard, { holders, missedFrom }] of this.damages) {
       for (const machine of holders) {
-        if (machine.sequenceApplied(this.shard(shard)) <= kept) holders.delete(machine);
+        if (machine.sequenceApplied(this.shard(shard)) < missedFrom) holders.delete(machine);
       }
     }
   }
@@ -220,7 +220,9 @@ export class World {
     const told = (): string => `${text} ${lineShown(fields)}`;
     if (level === "debug") this.trace.detail(machine.name, told);
     else this.trace.note(machine.name, told());
-    this.rules.onLine(text, fields);
+    const { startedAtMs } = machine.process ?? {};
+    const replica = `${String(fields["shard"])} on ${machine.name} since ${startedAtMs}`;
+    this.rules.onLine(replica, text, fields);
     if (text === "the replica serves") this.#onServing(machine, fields["shard"] as ShardId);
     if (level !== "error") return;
     const error = fields["error"];
