@@ -48,9 +48,9 @@ mutants: build ## plant defects into copies, see that the simulation notices; ON
 bench: build nats-server ## operations a second, beside NATS KV on the same server
 	@node dist/test/bench/side-by-side.js
 
-chaos: build nats-server ## kill, pause, cut for SECONDS=120 under load, check it all; SEED=...
+chaos: build nats-server ## kill, pause, cut for SECONDS=120 under load, check it all; SEED=... PORCUPINE=no
 	@node dist/test/chaos/chaos.js $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(JSON),--json)
+		$(if $(JSON),--json) $(if $(filter no,$(PORCUPINE)),--without-porcupine)
 
 damage: build nats-server ## damage every file of a cluster in turn, for ten minutes; FILES=pattern
 	@node dist/test/damage/damage.js $(FILES)

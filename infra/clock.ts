@@ -28,12 +28,20 @@ export interface Chance {
   fraction(): number;
 }
 
+/** A longer time setTimeout takes for one of a millisecond. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now() as TimeMs,
   elapsedMs: () => performance.now(),
   after(ms, task) {
-    const timer = setTimeout(task, ms);
-    timer.unref();
+    let timer: NodeJS.Timeout | undefined;
+    const wait = (leftMs: number): void => {
+      const isLong = leftMs > TIMEOUT_MS_MAX;
+      const then = isLong ? (): void => wait(leftMs - TIMEOUT_MS_MAX) : task;
+      timer = setTimeout(then, isLong ? TIMEOUT_MS_MAX : leftMs).unref();
+    };
+    wait(ms);
     return { cancel: () => clearTimeout(timer) };
   },
   soon: (task) => void setImmediate(task),

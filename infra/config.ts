@@ -391,14 +391,15 @@ export const SYNC_INTERVAL_UNKNOWN = "unknown";
 
 /** The arguments of `ringdex node start` that say these settings; credentials go by variables. */
 export function nodeArguments(node: Omit<NodeSettings, "credentials">): string[] {
-  const args = ["--name", node.name, "--data", node.dataFolder, "--nats-url", node.natsUrl];
-  args.push("--store", node.store, "--cluster-nodes", node.clusterNodes.join(","));
-  args.push("--replicas", String(node.replicaCount), "--log-level", node.logLevel);
-  args.push("--log-bytes-max", String(node.logBytesMax));
-  args.push("--events-bytes-max", String(node.eventsBytesMax));
-  args.push("--sync-interval", node.syncInterval);
-  if (node.indexExclude.length > 0) args.push("--index-exclude", node.indexExclude.join(","));
-  return args;
+  const argumentList = ["--name", node.name, "--data", node.dataFolder, "--nats-url", node.natsUrl];
+  argumentList.push("--store", node.store, "--cluster-nodes", node.clusterNodes.join(","));
+  argumentList.push("--replicas", String(node.replicaCount), "--log-level", node.logLevel);
+  argumentList.push("--log-bytes-max", String(node.logBytesMax));
+  argumentList.push("--events-bytes-max", String(node.eventsBytesMax));
+  argumentList.push("--sync-interval", node.syncInterval);
+  if (node.indexExclude.length > 0)
+    argumentList.push("--index-exclude", node.indexExclude.join(","));
+  return argumentList;
 }
 
 /** Node names: `n1`, `n2`, … */

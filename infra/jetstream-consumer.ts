@@ -327,10 +327,16 @@ export function parseAckSubject(subject: string): Place | undefined {
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return undefined;
   const at = tokens.length === 9 ? 5 : 7;
   if (tokens.length !== 9 && tokens.length < 11) return undefined;
-  const sequence = Number(tokens[at]);
-  const delivered = Number(tokens[at + 1]);
+  const sequence = wholeOf(tokens[at]);
+  const delivered = wholeOf(tokens[at + 1]);
   // Nanoseconds since 1970 exceed 2^53, so they are cut as text.
-  const time = Number((tokens[at + 2] ?? "").slice(0, -6));
-  const whole = [sequence, delivered, time].every(Number.isSafeInteger);
-  return whole ? { sequence: sequence as Sequence, delivered, time: time as TimeMs } : undefined;
+  const time = wholeOf(tokens[at + 2]?.slice(0, -6));
+  if (sequence === undefined || delivered === undefined || time === undefined) return undefined;
+  return { sequence: sequence as Sequence, delivered, time: time as TimeMs };
+}
+
+/** Digits only: Number by itself takes "", "-1" and "0x1" too. */
+function wholeOf(digits = ""): number | undefined {
+  const value = /^[0-9]+$/.test(digits) ? Number(digits) : Number.NaN;
+  return Number.isSafeInteger(value) ? value : undefined;
 }

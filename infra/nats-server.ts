@@ -69,16 +69,23 @@ export async function startNatsServer(options: StartOptions): Promise<NatsServer
   mkdirSync(portsFolder, { recursive: true });
   mkdirSync(dirname(options.logFile), { recursive: true });
 
-  const args = ["-c", options.configFile, "--pid", options.pidFile, "--log", options.logFile];
-  args.push("--ports_file_dir", portsFolder);
-  if (options.host !== undefined) args.push("-a", options.host);
-  if (options.port !== undefined) args.push("-p", String(options.port));
-  if (options.storeFolder !== undefined) args.push("-js", "-sd", options.storeFolder);
+  const argumentList = [
+    "-c",
+    options.configFile,
+    "--pid",
+    options.pidFile,
+    "--log",
+    options.logFile,
+  ];
+  argumentList.push("--ports_file_dir", portsFolder);
+  if (options.host !== undefined) argumentList.push("-a", options.host);
+  if (options.port !== undefined) argumentList.push("-p", String(options.port));
+  if (options.storeFolder !== undefined) argumentList.push("-js", "-sd", options.storeFolder);
   // What it prints before its log is open goes to the same file: a pipe of ours would break, and
   // end it, when we are killed.
   const log = openSync(options.logFile, "a");
   const detached = options.detached ?? true;
-  const child = spawn(options.binary, args, { stdio: ["ignore", log, log], detached });
+  const child = spawn(options.binary, argumentList, { stdio: ["ignore", log, log], detached });
   closeSync(log);
   const exited = exitOf(child);
   const ended = new AbortController();

@@ -81,7 +81,7 @@ export async function checkDataFile(
   }
 }
 
-export function dataFileName(number: number): string {
+function dataFileName(number: number): string {
   return `${String(number).padStart(6, "0")}.sst`;
 }
 

@@ -38,6 +38,12 @@ interface Place {
   readonly length: number;
 }
 
+/** Bytes of the file that the check needs next. */
+export interface Stretch {
+  readonly offset: number;
+  readonly length: number;
+}
+
 /**
  * Throws Error that says which bytes are wrong. `pace` is called before each read with how many
  * bytes it will be. Cost: reads the file once; 3 ms of this thread for a megabyte.
@@ -62,10 +68,24 @@ async function checkTable(
   size: number,
   pace: (bytes: number) => Promise<void>,
 ): Promise<void> {
+  const check = tableCheck(size);
+  for (let step = check.next(); step.done !== true;) {
+    const { offset, length } = step.value;
+    await pace(length);
+    step = check.next(await read(file, offset, length));
+  }
+}
+
+/**
+ * The check without its reads: yields what is to be read, and is given those bytes. Throws Error
+ * for any bytes that are no table.
+ */
+export function* tableCheck(size: number): Generator<Stretch, void, Buffer> {
   if (size < FOOTER_BYTES) throw new Error(`${size} bytes are too few for it`);
-  const { index, metaindex } = readFooter(await read(file, size - FOOTER_BYTES, FOOTER_BYTES));
-  const ofData = placesIn(await readBlock(file, size, index), false);
-  const ofMeta = placesIn(await readBlock(file, size, metaindex), true);
+  const footer = yield { offset: size - FOOTER_BYTES, length: FOOTER_BYTES };
+  const { index, metaindex } = readFooter(footer);
+  const ofData = placesIn(yield* readBlock(size, index), false);
+  const ofMeta = placesIn(yield* readBlock(size, metaindex), true);
   const places = withoutTwins([...ofData, ...ofMeta, index, metaindex]);
   places.sort((one, other) => one.offset - other.offset);
   let end = 0;
@@ -79,9 +99,7 @@ async function checkTable(
     let next = first;
     do next += 1;
     while (next < places.length && endOf(places[next]!) - from <= READ_BYTES);
-    const length = endOf(places[next - 1]!) - from;
-    await pace(length);
-    const bytes = await read(file, from, length);
+    const bytes = yield { offset: from, length: endOf(places[next - 1]!) - from };
     for (const place of places.slice(first, next)) checkBlock(bytes, from, place);
     first = next;
   }
@@ -111,9 +129,9 @@ function readPlace(reader: FieldReader): Place {
   return { offset, length: reader.number() };
 }
 
-async function readBlock(file: FileHandle, size: number, place: Place): Promise<Buffer> {
+function* readBlock(size: number, place: Place): Generator<Stretch, Buffer, Buffer> {
   if (endOf(place) > size) throw new Error(`a block at ${place.offset} goes past its end`);
-  const bytes = await read(file, place.offset, place.length + TRAILER_BYTES);
+  const bytes = yield { offset: place.offset, length: place.length + TRAILER_BYTES };
   checkBlock(bytes, place.offset, place);
   const isCompressed = bytes[place.length] === SNAPPY;
   const content = bytes.subarray(0, place.length);

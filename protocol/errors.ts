@@ -74,7 +74,8 @@ export class KvError extends Error {
   /** The error that a reply's body tells. Unknown names and forms become `internal`. */
   static fromBody(body: unknown): KvError {
     if (typeof body !== "object" || body === null) {
-      return new KvError("internal", `a reply's error is not an object: ${JSON.stringify(body)}`);
+      const what = body === null ? "null" : typeof body;
+      return new KvError("internal", `a reply's error is ${what}, not an object`);
     }
     const {
       code: _code,
@@ -84,9 +85,13 @@ export class KvError extends Error {
       written: _w,
       ...details
     } = body as ErrorBody;
-    if (!Object.hasOwn(table, name)) {
-      return new KvError("internal", `a reply names an unknown error ${JSON.stringify(name)}`);
+    // Whatever stands there may be neither text nor have any: an object of somebody's making.
+    if (typeof name !== "string" || !Object.hasOwn(table, name)) {
+      const what = typeof name === "string" ? JSON.stringify(name) : "that is no text";
+      return new KvError("internal", `a reply names an unknown error ${what}`);
     }
-    return new KvError(name, String(description), details, { retryable: retryable === true });
+    const isTold = typeof description === "string";
+    const text = isTold ? description : `${name}, without a description`;
+    return new KvError(name, text, details, { retryable: retryable === true });
   }
 }

@@ -104,7 +104,7 @@ export function encodeRepairError(error: KvError): Uint8Array {
   return Buffer.from(JSON.stringify({ error: error.toBody() }));
 }
 
-/** The reply, or throws the KvError that it tells. */
+/** The reply, or throws the KvError that it tells, or `internal` for what is no reply. */
 export function decodeRepairReply<Body>(data: Uint8Array): Body {
   let body: unknown;
   try {
@@ -112,7 +112,10 @@ export function decodeRepairReply<Body>(data: Uint8Array): Body {
   } catch (cause) {
     throw new KvError("internal", "a reply about a repair is not JSON", {}, { cause });
   }
-  const { error } = (body ?? {}) as { readonly error?: unknown };
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new KvError("internal", "a reply about a repair is not a JSON object");
+  }
+  const { error } = body as { readonly error?: unknown };
   if (error !== undefined) throw KvError.fromBody(error);
   return body as Body;
 }

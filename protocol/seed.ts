@@ -12,8 +12,8 @@
  *   u32 bytes of the key, u32 bytes of the value, big-endian; the key; the value
  * and a piece may end anywhere within one, because a row may be larger than a message.
  */
-import { assert } from "./assert.js";
-import { KvError, type ErrorBody } from "./errors.js";
+import { DamagedError } from "./damaged.js";
+import { KvError } from "./errors.js";
 
 export interface SeedRequest {
   readonly shard: string;
@@ -64,13 +64,26 @@ export function encodeSeedReply(reply: SeedReply | KvError): Uint8Array {
   return Buffer.concat([Buffer.of(reply.isLast ? FLAG_LAST : FLAG_MORE), reply.bytes]);
 }
 
-/** Throws the KvError that it tells. */
+/** Throws the KvError that it tells, or `internal` for what is no reply. */
 export function decodeSeedReply(data: Uint8Array): SeedReply {
   const bytes = data.subarray(1);
   if (data[0] === FLAG_MORE || data[0] === FLAG_LAST)
     return { isLast: data[0] === FLAG_LAST, bytes };
   if (data[0] !== FLAG_ERROR) throw new KvError("internal", "a part of a seed has no flag");
-  throw KvError.fromBody(JSON.parse(Buffer.from(bytes).toString()) as ErrorBody);
+  throw KvError.fromBody(errorBodyOf(bytes));
+}
+
+function errorBodyOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString());
+  } catch (cause) {
+    throw new KvError(
+      "internal",
+      "a part of a seed tells an error that is not JSON",
+      {},
+      { cause },
+    );
+  }
 }
 
 export function encodeSeedRow({ key, value }: SeedRow): Uint8Array {
@@ -108,8 +121,9 @@ export class SeedRows {
     return rows;
   }
 
-  /** After the last piece. */
+  /** After the last piece. Throws DamagedError if a row is not whole. */
   end(): void {
-    assert(this.#bytes === 0, `${this.#bytes} bytes of a row are left over at a seed's end`);
+    if (this.#bytes === 0) return;
+    throw new DamagedError(`${this.#bytes} bytes of a row are left over at a seed's end`);
   }
 }

@@ -2,10 +2,10 @@
  * Origins: which proposers a shard knows, and the last number it accepted of each (rule L2).
  *
  * An origin is what a proposer calls itself, from its start or its last new beginning on. It
- * announces itself by an `open` entry; of its further entries exactly the one with the next number is
- * accepted, so a copy of an entry, or one that a `fence` has killed, does nothing however late it
- * lands. Whether an origin is known depends on the log alone: one that was silent for ORIGIN_KEPT_MS
- * of log time counts as unknown everywhere, whenever its row is removed.
+ * announces itself by an `open` entry; of its further entries exactly the one with the next number
+ * is accepted, so a copy of an entry, or one that a `fence` has killed, does nothing however late
+ * it lands. Whether an origin is known depends on the log alone: one that was silent for
+ * ORIGIN_KEPT_MS of log time counts as unknown everywhere, whenever its row is removed.
  */
 import type { EntryKind } from "../../protocol/entry.js";
 import type { Origin, TimeMs } from "../../protocol/ids.js";

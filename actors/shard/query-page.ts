@@ -8,7 +8,7 @@
 import type { Place } from "../../protocol/cursor.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Revision } from "../../protocol/ids.js";
-import { COUNT_MS_MAX } from "../../protocol/limits.js";
+import { COUNT_MS_MAX, PAGE_MS_MAX } from "../../protocol/limits.js";
 import type { FindRequest, FoundRow, KeysRequest } from "../../protocol/query-messages.js";
 import { compileSelect, type Selected } from "../../protocol/select.js";
 import { compareText } from "../../protocol/typed-value.js";
@@ -151,9 +151,12 @@ export async function sortedPage(
     }
     keepBest();
     if (isLate()) {
-      throw new KvError("limit-exceeded", "the path that gives the order is not indexed", {
-        limit: "page_ms",
-      });
+      throw new KvError(
+        "limit-exceeded",
+        `the path that gives the order has no index, and a look at all records took more than ` +
+          `${PAGE_MS_MAX} ms; add an equality on a path that has one`,
+        { limit: "page_ms", max: PAGE_MS_MAX },
+      );
     }
   }
   const page = new PageRows(request);

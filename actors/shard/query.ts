@@ -162,7 +162,8 @@ export class Query {
         error,
       });
       const text = `reading took more than ${VIEW_MS_MAX} ms; send it again`;
-      return encodeQueryError(new KvError("overloaded", text, {}, { cause: error }));
+      const details = { limit: "view_ms", max: VIEW_MS_MAX };
+      return encodeQueryError(new KvError("overloaded", text, details, { cause: error }));
     }
   }
 

@@ -48,7 +48,7 @@ function registerUp(root: Command, context: CliContext): void {
   up.action(async (options: { background?: boolean; times?: boolean }) => {
     if (options.times === true) context.beginLinesWithTimes();
     const settings = context.settings(up);
-    const report = (line: string): void => context.err(`${line}\n`);
+    const report = (line: string): void => context.stderr(`${line}\n`);
     const say = (line: string): void => {
       context.out(`${line}\n`);
       if (options.times !== true) report(hintOf(settings, options.background === true));
@@ -60,11 +60,14 @@ function registerUp(root: Command, context: CliContext): void {
         const text = flags[name];
         return text === undefined || flag === undefined ? [] : [`--${flag}`, text];
       });
-      const command = { file: process.execPath, args: [program, "up", "--times", ...typed] };
+      const command = {
+        file: process.execPath,
+        argumentList: [program, "up", "--times", ...typed],
+      };
       await startInBackground({ settings, env, command, say, report, stopping });
       return;
     }
-    const nodeCommand = { file: process.execPath, args: [program, "node", "start"] };
+    const nodeCommand = { file: process.execPath, argumentList: [program, "node", "start"] };
     await runSupervisor({ settings, env, nodeCommand, stopping, say, report });
   });
 }
@@ -83,7 +86,7 @@ function registerDown(root: Command, context: CliContext): void {
   addSettingOptions(down, ["dataFolder"]);
   down.action(async () => {
     const { dataFolder } = context.settings(down);
-    const wasRunning = await stopCluster(dataFolder, (line) => context.err(`${line}\n`));
+    const wasRunning = await stopCluster(dataFolder, (line) => context.stderr(`${line}\n`));
     context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
   });
 }
@@ -173,7 +176,7 @@ function registerNatsServer(root: Command, context: CliContext): void {
   command.action(async () => {
     const { natsServer } = context.settings(command);
     const named = natsServer === undefined ? {} : { RINGDEX_NATS_SERVER: natsServer };
-    const onProgress = (line: string): void => context.err(`${line}\n`);
+    const onProgress = (line: string): void => context.stderr(`${line}\n`);
     const path = await findNatsServer({ env: { ...context.env, ...named }, onProgress });
     context.out(`${path}\n`);
   });

@@ -2,7 +2,7 @@
  * What every command gets: where to write, its settings, a connection, and how to fail.
  *
  * Commands never touch process.stdout, process.env or process.exit, so that tests can run them in
- * their own process. They write results with `out`, say everything else with `err`, and fail by
+ * their own process. They write results with `out`, say everything else with `stderr`, and fail by
  * throwing: exit-codes.ts decides what a thrown error means.
  */
 import { Option, type Command } from "commander";
@@ -28,7 +28,7 @@ export interface CliIo {
   /** Writes text to stdout as it is; the caller ends its lines. */
   readonly out: (text: string | Uint8Array) => void;
   /** Writes text to stderr as it is. */
-  readonly err: (text: string) => void;
+  readonly stderr: (text: string) => void;
   /** True if a person looks at stdout: tables and bars, not only lines. */
   readonly isTerminal: boolean;
   /** Characters in a line of stdout's terminal; undefined = it is none, so nothing is cut. */
@@ -88,7 +88,7 @@ export class RunContext implements CliContext {
   }
   readonly out = (text: string | Uint8Array): void =>
     this.io.out(this.#hasTimes ? withTimes(String(text)) : text);
-  readonly err = (text: string): void => this.io.err(this.#hasTimes ? withTimes(text) : text);
+  readonly stderr = (text: string): void => this.io.stderr(this.#hasTimes ? withTimes(text) : text);
 
   settings(command: Command): Settings {
     return settingsOf(this.io.env, settingFlagsOf(command));

@@ -35,7 +35,7 @@ export function registerExportCommand(root: Command, context: CliContext): void 
         ...(prefix === undefined ? {} : { prefix }),
         ...(read === undefined ? {} : { read }),
       });
-      context.err(`exported ${count} records\n`);
+      context.stderr(`exported ${count} records\n`);
     },
   );
 }

@@ -109,7 +109,7 @@ export interface LoadRun {
     readonly url: string;
     readonly storeName: string;
   };
-  readonly context: Pick<CliContext, "out" | "err" | "bar" | "exit" | "stopping">;
+  readonly context: Pick<CliContext, "out" | "stderr" | "bar" | "exit" | "stopping">;
   readonly clock: Clock;
 }
 
@@ -120,11 +120,17 @@ export async function runLoad(run: LoadRun): Promise<void> {
   if (flags.restart === true) state?.remove();
   const before = state?.read();
   const figures: LoadFigures = { loaded: 0, rejected: 0, expired: 0, ...before?.figures };
-  if (before !== undefined) context.err(`${resumedLine(before)}\n`);
+  if (before !== undefined) context.stderr(`${resumedLine(before)}\n`);
   const loadedBefore = figures.loaded;
   const startMs = clock.elapsedMs();
   const fileBytes = source.known?.fileBytes;
-  const display = displayOf({ bar: context.bar, err: context.err, clock, fileBytes, figures });
+  const display = displayOf({
+    bar: context.bar,
+    stderr: context.stderr,
+    clock,
+    fileBytes,
+    figures,
+  });
   const rejected = new RejectedLines(display, context.bar !== undefined);
   const keeper = new Keeper(state, figures, clock);
   const form: RecordForm = { keyField: flags.key, prefix: flags.prefix, ttl: flags.ttl };
@@ -153,7 +159,7 @@ export async function runLoad(run: LoadRun): Promise<void> {
   const rate = rateOf(figures.loaded - loadedBefore, elapsedMs);
   context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
   if (figures.rejected > 0) context.exit("partial");
-  if (figures.loaded === 0 && figures.rejected > 0) context.err(`${nothingLoadedLine(flags)}\n`);
+  if (figures.loaded === 0 && figures.rejected > 0) context.stderr(`${nothingLoadedLine(flags)}\n`);
 }
 
 function stateOf({ file, source, flags, target }: LoadRun): LoadState | undefined {

@@ -18,7 +18,7 @@ export interface LoadDisplay {
 export interface DisplayParts {
   /** Undefined = no terminal. */
   readonly bar: NodeJS.WritableStream | undefined;
-  readonly err: (text: string) => void;
+  readonly stderr: (text: string) => void;
   readonly clock: Clock;
   /** Undefined = a stream without a known end. */
   readonly fileBytes: number | undefined;
@@ -49,17 +49,17 @@ class Lines implements LoadDisplay {
   }
 
   at(bytes: number): void {
-    const { clock, err, fileBytes, figures } = this.parts;
+    const { clock, stderr, fileBytes, figures } = this.parts;
     const nowMs = clock.elapsedMs();
     if (nowMs - this.#lastMs < LINE_EVERY_MS) return;
     this.#lastMs = nowMs;
     const share = fileBytes === undefined ? "" : `, ${((bytes * 100) / fileBytes).toFixed(1)} %`;
     const rate = rateOf(figures.loaded - this.#loadedBefore, nowMs - this.#startMs);
-    err(`${figures.loaded} loaded${share}, ${rate}/s\n`);
+    stderr(`${figures.loaded} loaded${share}, ${rate}/s\n`);
   }
 
   line(text: string): void {
-    this.parts.err(`${text}\n`);
+    this.parts.stderr(`${text}\n`);
   }
 
   end(): void {

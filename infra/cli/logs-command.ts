@@ -59,7 +59,7 @@ async function follow(command: Command, context: CliContext, flags: LogFlags): P
   const subscription = nats.subscribe(new Names(store).nodeLogWildcard);
   await nats.flush();
   const where = `store "${store}" at ${shownUrl(url)}`;
-  context.err(`following what the nodes of ${where} log from now on; Ctrl-C ends it\n`);
+  context.stderr(`following what the nodes of ${where} log from now on; Ctrl-C ends it\n`);
   context.stopping.addEventListener("abort", () => subscription.unsubscribe(), { once: true });
   for await (const message of subscription) {
     const line = message.string();

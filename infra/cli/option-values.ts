@@ -116,16 +116,16 @@ export function quoted(text: string): string {
 
 /** Who sits at a terminal is told that a command waits for what is typed. */
 export function announceStdin(
-  { stdin, err }: Pick<CliContext, "stdin" | "err">,
+  { stdin, stderr }: Pick<CliContext, "stdin" | "stderr">,
   what: string,
 ): void {
   const isTyped = (stdin as Partial<ReadStream>).isTTY === true;
-  if (isTyped) err(`reading ${what} from the keyboard; Ctrl-D on a new line ends it\n`);
+  if (isTyped) stderr(`reading ${what} from the keyboard; Ctrl-D on a new line ends it\n`);
 }
 
 /** All of stdin; `what` it is, for a person who is to type it. */
 export async function readStdin(
-  context: Pick<CliContext, "stdin" | "err">,
+  context: Pick<CliContext, "stdin" | "stderr">,
   what: string,
 ): Promise<Uint8Array> {
   announceStdin(context, what);

@@ -36,16 +36,16 @@ const groups: readonly Register[] = [
   registerExportCommand,
 ];
 
-/** Runs the command that `args` (without node and script) name. Resolves with the exit code. */
-export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+/** Runs the command that the arguments (without node and script) name; gives the exit code. */
+export async function runCli(argumentList: readonly string[], io: CliIo): Promise<number> {
   const context = new RunContext(io);
   try {
-    await programOf(context).parseAsync(args, { from: "user" });
+    await programOf(context).parseAsync(argumentList, { from: "user" });
     return exitCodes[context.exitName].code;
   } catch (error) {
     // Commander has written its message or the help already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage.code;
-    context.err(`ringdex: ${error instanceof Error ? error.message : String(error)}\n`);
+    context.stderr(`ringdex: ${error instanceof Error ? error.message : String(error)}\n`);
     return exitCodes[exitOfError(error)].code;
   } finally {
     await context.close();
@@ -59,7 +59,7 @@ function programOf(context: CliContext): Command {
     .addHelpText("after", () => `\n${exitCodesHelp()}`)
     // Subcommands are made from the program and take these over.
     .exitOverride()
-    .configureOutput({ writeOut: (text) => context.out(text), writeErr: context.err });
+    .configureOutput({ writeOut: (text) => context.out(text), writeErr: context.stderr });
   for (const register of groups) register(program, context);
   tellUsageErrors(program);
   return program;

@@ -86,7 +86,7 @@ async function writePages(
   pages: AsyncIterable<FindPage<unknown>>,
   limit: number | undefined,
   flags: Pick<FindFlags, "json" | "select">,
-  context: Pick<CliContext, "out" | "err" | "columns" | "exit">,
+  context: Pick<CliContext, "out" | "stderr" | "columns" | "exit">,
 ): Promise<void> {
   let count = 0;
   let last: FindPage<unknown> | undefined;
@@ -97,11 +97,11 @@ async function writePages(
     context.out(flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context));
   }
   if (last?.complete === false) {
-    context.err("incomplete: some shards did not answer, and what they have is missing\n");
+    context.stderr("incomplete: some shards did not answer, and what they have is missing\n");
     context.exit("unavailable");
-  } else if (count === 0 && limit !== 0 && flags.json !== true) context.err("no key matches\n");
+  } else if (count === 0 && limit !== 0 && flags.json !== true) context.stderr("no key matches\n");
   if (last?.cursor !== undefined && count > 0) {
-    context.err(`there are more than these ${count}: --limit shows more, --all all of them\n`);
+    context.stderr(`there are more than these ${count}: --limit shows more, --all all of them\n`);
   }
 }
 

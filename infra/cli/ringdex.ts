@@ -27,7 +27,7 @@ const code = await runCli(process.argv.slice(2), {
   env: process.env,
   stdin: process.stdin,
   out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  stderr: (text) => void process.stderr.write(text),
   isTerminal: process.stdout.isTTY,
   // Asked at each table: a window may be resized while a watch runs.
   get columns() {

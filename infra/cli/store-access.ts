@@ -75,7 +75,7 @@ export async function openStore(context: CliContext, command: Command): Promise<
  */
 async function storeIsThere(
   { nats, store, url }: CliConnection,
-  { err }: Pick<CliContext, "err">,
+  { stderr }: Pick<CliContext, "stderr">,
 ): Promise<void> {
   const subject = new Names(store).verb("ring");
   const where = shownUrl(url);
@@ -83,7 +83,7 @@ async function storeIsThere(
   for (let isFirst = true; await nobodyListens(nats, subject); isFirst = false) {
     const what = `no node of store "${store}" answers`;
     const trying = `trying for ${STORE_WAIT_MS / 1_000} s`;
-    if (isFirst) err(`nats-server is at ${where}, but ${what}; ${trying}\n`);
+    if (isFirst) stderr(`nats-server is at ${where}, but ${what}; ${trying}\n`);
     if (systemClock.elapsedMs() >= deadlineMs) {
       throw new CommandFailed(
         "unavailable",

@@ -37,11 +37,11 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
     const watch = db.watch<unknown>({
       ...(prefix === undefined ? {} : { prefix }),
       ...(flags.from === undefined ? {} : { from: flags.from }),
-      onGap: (gap) => context.err(gapLine(gap)),
+      onGap: (gap) => context.stderr(gapLine(gap)),
     });
     context.stopping.addEventListener("abort", () => watch.stop(), { once: true });
     await watch.ready;
-    context.err(`watching from ${shownStart(flags.from)}; Ctrl-C ends it\n`);
+    context.stderr(`watching from ${shownStart(flags.from)}; Ctrl-C ends it\n`);
     await writeEvents(watch, flags, context);
   });
 }

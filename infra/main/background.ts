@@ -20,7 +20,7 @@ const POLL_MS = 20;
 const START_TIMEOUT_MS = 300_000;
 const STOP_TIMEOUT_MS = 90_000;
 
-export interface BackgroundOptions {
+interface BackgroundOptions {
   readonly settings: Settings;
   readonly env: NodeJS.ProcessEnv;
   /** The supervisor to run: `ringdex up` in the foreground, with or without times. */
@@ -39,7 +39,11 @@ export async function startInBackground(options: BackgroundOptions): Promise<voi
   const log = await openLog(paths);
   const lines = new LogReader(paths.log, statSync(paths.log).size);
   const stdio = ["ignore", log, log] as const;
-  const child = spawn(command.file, command.args, { stdio: [...stdio], env, detached: true });
+  const child = spawn(command.file, command.argumentList, {
+    stdio: [...stdio],
+    env,
+    detached: true,
+  });
   closeSync(log);
   let ending: string | undefined;
   void exitOf(child).then(

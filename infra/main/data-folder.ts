@@ -12,7 +12,7 @@
  * by a killed supervisor does not stop the next one, even if its pid was given out again.
  */
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Settings } from "../config.js";
 import { writeDurably } from "../durable-file.js";
@@ -238,21 +238,24 @@ async function linkLock(draft: string, paths: DataPaths): Promise<void> {
           `stop it with "ringdex down", or set RINGDEX_DATA to another folder`,
       );
     }
-    await removeStale(paths, text);
+    removeStale(paths, text);
   }
 }
 
-/** Another starter may have replaced the stale lock since we read it; then it is put back. */
-async function removeStale(paths: DataPaths, stale: string): Promise<void> {
+/**
+ * Another starter may have replaced the stale lock since we read it, so it is looked at once more in
+ * the same breath; and if somebody comes in between all the same, it is put back.
+ */
+function removeStale(paths: DataPaths, stale: string): void {
   const aside = `${paths.lock}.stale.${process.pid}`;
   try {
-    await rename(paths.lock, aside);
+    if (readFileSync(paths.lock, "utf8") !== stale) return;
+    renameSync(paths.lock, aside);
+    if (readFileSync(aside, "utf8") === stale) rmSync(aside);
+    else renameSync(aside, paths.lock);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
-  if ((await readFile(aside, "utf8")) === stale) await rm(aside);
-  else await rename(aside, paths.lock);
 }
 
 function releaseLock(paths: DataPaths, { pid }: Holder): void {

@@ -14,7 +14,7 @@ import { exitOf, stopChild, type Exit } from "../nats-server.js";
 
 export interface NodeCommand {
   readonly file: string;
-  readonly args: readonly string[];
+  readonly argumentList: readonly string[];
 }
 
 export interface NodeProcessOptions {
@@ -46,7 +46,7 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<strin
     throw error;
   }
   const stderrStart = fstatSync(stderr).size;
-  const child = spawn(command.file, command.args, {
+  const child = spawn(command.file, command.argumentList, {
     stdio: ["pipe", "pipe", stderr],
     env: options.env,
     detached: true,

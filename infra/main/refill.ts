@@ -6,6 +6,7 @@
  * deleted. Whatever goes wrong leaves the old one where it was, and the next attempt begins anew.
  */
 import { fillStore, type Seeded } from "../../actors/shard/seed-target.js";
+import { DamagedError } from "../../protocol/damaged.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
@@ -46,7 +47,8 @@ export async function refillStore(parts: RefillParts): Promise<void> {
       logger.info("a store was filled from another node's", { ...fields, set_aside: kept });
       return;
     } catch (error) {
-      if (!(error instanceof KvError)) throw error;
+      // A source whose store is damaged, or answers what no store gives, is one of several.
+      if (!(error instanceof KvError || error instanceof DamagedError)) throw error;
       failure = error;
       const fields = { shard: shard.shard, source, error };
       logger.info("a store could not be filled from another node's", fields);

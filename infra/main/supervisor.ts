@@ -200,8 +200,11 @@ class Supervisor {
         // Ours is configured by natsConf(); of another one we know nothing.
         const syncInterval = settings.natsUrl === undefined ? "always" : SYNC_INTERVAL_UNKNOWN;
         const own = { name, dataFolder: folder, natsUrl, store, replicaCount, syncInterval };
-        const args = nodeArguments({ ...settings, ...own, clusterNodes: names });
-        const command = { file: nodeCommand.file, args: [...nodeCommand.args, ...args] };
+        const argumentList = nodeArguments({ ...settings, ...own, clusterNodes: names });
+        const command = {
+          file: nodeCommand.file,
+          argumentList: [...nodeCommand.argumentList, ...argumentList],
+        };
         const onReady = (): void => {
           if (waiting.delete(name)) report(`${name} serves`);
           else if (returning.delete(name)) report(`${name} serves again`);

@@ -34,7 +34,7 @@ export interface Access {
 }
 
 /** What an error says about a write (and, for reads, that there is nothing to be learnt). */
-export function outcomeOfError(error: unknown): StepOutcome {
+function outcomeOfError(error: unknown): StepOutcome {
   if (!(error instanceof KvError)) throw error;
   const { kind, details, written } = error;
   if (kind === "not-found") return { kind: "absent" };

@@ -31,6 +31,7 @@ describe("a chaos run", function () {
       calmMs: 1_000,
       operationsMin: 1,
       unansweredShareMax: 1,
+      needsPorcupine: false,
       folder,
       say: (line) => void said.push(line),
     });

@@ -6,6 +6,7 @@
  *   --seed <n>      which faults, in which order (default: by chance, and printed)
  *   --json          the whole report as JSON on stdout, progress on stderr
  *   --keep          keep the folder of a run in which all is well
+ *   --without-porcupine   our own checker is enough where there is no Go
  *
  * Exit code 0 if all checks hold, else 1, with histories, logs and data kept to look at.
  */
@@ -13,6 +14,8 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { packageFolder } from "../../infra/nats-binary.js";
+import { withoutPorcupine } from "./check-linear.js";
+import { buildPorcupine } from "./porcupine.js";
 import { renderReport } from "./report.js";
 import { runChaos, type ChaosOptions } from "./run.js";
 
@@ -25,6 +28,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "" },
     json: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
+    "without-porcupine": { type: "boolean", default: false },
   },
 });
 const say = (line: string): void => {
@@ -42,6 +46,7 @@ const options: ChaosOptions = {
   calmMs: 5_000,
   operationsMin: OPERATIONS_MIN,
   unansweredShareMax: UNANSWERED_SHARE_MAX,
+  needsPorcupine: !values["without-porcupine"],
   folder,
   say,
 };
@@ -58,6 +63,13 @@ process.exitCode = (await run()) ? 0 : 1;
 
 async function run(): Promise<boolean> {
   try {
+    // Said now, not after minutes of faults.
+    const porcupine = options.needsPorcupine ? await buildPorcupine(folder) : "";
+    if (typeof porcupine !== "string") {
+      rmSync(folder, { recursive: true });
+      say(withoutPorcupine(porcupine));
+      return false;
+    }
     const report = await runChaos(options);
     if (values.json) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
     else say(`\n${renderReport(report)}`);

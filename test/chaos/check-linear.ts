@@ -9,7 +9,7 @@ import { formatHistory, type HistoryRow, type Step } from "../history/history.js
 import { checkLinearizable } from "../history/linearizable.js";
 import { isHot } from "./keys.js";
 import { plantMistakes } from "./plant.js";
-import { askPorcupine, buildPorcupine, type Result } from "./porcupine.js";
+import { askPorcupine, buildPorcupine, type NotAsked, type Result } from "./porcupine.js";
 
 export interface Opinion {
   /** "recorded", or what was planted. */
@@ -24,7 +24,7 @@ export interface Opinion {
 export interface LinearReport {
   readonly opinions: readonly Opinion[];
   readonly problems: readonly string[];
-  /** Why Porcupine was not asked, if so. */
+  /** Why Porcupine was not asked, if so; a problem unless the run may do without. */
   readonly notAsked: string | undefined;
   readonly keyCount: number;
   readonly oursMs: number;
@@ -34,10 +34,15 @@ export interface LinearReport {
 /** Moves of our search on one key. */
 const MOVES_MAX = 5_000_000;
 
-/** Histories are written into `folder`, which is where Porcupine reads them. */
+export interface CheckOptions {
+  /** Histories are written here, which is where Porcupine reads them. */
+  readonly folder: string;
+  readonly needsPorcupine: boolean;
+}
+
 export async function checkLinear(
   rows: readonly HistoryRow[],
-  folder: string,
+  { folder, needsPorcupine }: CheckOptions,
 ): Promise<LinearReport> {
   const hot = hotRows(rows);
   const problems: string[] = [];
@@ -62,19 +67,23 @@ export async function checkLinear(
     if (history.name === "recorded") problems.push(...report.problems);
   }
   const program = await buildPorcupine(folder);
-  const asked = typeof program === "string" ? await askPorcupine(program, files) : [];
+  const isAsked = typeof program === "string";
+  const asked = isAsked ? await askPorcupine(program, files) : [];
+  if (!isAsked && needsPorcupine) problems.push(withoutPorcupine(program));
   const opinions = histories.map(({ name }, index): Opinion => {
     const mustBe = index === 0 ? "Ok" : "Illegal";
     const own = ours[index];
     const result = own?.result ?? "Unknown";
     const operations = own?.operations ?? 0;
-    return { history: name, mustBe, ours: result, porcupine: asked[index]?.result, operations };
+    // Whoever is asked and says nothing has not agreed.
+    const porcupine = isAsked ? (asked[index]?.result ?? "Unknown") : undefined;
+    return { history: name, mustBe, ours: result, porcupine, operations };
   });
   problems.push(...opinions.flatMap((opinion) => disagreements(opinion)));
   return {
     opinions,
     problems,
-    notAsked: typeof program === "string" ? undefined : program.notAsked,
+    notAsked: isAsked ? undefined : program.notAsked,
     keyCount: new Set(hot.flatMap(({ steps }) => steps.map(({ key }) => key))).size,
     oursMs: ours[0]?.ms ?? 0,
     porcupineMs: asked[0]?.ms,
@@ -89,11 +98,16 @@ const nothing = {
   porcupineMs: undefined,
 };
 
+/** The problem that only one checker was asked, and what to do about it. */
+export function withoutPorcupine({ notAsked }: NotAsked): string {
+  return `Porcupine was not asked: ${notAsked}; install Go, or say: make chaos PORCUPINE=no`;
+}
+
 function disagreements({ history, mustBe, ours, porcupine }: Opinion): string[] {
   const wrong = [
     { who: "our checker", result: ours },
-    { who: "Porcupine", result: porcupine ?? mustBe },
-  ].filter(({ result }) => result !== mustBe);
+    { who: "Porcupine", result: porcupine },
+  ].filter(({ result }) => result !== undefined && result !== mustBe);
   return wrong.map(({ who, result }) => `${history}: ${who} says ${result}, not ${mustBe}`);
 }
 

@@ -27,6 +27,8 @@ export interface Recorded {
   readonly operationsMin: number;
   /** Of operations on the hot keys; with more, too much is unknown to show anything. */
   readonly unansweredShareMax: number;
+  /** Without the second opinion the run shows too little. */
+  readonly needsPorcupine: boolean;
 }
 
 export interface Check {
@@ -57,7 +59,7 @@ export async function checkAll(recorded: Recorded): Promise<ChaosReport> {
   const hot = hotRows(rows).flatMap((row) => row.steps.map(({ outcome }) => outcome));
   const hotAnswered = hot.filter((outcome) => isAnswer(outcome)).length;
   const hotUnanswered = hot.length - hotAnswered;
-  const linear = await checkLinear(rows, recorded.folder);
+  const linear = await checkLinear(rows, recorded);
   const matched = matchVersions(events, rows, seenAllMs);
   const reads = checkReads(rows, matched.versions);
   const order = checkEventOrder(events);

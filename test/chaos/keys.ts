@@ -10,8 +10,8 @@ import { positionOf } from "../../protocol/position.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 
 /** Keys that a client writes alone. */
-export const OWN_KEYS = 16;
-export const CLIENTS_MAX = 24;
+const OWN_KEYS = 16;
+const CLIENTS_MAX = 24;
 
 export const pairs = ["0", "1", "2", "3"].map((name) => {
   return [`{chaos.pair${name}}.a`, `{chaos.pair${name}}.b`] as const;

@@ -42,7 +42,7 @@ export async function buildPorcupine(folder: string): Promise<string | NotAsked>
       timeoutMs: BUILD_LIMIT_MS,
     });
     if (built.code === 0) return program;
-    return { notAsked: `go build failed: ${built.err.trim().split("\n").at(-1) ?? ""}` };
+    return { notAsked: `go build failed: ${built.stderr.trim().split("\n").at(-1) ?? ""}` };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     return { notAsked: "there is no Go on PATH" };
@@ -55,9 +55,9 @@ export async function askPorcupine(
   files: readonly string[],
 ): Promise<PorcupineReport[]> {
   const timeoutMs = files.length * KEYS_MAX * (KEY_LIMIT_SECONDS + 1) * 1_000;
-  const args = ["-timeout", `${KEY_LIMIT_SECONDS}s`, ...files];
-  const ran = await runProgram(program, args, { timeoutMs });
-  if (ran.code !== 0) throw new Error(`Porcupine ended with ${ran.code}: ${ran.err}`);
+  const argumentList = ["-timeout", `${KEY_LIMIT_SECONDS}s`, ...files];
+  const ran = await runProgram(program, argumentList, { timeoutMs });
+  if (ran.code !== 0) throw new Error(`Porcupine ended with ${ran.code}: ${ran.stderr}`);
   return ran.out
     .trim()
     .split("\n")

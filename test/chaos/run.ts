@@ -57,6 +57,8 @@ export interface ChaosOptions {
   readonly operationsMin: number;
   /** Of them, the share without an answer with which it shows nothing. */
   readonly unansweredShareMax: number;
+  /** False: where there is no Go, our own checker is enough. */
+  readonly needsPorcupine: boolean;
   /** Exists and is empty. */
   readonly folder: string;
   readonly say: (line: string) => void;
@@ -201,6 +203,7 @@ class Run {
       clientCount: this.options.clientCount,
       operationsMin: this.options.operationsMin,
       unansweredShareMax: this.options.unansweredShareMax,
+      needsPorcupine: this.options.needsPorcupine,
     });
   }
 

@@ -30,21 +30,21 @@ describe("ringdex, as typed", function () {
     if (folder !== "") rmSync(folder, { recursive: true, force: true });
   });
 
-  function ringdex(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  function ringdex(argumentList: readonly string[], options: RunOptions = {}): Promise<Ran> {
     const { url, dataFolder } = shared.cluster;
     const env = { RINGDEX_NATS_URL: url, RINGDEX_DATA: dataFolder, ...options.env };
-    return runProgram(process.execPath, [program, ...args], { ...options, env });
+    return runProgram(process.execPath, [program, ...argumentList], { ...options, env });
   }
 
   /** What it prints; fails unless it ends well. */
-  async function printed(...args: string[]): Promise<string> {
-    const ran = await ringdex(args);
-    expect(ran, args.join(" ")).to.include({ code: 0 });
+  async function printed(...argumentList: string[]): Promise<string> {
+    const ran = await ringdex(argumentList);
+    expect(ran, argumentList.join(" ")).to.include({ code: 0 });
     return ran.out;
   }
 
-  async function json<Type>(...args: string[]): Promise<Type> {
-    return JSON.parse(await printed(...args, "--json")) as Type;
+  async function json<Type>(...argumentList: string[]): Promise<Type> {
+    return JSON.parse(await printed(...argumentList, "--json")) as Type;
   }
 
   it("sets, gets, patches, increments, touches and deletes a key", async () => {
@@ -66,7 +66,7 @@ describe("ringdex, as typed", function () {
   it("ends with a code that a script can ask", async () => {
     const missing = await ringdex(["get", "cli.missing"]);
     expect(missing).to.deep.include({ code: 1, out: "" });
-    expect(missing.err).to.contain("cli.missing");
+    expect(missing.stderr).to.contain("cli.missing");
     expect(await ringdex(["set", "cli.word", "hello"])).to.include({ code: 2, out: "" });
     const large = { stdin: `"${"x".repeat(300_000)}"` };
     expect(await ringdex(["set", "cli.large"], large)).to.include({ code: 3, out: "" });
@@ -77,7 +77,7 @@ describe("ringdex, as typed", function () {
     const nobody = { env: { RINGDEX_NATS_URL: "nats://127.0.0.1:1" } };
     const unreachable = await ringdex(["get", "cli.once"], nobody);
     expect(unreachable).to.include({ code: 5, out: "" });
-    expect(unreachable.err).to.contain("nats://127.0.0.1:1").and.contain("ringdex up");
+    expect(unreachable.stderr).to.contain("nats://127.0.0.1:1").and.contain("ringdex up");
   });
 
   it("loads, finds, counts, lists and exports what others see", async () => {
@@ -99,7 +99,7 @@ describe("ringdex, as typed", function () {
     const table = await ringdex(["find", where, "--limit", "5", "--select", "id"]);
     expect(table.out).to.match(/^key +id\ncli\.row\./);
     expect(table.out.trim().split("\n")).to.have.length(6);
-    expect(table.err).to.contain("there are more");
+    expect(table.stderr).to.contain("there are more");
 
     const listed = (await printed("keys", "cli.row.")).trim().split("\n");
     expect(listed).to.deep.equal(rows.map(({ id }) => `cli.row.${id}`).toSorted());
@@ -195,6 +195,6 @@ describe("ringdex, as typed", function () {
   it("does not start a second cluster on the same data", async () => {
     const ran = await ringdex(["up"], { env: { RINGDEX_NATS_URL: "" } });
     expect(ran).to.include({ code: 2, out: "" });
-    expect(ran.err).to.contain("is in use by process").and.contain("ringdex down");
+    expect(ran.stderr).to.contain("is in use by process").and.contain("ringdex down");
   });
 });

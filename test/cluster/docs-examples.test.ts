@@ -62,7 +62,7 @@ describe("examples of docs/client.md", function () {
       const env = { NATS_URL: shared.cluster.url };
       const file = join(folder, `example-${index}.js`);
       const ran = await runProgram(process.execPath, [file], { env, timeoutMs: 20_000 });
-      expect(ran).to.deep.include({ code: 0, err: "" });
+      expect(ran).to.deep.include({ code: 0, stderr: "" });
       const lines = ran.out.split("\n");
       for (const figure of figuresOf(code)) {
         expect(

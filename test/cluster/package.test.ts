@@ -43,18 +43,18 @@ describe("npm package", function () {
     const packed = await pack(join(folder, "source"));
     const options = { cwd: home, timeoutMs: INSTALL_TIMEOUT_MS };
     const installed = await runProgram("npm", ["install", ...npmOptions, packed], options);
-    const why = installed.code === 0 ? undefined : unreachable.exec(installed.err)?.[0];
+    const why = installed.code === 0 ? undefined : unreachable.exec(installed.stderr)?.[0];
     if (why !== undefined) {
       process.stderr.write(`      skipped: npm cannot reach its registry (${why})\n`);
       this.skip();
     }
-    expect(installed.code, installed.err).to.equal(0);
+    expect(installed.code, installed.stderr).to.equal(0);
   });
   after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
-  function ringdex(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  function ringdex(argumentList: readonly string[], options: RunOptions = {}): Promise<Ran> {
     const program = join(home, "node_modules", ".bin", "ringdex");
-    return runProgram(program, args, { cwd: home, ...options });
+    return runProgram(program, argumentList, { cwd: home, ...options });
   }
 
   it("has all it needs, and nothing of the tests", () => {
@@ -74,8 +74,8 @@ describe("npm package", function () {
       const compiler = join(project, "node_modules", ".bin", "tsc");
       const types = ["--typeRoots", join(project, "node_modules", "@types"), "--types", "node"];
       const how = ["--module", modules, "--moduleResolution", resolution, "--target", "es2022"];
-      const args = ["--noEmit", "--strict", ...how, ...types, file];
-      const checked = await runProgram(compiler, args, { cwd: home, timeoutMs: WAIT_MS });
+      const argumentList = ["--noEmit", "--strict", ...how, ...types, file];
+      const checked = await runProgram(compiler, argumentList, { cwd: home, timeoutMs: WAIT_MS });
       expect(checked.code, checked.out).to.equal(0);
     });
   }
@@ -106,7 +106,7 @@ describe("npm package", function () {
       const script = join(home, "find.js");
       writeFileSync(script, findScript);
       const found = await runProgram(process.execPath, [script], { env, cwd: home });
-      expect(found).to.deep.include({ code: 0, err: "", out: "city.delhi\n" });
+      expect(found).to.deep.include({ code: 0, stderr: "", out: "city.delhi\n" });
     } finally {
       stopping.abort();
     }
@@ -145,9 +145,9 @@ async function pack(source: string): Promise<string> {
     expect(existsSync(from), `${name}, which package.json or npm names`).to.equal(true);
     cpSync(from, join(source, name), { recursive: true });
   }
-  const args = ["pack", "--ignore-scripts", "--json"];
-  const { code, out, err } = await runProgram("npm", args, { cwd: source });
-  expect(code, err).to.equal(0);
+  const argumentList = ["pack", "--ignore-scripts", "--json"];
+  const { code, out, stderr } = await runProgram("npm", argumentList, { cwd: source });
+  expect(code, stderr).to.equal(0);
   const [packed] = JSON.parse(out) as { filename: string }[];
   return join(source, packed?.filename ?? "");
 }

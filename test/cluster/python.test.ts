@@ -48,12 +48,12 @@ function runCheck(
   mapping: boolean,
 ): Promise<{ output: string; code: number | null }> {
   const program = join(pythonFolder, "protocol_check.py");
-  const args = [program, "--url", cluster.url, "--store", cluster.store];
-  if (!mapping) args.push("--without-mapping");
+  const argumentList = [program, "--url", cluster.url, "--store", cluster.store];
+  if (!mapping) argumentList.push("--without-mapping");
   return new Promise((resolve, reject) => {
     // No files of bytecode beside the sources.
     const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1", PYTHONIOENCODING: "utf-8" };
-    const child = spawn(python, args, { env, timeout: PROGRAM_TIMEOUT_MS });
+    const child = spawn(python, argumentList, { env, timeout: PROGRAM_TIMEOUT_MS });
     let output = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));

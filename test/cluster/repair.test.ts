@@ -77,11 +77,11 @@ describe("ringdex repair", function () {
     expect(isKvError(unanswered) && unanswered.kind).to.equal("unavailable");
 
     const planned = await ringdex("repair");
-    expect(planned.code, planned.err).to.equal(1);
+    expect(planned.code, planned.stderr).to.equal(1);
     expect(planned.out).to.contain("Nothing was done").and.contain("in no log any more");
     expect((await cluster.status()).epoch).to.equal(before.epoch);
     const done = await ringdex("repair", "--yes");
-    expect(done, done.err).to.include({ code: 0 });
+    expect(done, done.stderr).to.include({ code: 0 });
     expect(done.out).to.contain("s1 serves").and.contain("s2 serves");
 
     await expectAll("second");
@@ -130,7 +130,7 @@ describe("ringdex repair", function () {
     rmSync(stores, { recursive: true });
     await cluster.up();
     const done = await ringdex("repair", "--yes", "--abandon", "n2", "--json");
-    expect(done.code, done.err).to.equal(0);
+    expect(done.code, done.stderr).to.equal(0);
     const reply = JSON.parse(done.out.split("\n")[0] ?? "") as RepairReply;
     expect(reply.replicas.find(({ node }) => node === "n2")?.fate).to.equal("abandoned");
     await expectAll("second");
@@ -154,7 +154,7 @@ describe("ringdex repair", function () {
       return of.every(({ reason }) => reason?.startsWith("log-missing") === true);
     }, 30_000);
     const done = await ringdex("repair", "--yes", "--shard", "s1");
-    expect(done, done.err).to.include({ code: 0 });
+    expect(done, done.stderr).to.include({ code: 0 });
     expect(done.out).to.contain("its log is gone");
     await expectAll("second");
     await setAll("third");
@@ -180,9 +180,9 @@ describe("ringdex repair", function () {
     }
   }
 
-  function ringdex(...args: string[]): Promise<Ran> {
+  function ringdex(...argumentList: string[]): Promise<Ran> {
     const env = { RINGDEX_NATS_URL: cluster.url, RINGDEX_DATA: cluster.dataFolder };
-    return runProgram(process.execPath, [program, ...args], { env, timeoutMs: 90_000 });
+    return runProgram(process.execPath, [program, ...argumentList], { env, timeoutMs: 90_000 });
   }
 
   async function setAll(value: string): Promise<void> {

@@ -4,11 +4,12 @@
  *
  *   right   all answers are true; a replica that could not go on has said why in status
  *   told    answers are errors of the closed list, or the start was refused; the reason stands in
- *           status or in what `up` said
- *   silent  answers are errors, and nobody says why: a failure too
- *   WRONG   an answer was false, or replicas differ
+ *           status or in what `up` said, in words of docs/operations.md (told.ts)
+ *   silent  something does not serve or start, or answers are errors, and such words are missing: a
+ *           start that comes to no end, or a node that is away, says nothing. A failure too
+ *   WRONG   an answer was false, or no answer of the closed list, or replicas differ
  *
- * An argument is a pattern: only files whose names fit are damaged.
+ * An argument is a pattern: only files whose names fit are damaged. If none does, code 1 as well.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -33,7 +34,10 @@ try {
     throw new Error(`whole data are not answered rightly: ${describe(whole).join("; ")}`);
   }
   known.restore();
-  for (const file of filesOf(known.folder).filter((name) => pattern.test(name))) {
+  const all = filesOf(known.folder);
+  const files = all.filter((name) => pattern.test(name));
+  if (files.length === 0) say(`no file fits ${String(pattern)}; there are\n  ${all.join("\n  ")}`);
+  for (const file of files) {
     for (const damage of chosen(file)) await one(file, damage);
     if (!/kv-log.*\.blk$/.test(file)) continue;
     // What the replicas have applied they do not read again; one that is built anew does.
@@ -45,7 +49,8 @@ try {
   rmSync(root, { recursive: true });
 }
 say([...counts].map(([verdict, count]) => `${verdict} ${count}`).join(", "));
-process.exitCode = counts.has("WRONG") || counts.has("silent") ? 1 : 0;
+if (counts.size === 0) say("nothing was damaged");
+process.exitCode = counts.size === 0 || counts.has("WRONG") || counts.has("silent") ? 1 : 0;
 
 /** With `removed` folders, of the cluster's folder, taken away too. */
 async function one(file: string, damage: Damage, ...removed: readonly string[]): Promise<void> {
@@ -62,14 +67,15 @@ async function one(file: string, damage: Damage, ...removed: readonly string[]):
   for (const line of describe(outcome)) say(`        ${line}`);
 }
 
-function verdictOf({ refusal, wrong, errors, reasons }: Outcome): Verdict {
+function verdictOf({ refusal, wrong, errors, reasons, unsaid }: Outcome): Verdict {
   if (wrong.length > 0) return "WRONG";
+  if (unsaid.length > 0) return "silent";
   if (refusal !== undefined) return "told";
   if (errors.size === 0) return "right";
   return reasons.length > 0 ? "told" : "silent";
 }
 
-function describe({ refusal, wrong, errors, reasons, ...counted }: Outcome): string[] {
+function describe({ refusal, wrong, errors, reasons, unsaid, ...counted }: Outcome): string[] {
   const lines: string[] = [];
   if (refusal !== undefined) lines.push(`refused: ${refusal}`);
   for (const line of wrong.slice(0, 3)) lines.push(`false: ${line}`);
@@ -78,6 +84,7 @@ function describe({ refusal, wrong, errors, reasons, ...counted }: Outcome): str
   if (refusal === undefined && counted.servingCount < counted.replicaCount) {
     lines.push(`${counted.servingCount} of ${counted.replicaCount} replicas serve`);
   }
+  for (const line of unsaid) lines.push(`says too little: ${line}`);
   return [...lines, ...reasons].map((line) => line.slice(0, reasonChars));
 }
 

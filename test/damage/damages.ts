@@ -12,12 +12,12 @@ export interface Damage {
 /** Of a file of `bytes` bytes, as a part of its length. The ends matter: heads and footers. */
 const places = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1] as const;
 
-export const flips: readonly Damage[] = places.map((place) => ({
+const flips: readonly Damage[] = places.map((place) => ({
   name: `a bit flipped at ${100 * place} %`,
   apply: (path) => changeByte(path, (bytes) => Math.round(place * (bytes - 1))),
 }));
 
-/** A bit of every so manieth byte, one file each. */
+/** A bit of the byte at `offset`. */
 export function flipAt(offset: number): Damage {
   return { name: `a bit flipped at ${offset}`, apply: (path) => changeByte(path, () => offset) };
 }

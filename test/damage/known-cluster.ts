@@ -11,6 +11,7 @@ import { connect, isKvError, type Ringdex } from "../../infra/client/client.js";
 import type { StatusReport } from "../../protocol/status.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import { until } from "../support/until.js";
+import { isDocumented } from "./told.js";
 
 const KEYS = 240;
 const GROUPS = 5;
@@ -18,7 +19,8 @@ const ROUNDS = 3;
 const SET_AT_ONCE = 40;
 /** An answer that does not come is waited for no longer. */
 const ANSWER_MS = 5_000;
-const SETTLED_MS = 12_000;
+/** A replica that neither serves nor says why is waited for so long: it may be the machine. */
+const SETTLED_MS = 30_000;
 
 interface Item {
   readonly round: number;
@@ -28,14 +30,16 @@ interface Item {
 
 /** What one start with damaged files came to. */
 export interface Outcome {
-  /** Why `ringdex up` refused; undefined = it said `ready`. */
+  /** What `ringdex up` said when it did not start; undefined = it said `ready`. */
   readonly refusal: string | undefined;
   /** Answers that were false. Nothing is worse. */
   readonly wrong: readonly string[];
   /** How many answers were errors, by code. */
   readonly errors: ReadonlyMap<string, number>;
-  /** What status says of replicas that do not serve. */
+  /** Why something does not serve, in words that docs/operations.md has. */
   readonly reasons: readonly string[];
+  /** What does not serve, or did not start, without such words. */
+  readonly unsaid: readonly string[];
   readonly servingCount: number;
   readonly replicaCount: number;
 }
@@ -80,7 +84,8 @@ export class KnownCluster {
       await this.cluster.up();
     } catch (error) {
       await this.cluster.down();
-      return { ...none, refusal: refusalIn(error) };
+      const refusal = refusalIn(error);
+      return { ...none, refusal, unsaid: isDocumented(refusal) ? [] : [refusal] };
     }
     try {
       const status = await this.#settledStatus();
@@ -89,19 +94,12 @@ export class KnownCluster {
       if (asked.errors.size > 0 && allServe(status)) asked = await askAll(this.cluster.url);
       const again = await this.#settledStatus();
       asked.wrong.push(...differences(again));
-      const away = again.replicas.filter(({ state }) => state !== "serving");
-      const named = again.nodes
-        .filter(({ state }) => state !== "up")
-        .map(({ node }) => `${node} is away`);
+      const said = [...saidOfReplicas(again), ...this.#saidOfNodes(again)];
       return {
         refusal: undefined,
         ...asked,
-        reasons: [
-          ...away.map(
-            ({ shard, node, state, reason }) => `${shard} on ${node}: ${state}: ${reason}`,
-          ),
-          ...named,
-        ],
+        reasons: said.filter(isDocumented),
+        unsaid: said.filter((one) => !isDocumented(one)),
         servingCount: status.replicas.filter(({ state }) => state === "serving").length,
         replicaCount: status.replicas.length,
       };
@@ -114,18 +112,50 @@ export class KnownCluster {
     return this.cluster.stop();
   }
 
-  /** Status, once each replica serves with nothing left to apply, or says why it does not. */
+  /**
+   * Status, once each replica serves with nothing left to apply, or says why it does not; or as it
+   * is after SETTLED_MS, and then it shows what is not so.
+   */
   async #settledStatus(): Promise<StatusReport> {
-    let status = await this.cluster.status();
+    let status: StatusReport | undefined;
+    let failure: unknown;
     const isSettled = async (): Promise<boolean> => {
-      status = await this.cluster.status().catch(() => status);
-      return status.replicas.every(({ state, lag, reason }) =>
-        state === "serving" ? lag === 0 : state === "stopped" || (reason ?? "") !== "",
+      try {
+        status = await this.cluster.status();
+      } catch (error) {
+        failure = error;
+        return false;
+      }
+      return status.replicas.every(({ state, lag, reason = "" }) =>
+        state === "serving" ? lag === 0 : isDocumented(reason),
       );
     };
-    await until(isSettled, SETTLED_MS).catch(() => undefined);
+    await until(isSettled, SETTLED_MS).catch((error: unknown) => (failure ??= error));
+    if (status === undefined) throw new Error("status does not answer", { cause: failure });
     return status;
   }
+
+  /** Of a node that is away only its supervisor can tell. */
+  #saidOfNodes({ nodes }: StatusReport): string[] {
+    return nodes
+      .filter(({ state }) => state !== "up")
+      .map(({ node }) => {
+        const lines = this.cluster.stderr.split("\n").filter((line) => line.includes(`${node}: `));
+        return lines.at(-1) ?? `${node} is away`;
+      });
+  }
+}
+
+/** Of each replica that does not serve, or lags for good: what status says, reason and warning. */
+function saidOfReplicas({ replicas, warnings }: StatusReport): string[] {
+  return replicas.flatMap(({ shard, node, state, lag, reason = "" }) => {
+    const who = `${shard} on ${node}`;
+    if (state === "serving") return lag === 0 ? [] : [`${who} serves, ${lag} entries behind`];
+    const said = `${who}: ${state}: ${reason}`;
+    const kind = state === "stopped" ? "is stopped" : "does not serve";
+    if (reason === "" || warnings.includes(`${who} ${kind}: ${reason}`)) return [said];
+    return [said, `status does not warn of ${who}`];
+  });
 }
 
 function allServe({ replicas }: StatusReport): boolean {
@@ -189,8 +219,9 @@ async function askAll(url: string): Promise<Asked> {
         `${what} is ${String(got).slice(0, 80)}, not ${JSON.stringify(wanted)?.slice(0, 80)}`,
       );
     } catch (error) {
-      const code = isKvError(error) ? error.kind : String(error);
-      asked.errors.set(code, (asked.errors.get(code) ?? 0) + 1);
+      // What is not of the closed list is no answer, but a bug of whoever reads it.
+      if (!isKvError(error)) return void asked.wrong.push(`${what} ends with ${String(error)}`);
+      asked.errors.set(error.kind, (asked.errors.get(error.kind) ?? 0) + 1);
     }
   };
   const present = indexes().filter((index) => expected(index) !== undefined);
@@ -236,8 +267,11 @@ function differences({ replicas }: StatusReport): string[] {
   return found;
 }
 
+/** The line that says most of what `up` said until it ended, or until it was waited for no more. */
 function refusalIn(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const said = text.split("\n").filter((line) => line.includes("ringdex: "));
-  return said.at(-1) ?? text.trim().split("\n").at(-1) ?? text;
+  const { message, cause } = error as Error;
+  const lines = message.split("\n").filter((line) => line.includes("ringdex: "));
+  const last = lines.at(-1) ?? message.trim().split("\n").at(-1) ?? message;
+  const why = cause instanceof Error ? cause.message.split("\n")[0] : "";
+  return lines.findLast(isDocumented) ?? `${last} (${why})`;
 }

@@ -18,7 +18,7 @@ const all = { from: Buffer.from("a"), to: Buffer.from("z") };
 
 /** Data files on several levels and two write-ahead logs, the first full of batches. */
 export const BATCHES_IN_FILES = 400;
-export const BATCHES_IN_FIRST_LOG = 150;
+const BATCHES_IN_FIRST_LOG = 150;
 export const BATCHES = BATCHES_IN_FILES + 2 * BATCHES_IN_FIRST_LOG;
 
 /** As a process leaves it that was killed while RocksDB changed from one log to the next. */

@@ -14,8 +14,8 @@ export interface SmallDisk {
 /** Undefined where it is not allowed. Makes the folder. */
 export function mountSmallDisk(folder: string, megabytes: number): SmallDisk | undefined {
   mkdirSync(folder, { recursive: true });
-  const run = (file: string, ...args: string[]): void => {
-    execFileSync(file, args, { stdio: "ignore" });
+  const run = (file: string, ...argumentList: string[]): void => {
+    execFileSync(file, argumentList, { stdio: "ignore" });
   };
   try {
     run("mount", "-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder);

@@ -65,14 +65,19 @@ function keptFolder(text: string): string {
 
 function run(
   program: string,
-  args: readonly string[],
+  argumentList: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<Ended> {
   const file = fileURLToPath(new URL(program, import.meta.url));
   return new Promise((resolve) => {
     const options = { env: { ...process.env, ...env }, timeout: 170_000 };
-    const child = execFile(process.execPath, [file, ...args], options, (_error, stdout, stderr) => {
-      resolve({ code: child.exitCode ?? -1, text: stdout + stderr });
-    });
+    const child = execFile(
+      process.execPath,
+      [file, ...argumentList],
+      options,
+      (_error, stdout, stderr) => {
+        resolve({ code: child.exitCode ?? -1, text: stdout + stderr });
+      },
+    );
   });
 }

@@ -51,10 +51,14 @@ export function problemOfLink(from: Page, link: string): string | undefined {
   return `${from.path}: ${target} has no heading ${heading}`;
 }
 
+/** What its headings say. */
+export function titlesOf({ text }: Page): string[] {
+  return [...withoutBlocks(text).matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) => title);
+}
+
 /** As GitHub names them in links. */
-function headingsOf({ text }: Page): string[] {
-  const headings = [...withoutBlocks(text).matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) => title);
-  return headings.map((title) =>
+function headingsOf(page: Page): string[] {
+  return titlesOf(page).map((title) =>
     title
       .toLowerCase()
       .replaceAll(/[^\p{L}\p{N} _-]/gu, "")

@@ -1,10 +1,14 @@
 /**
- * Which parts of the protocol's code have run, from V8's own counters: what tells a fuzzer that an
+ * Which parts of our own code have run, from V8's own counters: what tells a fuzzer that an
  * input did something new. Not a tool of its own: the native ones bring a hundred packages.
  *
  * Cost: some milliseconds a look, so inputs are looked at in large groups first.
  */
 import { Session, type Profiler } from "node:inspector";
+
+/** Decoders are in all three; tests and packages do not count. */
+const ours = /\/(protocol|infra|actors)\//;
+const others = /\/(test|node_modules)\//;
 
 export class Coverage {
   readonly #session = new Session();
@@ -26,7 +30,7 @@ export class Coverage {
     const taken = this.#post("Profiler.takePreciseCoverage");
     let isNew = false;
     for (const { url, functions } of taken?.result ?? []) {
-      if (!url.includes("/protocol/")) continue;
+      if (!ours.test(url) || others.test(url)) continue;
       for (const { ranges } of functions) {
         for (const { startOffset, endOffset, count } of ranges) {
           if (count === 0) continue;

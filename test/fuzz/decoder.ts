@@ -26,12 +26,34 @@ export function orKvError<Result>(decode: () => Result): Result | undefined {
   }
 }
 
+/** The same for a reply: what it tells is its sender's affair, an empty description too. */
+export function orToldError<Result>(decode: () => Result): Result | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof KvError)) throw error;
+    return undefined;
+  }
+}
+
 /** The same for what a store holds. */
 export function orDamaged<Result>(decode: () => Result): Result | undefined {
   try {
     return decode();
   } catch (error) {
     if (!(error instanceof DamagedError)) throw error;
+    return undefined;
+  }
+}
+
+/** The same for files of RocksDB and answers of nats-server: an Error that says what is wrong. */
+export function orPlainError<Result>(decode: () => Result): Result | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    // A TypeError or a RangeError would be an accident.
+    const isSaid = error instanceof Error && error.constructor === Error && error.message !== "";
+    if (!isSaid) throw error;
     return undefined;
   }
 }

@@ -35,7 +35,7 @@ function fuzzAll(): void {
       row(decoder.name, String(fuzzer.tried), String(fuzzer.found));
     });
   }
-  write(`${coverage.size} parts of the protocol's code have run, ${faults} faults\n`);
+  write(`${coverage.size} parts of the code have run, ${faults} faults\n`);
   coverage.close();
 }
 

@@ -36,7 +36,7 @@ import {
   type Request,
 } from "../../protocol/request.js";
 import { Names, singleKeyVerbs } from "../../protocol/subjects.js";
-import { chosen, orKvError, same, utf8, type Decoder } from "./decoder.js";
+import { chosen, orKvError, orToldError, same, utf8, type Decoder } from "./decoder.js";
 
 const POSITIONS = 1_024;
 const names = new Names("kv");
@@ -121,9 +121,9 @@ function queryMessage(bytes: Buffer): void {
 }
 
 function queryReply(bytes: Buffer): void {
-  orKvError(() => decodePageReply(bytes, POSITIONS));
-  orKvError(() => decodeCountReply(bytes, POSITIONS));
-  orKvError(() => queryErrorOf(bytes));
+  orToldError(() => decodePageReply(bytes, POSITIONS));
+  orToldError(() => decodeCountReply(bytes, POSITIONS));
+  orToldError(() => queryErrorOf(bytes));
 }
 
 function queryBody(bytes: Buffer): void {

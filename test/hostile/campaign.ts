@@ -4,15 +4,18 @@
  * cluster ends; nothing is written where a reply pointed; its memory stays bounded; and what is
  * valid is answered right.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { connect, type NatsConnection } from "nats";
-import { dataPaths } from "../../infra/main/data-folder.js";
-import { parseRing, type RingJson } from "../../protocol/ring.js";
-import { Names } from "../../protocol/subjects.js";
 import type { Cluster } from "../support/cluster.js";
 import { equalReplicas, relaysDone } from "../support/equal-replicas.js";
 import { until } from "../support/until.js";
+import {
+  processesOf,
+  SERVER_NAME,
+  watchMemory,
+  type Grown,
+  type MemoryWatch,
+} from "../support/watch-memory.js";
+import { faultsLogged, NewerEntries, storesMoved } from "./aftermath.js";
 import {
   kinds,
   LOOP_PREFIX,
@@ -22,10 +25,10 @@ import {
   VICTIM_STREAM,
   type HostileMessage,
   type Kind,
-  type Target,
 } from "./messages.js";
 import { RawNats, type RawMessage } from "./raw-nats.js";
 import { isUnheard, judge, type Verdict } from "./replies.js";
+import { targetOf, type Target } from "./target.js";
 
 export interface CampaignOptions {
   readonly seed: number;
@@ -39,28 +42,33 @@ export interface CampaignOptions {
 export interface CampaignReport {
   /** By kind: how many were sent, and how often each answer came. */
   readonly counts: ReadonlyMap<Kind, ReadonlyMap<Verdict | "sent", number>>;
-  /** Resident bytes of all nodes together. */
-  readonly memoryBefore: number;
-  readonly memoryAfter: number;
+  /** Of each node and nats-server. */
+  readonly memory: readonly Grown[];
+  /** Alarms for entries above their log's version, all of which were heard. */
+  readonly newerAlarms: number;
 }
 
 /** Sent at once; then all answers are waited for. */
 const ROUND_MESSAGES = 250;
 const ANSWER_LIMIT_MS = 20_000;
 const UNHEARD_AGAIN_MS = 100;
-/** What nodes may have grown by, each. A node's caches and heap fill up in the first minutes. */
-const MEMORY_GROWTH_MAX = 512 * 1_024 ** 2;
+/** How much a node may grow, at any moment. Its caches and heap fill up in the first minutes. */
+export const NODE_GROWTH_BYTES_MAX = 512 * 1_024 ** 2;
+/** The same for nats-server, which keeps the newest blocks of each stream in memory. */
+export const SERVER_GROWTH_BYTES_MAX = 512 * 1_024 ** 2;
 
-/** The relay's messages to one another are heard by all and answered by none. */
-function wantsAnswer({ kind, verb, replyTo }: HostileMessage): boolean {
-  return replyTo === "us" && !(kind === "relay" && verb === "relay-alive");
+interface Waiting {
+  readonly message: HostileMessage;
+  /** How many answers are still to come. */
+  left: number;
 }
 
 export class Campaign {
   readonly #counts = new Map<Kind, Map<Verdict | "sent", number>>();
-  readonly #waiting = new Map<string, HostileMessage>();
+  readonly #waiting = new Map<string, Waiting>();
   readonly #inbox: string;
   #raw: RawNats | undefined;
+  #newer: NewerEntries | undefined;
   #fault: Error | undefined;
 
   constructor(
@@ -76,28 +84,42 @@ export class Campaign {
     const { cluster } = this;
     const nats = await connect({ servers: cluster.url });
     try {
-      const target = await targetOf(cluster, nats);
+      const target = await targetOf(cluster.store, nats);
+      this.#newer = new NewerEntries(target);
       const manager = await nats.jetstreamManager();
       await manager.streams.add({ name: VICTIM_STREAM, subjects: [`${VICTIM_STREAM}.>`] });
       await nats.jetstream().publish(`${VICTIM_STREAM}.kept`);
       await nats.request(`${cluster.store}.set.${PURGE_KEY}`, "{}", { timeout: ANSWER_LIMIT_MS });
-      const pids = await pidsOf(cluster);
-      const memoryBefore = residentBytes(pids);
-      await this.#sendAll(target);
-      await this.#checkValid(nats);
-      await this.#checkAfter(nats, pids);
-      const memoryAfter = residentBytes(pids);
-      const growth = memoryAfter - memoryBefore;
-      if (growth > MEMORY_GROWTH_MAX * pids.length) {
-        throw new Error(`the nodes' memory grew by ${growth} bytes; ${this.#seedText}`);
-      }
+      const pids = await processesOf(cluster);
+      const watch = watchMemory(pids);
+      const memory = await this.#attack(nats, target, watch);
+      await this.#checkAfter(nats, pids, target);
       await manager.streams.delete(VICTIM_STREAM);
       await nats.close();
       await this.#checkRestart();
-      return { counts: this.#counts, memoryBefore, memoryAfter };
+      return { counts: this.#counts, memory, newerAlarms: this.#newer.count };
     } finally {
       await nats.close();
     }
+  }
+
+  async #attack(
+    nats: NatsConnection,
+    target: Target,
+    watch: MemoryWatch,
+  ): Promise<readonly Grown[]> {
+    let memory: readonly Grown[] = [];
+    try {
+      await this.#sendAll(target);
+      await this.#checkValid(nats);
+    } finally {
+      memory = watch.stop();
+    }
+    for (const { name, growth } of memory) {
+      const most = name === SERVER_NAME ? SERVER_GROWTH_BYTES_MAX : NODE_GROWTH_BYTES_MAX;
+      if (growth > most) throw new Error(`${name} grew by ${growth} bytes; ${this.#seedText}`);
+    }
+    return memory;
   }
 
   async #sendAll(target: Target): Promise<void> {
@@ -134,7 +156,8 @@ export class Campaign {
   #send(message: HostileMessage, index: number): void {
     this.#note(message.kind, "sent");
     const ours = `${this.#inbox}.${index}`;
-    if (wantsAnswer(message)) this.#waiting.set(ours, message);
+    const { replyTo, answers } = message;
+    if (replyTo === "us" && answers > 0) this.#waiting.set(ours, { message, left: answers });
     this.#publish(message, ours);
   }
 
@@ -144,21 +167,26 @@ export class Campaign {
   }
 
   #take(reply: RawMessage): void {
-    const message = this.#waiting.get(reply.subject);
-    this.#waiting.delete(reply.subject);
-    if (message === undefined) {
+    const waiting = this.#waiting.get(reply.subject);
+    if (waiting === undefined) {
       this.#fault ??= new Error(`a second answer on ${reply.subject}; ${this.#seedText}`);
       return;
     }
+    const { message } = waiting;
     if (isUnheard(reply) && !message.mayBeUnheard) {
       // A replica that does not know its log's end for a second does not serve for a moment: every
       // client sends again then.
-      this.#waiting.set(reply.subject, message);
       setTimeout(() => this.#publish(message, reply.subject), UNHEARD_AGAIN_MS);
       return;
     }
+    waiting.left -= 1;
+    if (waiting.left === 0) this.#waiting.delete(reply.subject);
     try {
-      this.#note(message.kind, judge(message, reply));
+      const verdict = judge(message, reply);
+      this.#note(message.kind, verdict);
+      if (message.kind === "log" && verdict === "stored") {
+        this.#newer?.add(message.subject.toString(), message.data);
+      }
     } catch (cause) {
       const text = `${String(cause)}: ${reply.data.toString().slice(0, 300)}`;
       this.#fault ??= this.#failure(text, message);
@@ -169,8 +197,9 @@ export class Campaign {
     const isDone = (): boolean => this.#fault !== undefined || this.#waiting.size === 0;
     await until(isDone, ANSWER_LIMIT_MS).catch(() => undefined);
     if (this.#fault !== undefined) throw this.#fault;
-    for (const message of this.#waiting.values()) {
-      throw this.#failure(`no answer within ${ANSWER_LIMIT_MS} ms`, message);
+    for (const { message, left } of this.#waiting.values()) {
+      const text = `${left} of ${message.answers} answers did not come in ${ANSWER_LIMIT_MS} ms`;
+      throw this.#failure(text, message);
     }
   }
 
@@ -193,16 +222,29 @@ export class Campaign {
     if (victim.state.messages !== 1) throw new Error(`a reply reached $JS.API; ${this.#seedText}`);
   }
 
-  async #checkAfter(nats: NatsConnection, pids: readonly number[]): Promise<void> {
+  async #checkAfter(
+    nats: NatsConnection,
+    pids: ReadonlyMap<string, number>,
+    before: Target,
+  ): Promise<void> {
     const { cluster } = this;
     const { replicas } = await equalReplicas(cluster);
     const idle = replicas.filter(({ state }) => state !== "serving");
     if (idle.length > 0) throw new Error(`${JSON.stringify(idle)}; ${this.#seedText}`);
     await relaysDone(cluster);
-    const now = await pidsOf(cluster);
-    if (now.join() !== pids.join()) throw new Error(`a node ended; ${this.#seedText}`);
-    await nats.flush();
-    const bad = faultsLogged(cluster);
+    const now = await processesOf(cluster);
+    for (const [name, pid] of pids) {
+      if (now.get(name) !== pid) throw new Error(`${name} has ended; ${this.#seedText}`);
+    }
+    const { shards } = await targetOf(cluster.store, nats);
+    if (JSON.stringify(shards) !== JSON.stringify(before.shards)) {
+      throw new Error(`shards have other logs, or something to repair; ${this.#seedText}`);
+    }
+    const bad = [
+      ...faultsLogged(cluster),
+      ...storesMoved(cluster),
+      ...(this.#newer?.problems(cluster) ?? []),
+    ];
     if (bad.length > 0) throw new Error(`${bad.slice(0, 3).join("\n")}\n${this.#seedText}`);
   }
 
@@ -231,54 +273,3 @@ export class Campaign {
     counts?.set(what, (counts.get(what) ?? 0) + 1);
   }
 }
-
-async function targetOf(cluster: Cluster, nats: NatsConnection): Promise<Target> {
-  const names = new Names(cluster.store);
-  const reply = await nats.request(names.verb("ring"), "", { timeout: ANSWER_LIMIT_MS });
-  const json = reply.json<RingJson & { type?: string }>();
-  delete json.type;
-  const ring = parseRing(json);
-  return {
-    names,
-    positionCount: ring.positionCount,
-    shards: ring.shards.map(({ shard, logId }) => {
-      return { shard, logSubject: names.log(shard, logId) };
-    }),
-    nodes: ring.nodes.map(({ node }) => node),
-    ring: Buffer.from(JSON.stringify(json)),
-  };
-}
-
-async function pidsOf(cluster: Cluster): Promise<number[]> {
-  const { nodes } = await cluster.status();
-  return Promise.all(nodes.map(({ node }) => cluster.nodePid(node)));
-}
-
-function residentBytes(pids: readonly number[]): number {
-  let kib = 0;
-  for (const pid of pids) {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    kib += Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
-  }
-  return kib * 1_024;
-}
-
-/** Lines of the nodes' logs that say that something else than a sender went wrong. */
-function faultsLogged(cluster: Cluster): string[] {
-  const lines: string[] = [];
-  const nodes = dirname(dataPaths(cluster.dataFolder).node("n1"));
-  for (const node of readdirSync(nodes)) {
-    lines.push(...readFileSync(join(nodes, node, "node.log"), "utf8").split("\n"));
-  }
-  return lines.filter((line) => {
-    if (line.includes('"status":"disconnected"')) return true;
-    return line.includes('"level":"error"') && !expected.some((text) => line.includes(text));
-  });
-}
-
-/** Errors that a person is to look at, and that garbage in a log or in the bucket is to make. */
-const expected = [
-  "something that is no entry stands in the log and is passed over",
-  "watching the ring failed",
-  "a ring of another store or size stands in the bucket",
-];

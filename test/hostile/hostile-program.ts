@@ -6,7 +6,13 @@
  */
 import { displayWidth } from "../../infra/cli/table.js";
 import { startCluster } from "../support/cluster.js";
-import { Campaign, type CampaignReport } from "./campaign.js";
+import { SERVER_NAME } from "../support/watch-memory.js";
+import {
+  Campaign,
+  NODE_GROWTH_BYTES_MAX,
+  SERVER_GROWTH_BYTES_MAX,
+  type CampaignReport,
+} from "./campaign.js";
 import { fromBase64, kinds } from "./messages.js";
 
 const COUNT_DEFAULT = 100_000;
@@ -33,7 +39,7 @@ for (const mapping of [true, false]) {
   }
 }
 
-function show({ counts, memoryBefore, memoryAfter }: CampaignReport): void {
+function show({ counts, memory, newerAlarms }: CampaignReport): void {
   const heads = ["sent to", "messages", "answers"];
   const rows = kinds.map((kind) => {
     const { sent = 0, ...answers } = Object.fromEntries(counts.get(kind) ?? []);
@@ -47,8 +53,12 @@ function show({ counts, memoryBefore, memoryAfter }: CampaignReport): void {
     const [kind = "", sent = "", answers = ""] = row;
     write(`  ${kind.padEnd(widths[0] ?? 0)}  ${sent.padStart(widths[1] ?? 0)}  ${answers}\n`);
   }
-  const [before, after] = [memoryBefore, memoryAfter].map((bytes) => Math.round(bytes / MEBIBYTE));
-  write(`  memory of the nodes: ${before} MiB before, ${after} MiB after\n\n`);
+  for (const { name, peak, growth } of memory) {
+    const bytesMax = name === SERVER_NAME ? SERVER_GROWTH_BYTES_MAX : NODE_GROWTH_BYTES_MAX;
+    const [most, more, bound] = [peak, growth, bytesMax].map((each) => Math.round(each / MEBIBYTE));
+    write(`  memory of ${name}: ${most} MiB at most, grown by ${more} MiB (bound ${bound})\n`);
+  }
+  write(`  alarms for entries above their log's version: ${newerAlarms}\n\n`);
 }
 
 function write(text: string): void {

@@ -290,53 +290,98 @@ export const limitCases: readonly LimitCase[] = [
   },
 ];
 
-/** Limits that no size of one message meets, and where they are met instead; or why nowhere. */
-export const otherLimits: Partial<Record<LimitName, string>> = {
-  POSITION_COUNT: "fixed when a store is made",
-  POSITION_COUNT_MAX: "test/hostile/limits.test.ts",
-  WEIGHT_MAX: "test/hostile/limits.test.ts",
-  NAME_CHARS_MAX: "test/hostile/limits.test.ts",
-  KEY_TOKENS_MAPPED_MAX: "test/hostile/limits.test.ts",
-  INDEX_TEXT_BYTES_MAX: "test/cluster/index-limits.test.ts",
-  REQUEST_WINDOW_MS: "test/actors/shard/outcomes.test.ts",
-  REQUEST_AHEAD_MAX_MS: "test/hostile/limits.test.ts",
-  OUTCOMES_MAX:
-    "logged; applier-core.test.ts sets it small, four million requests a shard are not sent",
-  ENTRY_OPERATIONS_MAX: "test/actors/shard/proposer-core.test.ts",
-  ENTRY_BYTES_TARGET: "nothing is refused: the rest goes into the next entry",
-  ENTRY_BYTES_MAX: "test/contract/log-contract.ts",
-  PAYLOAD_BYTES_MAX: "test/hostile/limits.test.ts",
-  REPLY_SUBJECT_BYTES_MAX: "test/actors/answer.test.ts",
-  REPLY_BYTES_MAX: "test/protocol/reply.test.ts",
-  MAILBOX_REQUESTS_MAX: "test/actors/shard/proposer-core.test.ts",
-  MAILBOX_BYTES_MAX: "test/actors/shard/proposer-core.test.ts",
-  MAILBOX_MS_MAX: "test/actors/shard/mailbox.test.ts",
-  QUEUE_MS_MAX: "test/actors/pulse.test.ts",
-  PULSE_MS: "test/actors/pulse.test.ts",
-  COORDINATOR_REQUESTS_MAX: "test/actors/coordinator/router.test.ts",
-  COORDINATOR_BYTES_MAX: "test/actors/coordinator/under-way.test.ts",
-  PAGE_ROWS_DEFAULT: "of a page that names no limit; nothing is refused",
-  SCAN_ROWS_MAX: "a million rows a shard are not loaded for a test; make bench comes near",
-  PAGE_MS_MAX: "nothing is refused: the page ends with a cursor",
-  COUNT_MS_MAX: "needs a count of eight seconds",
-  QUERIES_MAX: "nothing is refused: more queries wait",
-  QUERY_RECORDS_MAX: "nothing is refused: the next records are read then",
-  VIEWS_MAX: "test/actors/shard/applied.test.ts",
-  VIEW_MS_MAX: "test/actors/shard/applied.test.ts",
-  HOPS_MAX: "test/hostile/limits.test.ts",
-  EXPIRE_PER_ENTRY_MAX: "test/actors/shard/applier-core.test.ts",
-  BARRIER_QUIET_MS: "a wait of ours, no size of a message",
-  LOG_BYTES_MAX: "a default; test/contract/log-contract.ts fills a small log",
-  PULL_BYTES_MAX: "nothing is refused: the consumer pulls again",
-  EVENTS_BYTES_MAX: "a default; the oldest events go",
-  RELAY_BEHIND_MAX: "a million entries behind; consumers get reset",
-  LAG_SERVING_MAX: "test/actors/shard/replica.test.ts",
-  LAG_SERVING_AGAIN: "the other end of LAG_SERVING_MAX",
-  SESSION_WAIT_MS: "test/actors/shard/reader.test.ts",
-  ATTEMPT_TIMEOUT_MS: "a wait of ours, no size of a message",
-  ATTEMPT_MS_PER_OPERATION: "a wait of ours, no size of a message",
-  SEED_SESSIONS_MAX: "between nodes; no message of a client's",
-  SEED_PART_BYTES: "between nodes; no message of a client's",
-  SEED_IDLE_MS: "between nodes; no message of a client's",
-  REQUEST_TIMEOUT_MS: "test/actors/coordinator/router.test.ts",
+/** The test that tries a limit's neighbours, or why they cannot be tried. */
+export type Elsewhere = { readonly file: string; readonly it: string } | { readonly why: string };
+
+const ours = (title: string): Elsewhere => ({ file: "test/hostile/limits.test.ts", it: title });
+/** Titles there begin with the limit's name. */
+const byHand = (limit: LimitName): Elsewhere => ({
+  file: "test/actors/limits.test.ts",
+  it: `${limit}: `,
+});
+
+/** Limits that no size of one message meets. */
+export const otherLimits: Partial<Record<LimitName, Elsewhere>> = {
+  POSITION_COUNT: { why: "a number that is fixed when a store is made; nothing reaches it" },
+  POSITION_COUNT_MAX: ours("POSITION_COUNT_MAX and WEIGHT_MAX: "),
+  WEIGHT_MAX: ours("POSITION_COUNT_MAX and WEIGHT_MAX: "),
+  NAME_CHARS_MAX: ours("NAME_CHARS_MAX: "),
+  KEY_TOKENS_MAPPED_MAX: ours("KEY_TOKENS_MAPPED_MAX: "),
+  INDEX_TEXT_BYTES_MAX: {
+    file: "test/actors/shard/query.test.ts",
+    it: "checks in full what the index holds cut",
+  },
+  REQUEST_WINDOW_MS: {
+    file: "test/actors/shard/applier-core.test.ts",
+    it: "that are UUIDv7 are refused when too old or too far ahead",
+  },
+  REQUEST_AHEAD_MAX_MS: {
+    file: "test/actors/shard/applier-core.test.ts",
+    it: "that are UUIDv7 are refused when too old or too far ahead",
+  },
+  // Logged, so that a log of the test's own has it smaller.
+  OUTCOMES_MAX: {
+    file: "test/actors/shard/applier-core.test.ts",
+    it: "are overloaded beyond what is remembered, until the window has passed",
+  },
+  ENTRY_OPERATIONS_MAX: byHand("ENTRY_OPERATIONS_MAX"),
+  ENTRY_BYTES_TARGET: byHand("ENTRY_BYTES_TARGET"),
+  ENTRY_BYTES_MAX: {
+    file: "test/contract/log-contract.ts",
+    it: "keeps an entry of the largest size, and refuses a larger one",
+  },
+  PAYLOAD_BYTES_MAX: ours("PAYLOAD_BYTES_MAX: "),
+  REPLY_SUBJECT_BYTES_MAX: {
+    file: "test/actors/answer.test.ts",
+    it: "go to no subject that could end our connection or is none",
+  },
+  REPLY_BYTES_MAX: byHand("REPLY_BYTES_MAX"),
+  MAILBOX_REQUESTS_MAX: byHand("MAILBOX_REQUESTS_MAX"),
+  MAILBOX_BYTES_MAX: byHand("MAILBOX_BYTES_MAX"),
+  MAILBOX_MS_MAX: {
+    file: "test/actors/shard/mailbox.test.ts",
+    it: "takes nothing more once its oldest item has waited for MAILBOX_MS_MAX",
+  },
+  QUEUE_MS_MAX: byHand("QUEUE_MS_MAX"),
+  PULSE_MS: {
+    file: "test/actors/pulse.test.ts",
+    it: "sends when it is asked, not more often than every PULSE_MS",
+  },
+  COORDINATOR_REQUESTS_MAX: byHand("COORDINATOR_REQUESTS_MAX"),
+  COORDINATOR_BYTES_MAX: {
+    file: "test/actors/coordinator/under-way.test.ts",
+    it: "is at most so many bytes together, and has room again when a request ends",
+  },
+  PAGE_ROWS_DEFAULT: { why: "a default, of a page that names no limit" },
+  SCAN_ROWS_MAX: byHand("SCAN_ROWS_MAX"),
+  PAGE_MS_MAX: byHand("PAGE_MS_MAX"),
+  COUNT_MS_MAX: byHand("COUNT_MS_MAX"),
+  QUERIES_MAX: byHand("QUERIES_MAX"),
+  QUERY_RECORDS_MAX: byHand("QUERY_RECORDS_MAX"),
+  VIEWS_MAX: byHand("VIEWS_MAX"),
+  VIEW_MS_MAX: byHand("VIEW_MS_MAX"),
+  HOPS_MAX: ours("HOPS_MAX: "),
+  EXPIRE_PER_ENTRY_MAX: byHand("EXPIRE_PER_ENTRY_MAX"),
+  BARRIER_QUIET_MS: { why: "a wait of ours; nobody is answered by it" },
+  LOG_BYTES_MAX: {
+    file: "test/contract/log-contract.ts",
+    it: "is full at its limit: nothing lands any more, and the end is still known",
+  },
+  PULL_BYTES_MAX: { why: "JetStream keeps it, and sends the rest with the next pull" },
+  EVENTS_BYTES_MAX: { why: "a default that JetStream keeps: the oldest events go" },
+  RELAY_BEHIND_MAX: byHand("RELAY_BEHIND_MAX"),
+  LAG_SERVING_MAX: byHand("LAG_SERVING_MAX"),
+  LAG_SERVING_AGAIN: {
+    why: "the lag that a replica passes while it catches up; only when differs",
+  },
+  SESSION_WAIT_MS: byHand("SESSION_WAIT_MS"),
+  ATTEMPT_TIMEOUT_MS: byHand("ATTEMPT_TIMEOUT_MS"),
+  ATTEMPT_MS_PER_OPERATION: { why: "added to a wait of ours; nobody is answered by it" },
+  SEED_SESSIONS_MAX: {
+    file: "test/actors/shard/seed.test.ts",
+    it: "forgets a session that nobody asks for, and has room for few",
+  },
+  SEED_PART_BYTES: { why: "how a copy is cut into messages; nothing is refused" },
+  SEED_IDLE_MS: byHand("SEED_IDLE_MS"),
+  REQUEST_TIMEOUT_MS: byHand("REQUEST_TIMEOUT_MS"),
 };

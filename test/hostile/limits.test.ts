@@ -4,11 +4,11 @@
  */
 import { decode, encode } from "@msgpack/msgpack";
 import { expect } from "chai";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { headers as natsHeaders } from "nats";
 import { packageFolder } from "../../infra/nats-binary.js";
-import { KvError } from "../../protocol/errors.js";
+import { errorNames, KvError } from "../../protocol/errors.js";
 import * as limits from "../../protocol/limits.js";
 import { positionOf } from "../../protocol/position.js";
 import { encodeRing, parseRing, type RingJson } from "../../protocol/ring.js";
@@ -33,18 +33,27 @@ describe("limits", function () {
   this.timeout(60_000);
   const shared = useSharedCluster();
 
-  it("are all met by a case, or it is said where, or why not", () => {
+  it("are all met by a case, or by a test elsewhere, or it is said why they cannot be", () => {
     for (const limit of Object.keys(limits) as LimitName[]) {
       const isMet = limitCases.some((each) => each.limit === limit);
       const elsewhere = otherLimits[limit];
-      expect(isMet || elsewhere !== undefined, limit).to.equal(true);
-      expect(isMet && elsewhere !== undefined, `${limit}: twice`).to.equal(false);
-      if (elsewhere === undefined || !/^test\/\S+$/.test(elsewhere)) continue;
-      const file = join(packageFolder(), elsewhere);
-      expect(existsSync(file) && readFileSync(file, "utf8").includes(limit), elsewhere).to.equal(
+      expect(isMet !== (elsewhere !== undefined), `${limit}: met here or elsewhere`).to.equal(true);
+      if (elsewhere === undefined || "why" in elsewhere) continue;
+      const text = readFileSync(join(packageFolder(), elsewhere.file), "utf8");
+      expect(text.includes(`it("${elsewhere.it}`), `${elsewhere.file}: ${elsewhere.it}`).to.equal(
         true,
       );
     }
+  });
+
+  it("that are answered with an error or a reset are all met", () => {
+    const answered = answeredLimits();
+    expect(answered).to.include.members(["SCAN_ROWS_MAX", "RELAY_BEHIND_MAX", "KEY_BYTES_MAX"]);
+    const unmet = answered.filter((limit) => {
+      const elsewhere = otherLimits[limit as LimitName];
+      return elsewhere !== undefined && "why" in elsewhere;
+    });
+    expect(unmet).to.deep.equal([]);
   });
 
   for (const each of limitCases) {
@@ -162,6 +171,20 @@ describe("limits", function () {
     return (body as { readonly error?: Told }).error;
   }
 });
+
+/** Limits that a client sees something of when they are reached, as docs/operations.md tells. */
+function answeredLimits(): string[] {
+  const text = readFileSync(join(packageFolder(), "docs/operations.md"), "utf8");
+  const told = errorNames.map((name) => `\`${name}\``).concat("`reset`", "is refused");
+  return text.split("\n").flatMap((line) => {
+    const [, name = "", , , answer = ""] = line.split("|").map((cell) => cell.trim());
+    const limit = name.replaceAll("`", "");
+    if (!(limit in limits)) return [];
+    return told.some((each) => answer.includes(each)) && !answer.includes("nothing is refused")
+      ? [limit]
+      : [];
+  });
+}
 
 /** What an error shows of a size: of a time to live, also the text that was sent. */
 function received({ limit }: LimitCase, size: number): RegExp {

@@ -6,15 +6,18 @@
  * made to break decoders.
  */
 import { encodeEntry, BEHAVIOUR_VERSION, type EntryBody } from "../../protocol/entry.js";
-import type { Origin, Sequence, ShardId } from "../../protocol/ids.js";
+import type { Origin, Sequence } from "../../protocol/ids.js";
 import type { Operation } from "../../protocol/operation.js";
 import { isSubjectKey, positionOf } from "../../protocol/position.js";
-import { multiKeyVerbs, singleKeyVerbs, type Names } from "../../protocol/subjects.js";
+import { multiKeyVerbs, singleKeyVerbs } from "../../protocol/subjects.js";
+import { hash32 } from "../../protocol/digest.js";
 import { forgedCursor } from "./forged-cursor.js";
 import { anyHeaders } from "./headers.js";
 import { mutated } from "./mutate.js";
+import { lookVerbs, nodePayload, repairVerbs } from "./node-messages.js";
 import * as payloads from "./payloads.js";
 import { Random } from "./random.js";
+import type { Target } from "./target.js";
 
 /** What a message is sent to; the rows of the table that is printed. */
 export const kinds = [
@@ -25,6 +28,7 @@ export const kinds = [
   "position, packed",
   "shard",
   "node",
+  "repair",
   "service",
   "relay",
   "log",
@@ -44,29 +48,23 @@ export interface HostileMessage {
   readonly headers: Buffer | undefined;
   readonly data: Buffer;
   readonly replyTo: ReplyTo;
+  /** How many are to come, if they come to us. */
+  readonly answers: number;
   /** Of `theirs`. */
   readonly reply: Buffer | undefined;
   /** nats-server may say that nobody listens. */
   readonly mayBeUnheard: boolean;
 }
 
-/** What messages are made for. */
-export interface Target {
-  readonly names: Names;
-  readonly positionCount: number;
-  readonly shards: readonly { readonly shard: ShardId; readonly logSubject: string }[];
-  readonly nodes: readonly string[];
-  /** The ring as it stands in its bucket. */
-  readonly ring: Buffer;
-}
-
 /** Keys that valid messages use. No other key begins so. */
-export const KEY_PREFIX = "hostile";
+const KEY_PREFIX = "hostile";
 /** What must never be set: only replies point there. */
 export const LOOP_PREFIX = "looped";
 
 /** nats-server's `max_payload`, headers included: it ends the connection of who sends more. */
 const SERVER_PAYLOAD_MAX = 1_048_576;
+/** Its `max_control_line` for both subjects, less the line's other words: it does the same. */
+const SERVER_LINE_MAX = 4_096 - 64;
 
 const keyed: readonly Kind[] = ["key in the subject", "position, key in the subject"];
 
@@ -86,7 +84,7 @@ class Maker {
     const kind = this.#kind();
     const verb = this.#verb(kind);
     const key = keyed.includes(kind) ? this.#subjectKey() : undefined;
-    const subject = this.#subject(kind, verb, key);
+    const { subject, answers } = this.#place(kind, verb, key);
     const heads = kind === "log" || kind === "event" || kind === "ring bucket";
     const headers = heads && !random.once(8) ? undefined : anyHeaders(random);
     const replyTo = this.#replyTo(kind);
@@ -98,7 +96,8 @@ class Maker {
       headers,
       data: this.#payload(kind, verb).subarray(0, SERVER_PAYLOAD_MAX - (headers?.length ?? 0)),
       replyTo,
-      reply: replyTo === "theirs" ? this.#theirs() : undefined,
+      answers,
+      reply: replyTo === "theirs" ? this.#theirs(SERVER_LINE_MAX - subject.length) : undefined,
       mayBeUnheard: kind === "nobody" || (key !== undefined && !isPlain(key)),
     };
   }
@@ -112,6 +111,7 @@ class Maker {
       headers: undefined,
       data: Buffer.alloc(0),
       replyTo: "theirs",
+      answers: 0,
       reply: Buffer.from(`$JS.API.STREAM.PURGE.${VICTIM_STREAM}`),
       mayBeUnheard: false,
     };
@@ -128,6 +128,7 @@ class Maker {
     if (rare < 12) return "service";
     if (rare < 14) return "node";
     if (rare < 17) return "nobody";
+    if (rare < 20) return "repair";
     return random.pick(kinds.slice(0, 6));
   }
 
@@ -137,9 +138,11 @@ class Maker {
       case "many keys":
         return random.pick(multiKeyVerbs);
       case "shard":
-        return random.pick(["batch", "find", "count", "keys", "bogus"]);
+        return random.pick(["batch", "get", "find", "count", "keys", "bogus"]);
       case "node":
-        return "status";
+        return random.pick(lookVerbs);
+      case "repair":
+        return random.pick(repairVerbs);
       case "service":
         return random.pick(["PING", "INFO", "STATS"]);
       case "relay":
@@ -158,7 +161,36 @@ class Maker {
     }
   }
 
-  #subject(kind: Kind, verb: string, key: Buffer | undefined): Buffer {
+  #place(
+    kind: Kind,
+    verb: string,
+    key: Buffer | undefined,
+  ): Pick<HostileMessage, "subject" | "answers"> {
+    if (kind === "service") return this.#service(verb);
+    // The relays' words to one another are heard by all and answered by none.
+    const answers = kind === "relay" && verb === "relay-alive" ? 0 : 1;
+    return { subject: this.#subject(kind, verb, key), answers };
+  }
+
+  /** All services, those of a name, or one. */
+  #service(verb: string): Pick<HostileMessage, "subject" | "answers"> {
+    const { random } = this;
+    const { services } = this.target;
+    const { name, id } = random.pick(services);
+    const head = `$SRV.${verb}`;
+    switch (random.below(4)) {
+      case 0:
+        return { subject: Buffer.from(head), answers: services.length };
+      case 1: {
+        const answers = services.filter((each) => each.name === name).length;
+        return { subject: Buffer.from(`${head}.${name}`), answers };
+      }
+      default:
+        return { subject: Buffer.from(`${head}.${name}.${id}`), answers: 1 };
+    }
+  }
+
+  #subject(kind: Exclude<Kind, "service">, verb: string, key: Buffer | undefined): Buffer {
     const { names, shards, nodes, positionCount } = this.target;
     const { random } = this;
     const { store } = names;
@@ -179,9 +211,8 @@ class Maker {
       case "shard":
         return Buffer.from(`${store}.shard.${shard}.${verb}`);
       case "node":
-        return Buffer.from(`${store}.node.${random.pick(nodes)}.status`);
-      case "service":
-        return Buffer.from(`$SRV.${verb}${random.pick(["", ".ringdex", ".ringdex-replica"])}`);
+      case "repair":
+        return Buffer.from(`${store}.node.${random.pick(nodes)}.${verb}`);
       case "relay":
         return Buffer.from(`${store}.${verb}.${shard}`);
       case "log":
@@ -213,7 +244,6 @@ class Maker {
   }
 
   #replyTo(kind: Kind): ReplyTo {
-    if (kind === "service") return "nobody";
     const chance = this.random.below(20);
     if (chance === 0) return "nobody";
     return chance === 1 && kind !== "log" && kind !== "event" && kind !== "ring bucket"
@@ -223,7 +253,7 @@ class Maker {
       : "us";
   }
 
-  #theirs(): Buffer {
+  #theirs(bytesMax: number): Buffer {
     const { names, shards } = this.target;
     const { store } = names;
     const { random } = this;
@@ -241,6 +271,9 @@ class Maker {
       `${store}.event.set.${key}`,
       `${store}.shard.${shard}.batch`,
       `${store}.node.n1.status`,
+      `${store}.node.n1.refill`,
+      `${store}.node.n1.repair`,
+      `${store}.shard.${shard}.get`,
       `${store}.relay.${shard}`,
       `$KV.${names.ringBucket}.ring`,
       `$JS.API.STREAM.DELETE.${VICTIM_STREAM}`,
@@ -249,7 +282,8 @@ class Maker {
       `${KEY_PREFIX}.a*.>`,
       "long.".repeat(random.pick([210, 400, 780])) + "x",
     ];
-    return Buffer.from(random.pick(subjects));
+    const subject = random.pick(subjects);
+    return Buffer.from(subject.length > bytesMax ? `${store}.find` : subject);
   }
 
   #payload(kind: Kind, verb: string): Buffer {
@@ -257,8 +291,11 @@ class Maker {
     if (random.once(400)) return payloads.hugeKey(random);
     const valid = this.#valid(kind, verb);
     const how = random.below(10);
-    if (how < 4) return valid;
-    if (how < 8) return mutated(valid, random, [this.#valid(kind, verb)]);
+    if (how < 4) return kind === "ring bucket" ? this.#ring() : valid;
+    if (how < 8) {
+      const wrong = mutated(valid, random, [this.#valid(kind, verb)]);
+      return kind === "log" && random.once(2) ? withRightHead(valid, wrong) : wrong;
+    }
     return payloads.structuredAttack(random);
   }
 
@@ -278,14 +315,18 @@ class Maker {
       case "position, packed":
         return payloads.packed(this.#packedOperation(verb));
       case "shard":
-        return payloads.packed(verb === "batch" ? this.#packedBatch() : this.#packedQuery(verb));
+        return payloads.packed(
+          verb === "batch" || verb === "get" ? this.#packedBatch(verb) : this.#packedQuery(verb),
+        );
       case "relay":
         return Buffer.from(payloads.jsonText(random));
       case "log":
         return this.#entry();
       case "ring bucket":
-        return target.ring;
+        return Buffer.from(JSON.stringify(target.ring));
       case "node":
+      case "repair":
+        return nodePayload(verb, random, target);
       case "service":
       case "event":
       case "nobody":
@@ -355,6 +396,8 @@ class Maker {
 
   #packedOperation(verb: string): Record<string, unknown> {
     const { random } = this;
+    // One wrong member makes a whole batch wrong, and one batch in many is to be done.
+    if (random.once(2)) return { key: this.#key(), ...wholePart(verb) };
     const map: Record<string, unknown> = { key: this.#key() };
     if (verb === "set" || verb === "patch") map["value"] = Buffer.from(payloads.jsonText(random));
     if (verb === "incr") map["by"] = random.pick([1, 0.5, -0, Infinity, Number.NaN, 2 ** 60]);
@@ -367,10 +410,12 @@ class Maker {
     return map;
   }
 
-  #packedBatch(): unknown {
+  /** For `get` often of gets alone, which are all that it takes. */
+  #packedBatch(verb: string): unknown {
     const { random } = this;
+    const isOfGets = verb === "get" && random.once(2);
     const ops = Array.from({ length: random.below(8) }, () => {
-      const op = random.pick([...singleKeyVerbs, "check"]);
+      const op = isOfGets ? "get" : random.pick([...singleKeyVerbs, "check"]);
       return { op, ...this.#packedOperation(op) };
     });
     return { ops, ...(random.once(3) ? { atomic: true } : {}), hops: random.below(4) };
@@ -413,7 +458,7 @@ class Maker {
     const bytes = Buffer.from(
       encodeEntry({
         ...body,
-        version: BEHAVIOUR_VERSION,
+        version: random.once(2) ? BEHAVIOUR_VERSION : random.pick(versions),
         origin,
         number: 1,
         basisSequence: 0 as Sequence,
@@ -421,6 +466,13 @@ class Maker {
       }),
     );
     return bytes;
+  }
+
+  /** As it stands in the bucket, but of an epoch before or after. It is the ring's only version. */
+  #ring(): Buffer {
+    const { ring } = this.target;
+    const epoch = this.random.pick([ring.epoch, 0, 1, ring.epoch + 1, ring.epoch + 5, 2 ** 53]);
+    return Buffer.from(JSON.stringify({ ...ring, epoch }));
   }
 
   #operation(): Operation {
@@ -431,6 +483,35 @@ class Maker {
     const contentType = "application/json";
     return { verb: "set", key, position, ...common, value, contentType, ttl: "never" };
   }
+}
+
+/** What an operation needs beside its key. */
+function wholePart(verb: string): Record<string, unknown> {
+  if (verb === "set" || verb === "patch") return { value: Buffer.from('{"n":1}') };
+  if (verb === "incr") return { by: 1 };
+  if (verb === "touch") return { ttl: 5_000 };
+  return verb === "check" ? { if_revision: 0 } : {};
+}
+
+/** Of entries: before, at and after the one that logs have. */
+const versions = [
+  0,
+  Math.max(0, BEHAVIOUR_VERSION - 1),
+  BEHAVIOUR_VERSION,
+  BEHAVIOUR_VERSION + 1,
+  255,
+];
+const ENTRY_HEAD_BYTES = 39;
+
+/**
+ * `wrong` with the head of an entry and a right checksum, so that its body is read. What a head
+ * says of its proposer's past must be true, or replicas stop, as they should (rule L1).
+ */
+function withRightHead(entry: Buffer, wrong: Buffer): Buffer {
+  const body = wrong.subarray(ENTRY_HEAD_BYTES, -4);
+  const bytes = Buffer.concat([entry.subarray(0, ENTRY_HEAD_BYTES), body, Buffer.alloc(4)]);
+  bytes.writeUInt32BE(hash32(bytes.subarray(0, -4)), bytes.length - 4);
+  return bytes;
 }
 
 /** Holds a request to purge a stream. */
@@ -446,15 +527,16 @@ interface Stored {
   readonly kind: Kind;
   readonly verb: string;
   readonly replyTo: ReplyTo;
+  readonly answers: number;
   readonly mayBeUnheard: boolean;
   readonly parts: readonly (string | null)[];
 }
 
 /** As one line that a person can hand on. */
 export function toBase64(message: HostileMessage): string {
-  const { kind, verb, replyTo, mayBeUnheard, subject, headers, data, reply } = message;
+  const { kind, verb, replyTo, answers, mayBeUnheard, subject, headers, data, reply } = message;
   const parts = [subject, headers, data, reply].map((part) => part?.toString("base64") ?? null);
-  const stored: Stored = { kind, verb, replyTo, mayBeUnheard, parts };
+  const stored: Stored = { kind, verb, replyTo, answers, mayBeUnheard, parts };
   return Buffer.from(JSON.stringify(stored)).toString("base64");
 }
 

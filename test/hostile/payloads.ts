@@ -163,7 +163,7 @@ export function hugeKey(random: Random): Buffer {
 }
 
 /** Arrays in arrays, each claiming more elements than there are bytes. */
-export function arrayBomb(random: Random): Buffer {
+function arrayBomb(random: Random): Buffer {
   const head = Buffer.from([0xdd, 0x01, 0xc9, 0xc3, 0x80]);
   const heads = Array.from({ length: 1 + random.below(100) }, () => head);
   return Buffer.concat([Buffer.from([0x81, 0xa1, 0x61]), ...heads]);

@@ -6,14 +6,14 @@
 import { decode } from "@msgpack/msgpack";
 import { parseHeaders } from "../../infra/nats-message.js";
 import { errorNames, KvError, type ErrorName } from "../../protocol/errors.js";
+import { decodeSeedReply } from "../../protocol/seed.js";
 import type { HostileMessage, Kind } from "./messages.js";
 import type { RawMessage } from "./raw-nats.js";
 
 /** What came: an error of the list, or one of these. */
-export type Verdict = ErrorName | "done" | "no responders" | "stored";
+export type Verdict = ErrorName | "done" | "no responders" | "stored" | "not stored";
 
 const storedKinds: readonly Kind[] = ["log", "event", "ring bucket"];
-const packedKinds: readonly Kind[] = ["position, packed", "shard"];
 
 /** Throws an Error that says what is wrong with the reply. */
 export function judge(message: HostileMessage, { headers, data }: RawMessage): Verdict {
@@ -21,8 +21,10 @@ export function judge(message: HostileMessage, { headers, data }: RawMessage): V
   const { kind } = message;
   const isMarker = kind === "relay" && message.verb === "relay";
   if (storedKinds.includes(kind) || isMarker) return judgeStored(data);
-  if (packedKinds.includes(kind) && message.verb !== "bogus") return judgePacked(data);
-  if (kind === "shard") return judgePacked(data);
+  if (kind === "shard") return judgePacked(data, message.verb === "get");
+  if (kind === "position, packed" && message.verb !== "bogus") return judgePacked(data);
+  if (kind === "node" || kind === "repair") return judgeNode(message.verb, data);
+  if (kind === "service") return judgeService(message.verb, data);
   return judgeText(message, headers, data);
 }
 
@@ -33,20 +35,52 @@ export function isUnheard({ headers, data }: Pick<RawMessage, "headers" | "data"
 
 /** JetStream's own answer. */
 function judgeStored(data: Buffer): Verdict {
-  const { stream, error } = JSON.parse(data.toString()) as Record<string, unknown>;
+  const { stream, error, duplicate } = mapOf(JSON.parse(data.toString()));
   if (typeof stream !== "string" && typeof error !== "object")
     throw new Error("no acknowledgement");
-  return "stored";
+  return error === undefined && duplicate !== true ? "stored" : "not stored";
 }
 
-function judgePacked(data: Buffer): Verdict {
+/** Of one node. None is to be repaired, so whatever is done to one is a fault. */
+function judgeNode(verb: string, data: Buffer): Verdict {
+  if (verb === "seed") return judgeSeed(data);
+  const reply = mapOf(JSON.parse(data.toString()));
+  if (reply["error"] !== undefined) return judgeError(reply["error"]);
+  if (verb === "refill") throw new Error("a sound store is to be filled anew");
+  const isNothing = reply["kind"] === "nothing" && reply["done"] === false;
+  if (verb === "repair" && !isNothing) throw new Error(`a sound shard: ${JSON.stringify(reply)}`);
+  if (verb !== "repair" && typeof reply["node"] !== "string") throw new Error("no node is named");
+  return "done";
+}
+
+function judgeSeed(data: Buffer): Verdict {
+  try {
+    decodeSeedReply(data);
+    return "done";
+  } catch (error) {
+    if (!(error instanceof KvError)) throw error;
+    return judgeError(JSON.parse(data.subarray(1).toString()));
+  }
+}
+
+/** NATS's micro protocol. */
+function judgeService(verb: string, data: Buffer): Verdict {
+  const { type, name, id } = mapOf(JSON.parse(data.toString()));
+  const wanted = `io.nats.micro.v1.${verb.toLowerCase()}_response`;
+  if (type !== wanted) throw new Error(`type ${String(type)}, not ${wanted}`);
+  if (typeof name !== "string" || typeof id !== "string") throw new Error("no service is named");
+  return "done";
+}
+
+function judgePacked(data: Buffer, isOfGets = false): Verdict {
   const reply = mapOf(decode(data));
   if (reply["error"] !== undefined) return judgeError(reply["error"]);
   const { outcomes } = reply;
   if (Array.isArray(outcomes)) {
     for (const outcome of outcomes) {
-      const { error } = mapOf(outcome);
+      const { error, verb } = mapOf(outcome);
       if (error !== undefined) judgeError(error);
+      else if (isOfGets && verb !== undefined) throw new Error("something was written");
     }
     return "done";
   }
@@ -70,7 +104,6 @@ function judgeText(message: HostileMessage, bytes: Buffer | undefined, data: Buf
   }
   const reply = mapOf(JSON.parse(data.toString()));
   if (reply["error"] !== undefined) throw new Error("an error without its header");
-  if (message.kind === "node") return "done";
   const type = `io.ringdex.v1.${message.verb}_response`;
   if (reply["type"] !== type) throw new Error(`type ${String(reply["type"])}, not ${type}`);
   return "done";

@@ -97,7 +97,7 @@ describe("settings", () => {
 
   it("reach a node as the arguments of node start", () => {
     const { store, replicaCount, logLevel, logBytesMax, eventsBytesMax } = settingsOf({});
-    const args = nodeArguments({
+    const argumentList = nodeArguments({
       name: "n1",
       dataFolder: "/d/n1",
       natsUrl: "nats://h:1",
@@ -110,7 +110,7 @@ describe("settings", () => {
       syncInterval: "always",
       indexExclude: ["a", "b"],
     });
-    expect(args.join(" ")).to.equal(
+    expect(argumentList.join(" ")).to.equal(
       "--name n1 --data /d/n1 --nats-url nats://h:1 --store kv --cluster-nodes n1,n2 " +
         "--replicas 2 --log-level info --log-bytes-max 8589934592 " +
         "--events-bytes-max 1073741824 --sync-interval always --index-exclude a,b",

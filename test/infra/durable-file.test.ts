@@ -40,10 +40,10 @@ describe("a file written durably", () => {
     const script =
       `import { mkdirSync } from "node:fs"; import { writeDurably } from "${module}";` +
       `mkdirSync("${root}"); await writeDurably("${root}/a.json", "new");`;
-    const [file = "", ...args] = straceCommand(traceFile);
+    const [file = "", ...argumentList] = straceCommand(traceFile);
     const node = [process.execPath, "--input-type=module", "-e", script];
-    const ran = await runProgram(file, [...args, ...node]);
-    expect(ran.err).to.equal("");
+    const ran = await runProgram(file, [...argumentList, ...node]);
+    expect(ran.stderr).to.equal("");
     expect((await readImage(root)).files.size).to.equal(1);
     const disk = diskAt({ root, base: { files: new Map(), folders: new Set() }, traceFile });
     for (const loss of losses) {

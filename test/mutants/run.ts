@@ -28,6 +28,11 @@ interface SimulationTotals {
 async function main(): Promise<number> {
   const { ONLY = "", SEEDS } = process.env;
   const all = await readMutants(patches);
+  const wrongly = wronglyAsked(ONLY, all);
+  if (wrongly !== undefined) {
+    process.stderr.write(`mutants: ${wrongly}\n`);
+    return 1;
+  }
   const mutants = all
     .filter(({ name }) => name.includes(ONLY))
     .map((mutant) => (SEEDS === undefined ? mutant : { ...mutant, seedsMax: Number(SEEDS) }));
@@ -44,7 +49,7 @@ async function main(): Promise<number> {
     }
   };
   await Promise.all(Array.from({ length: workerCount }, work));
-  verdicts.sort((one, other) => (one.mutant.name < other.mutant.name ? -1 : 1));
+  verdicts.sort((one, other) => mutants.indexOf(one.mutant) - mutants.indexOf(other.mutant));
   const wrong = verdicts.filter(({ isRight }) => !isRight);
   process.stdout.write(`${tableOf(verdicts)}\n`);
   const caught = verdicts.filter(({ seed }) => seed !== undefined).length;
@@ -54,6 +59,18 @@ async function main(): Promise<number> {
       `${wrong.length} not as they should be\n`,
   );
   return wrong.length === 0 ? 0 : 1;
+}
+
+/** What is wrong with what was asked for; undefined = nothing. */
+function wronglyAsked(only: string, all: readonly Mutant[]): string | undefined {
+  for (const name of ["SEEDS", "WORKERS"]) {
+    const text = process.env[name];
+    if (text === undefined || /^[1-9]\d*$/.test(text)) continue;
+    return `${name} is ${JSON.stringify(text)}; it must be a whole number, 1 or more`;
+  }
+  if (all.some(({ name }) => name.includes(only))) return undefined;
+  const names = all.map(({ name }) => `  ${name}`).join("\n");
+  return `no mutant has ${JSON.stringify(only)} in its name; there are\n${names}`;
 }
 
 async function verdictOn(workshop: Workshop, mutant: Mutant): Promise<Verdict> {

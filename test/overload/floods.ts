@@ -70,7 +70,7 @@ export class Floods {
 }
 
 /** Requests that were done, not refused. */
-export function takenCount({ waits }: FloodReport): number {
+function takenCount({ waits }: FloodReport): number {
   return Object.values(waits).reduce((sum, count) => sum + count, 0);
 }
 

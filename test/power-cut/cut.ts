@@ -49,15 +49,24 @@ export interface Cut {
   readonly traceFile: string;
   /** Wall clock in seconds; default: after all that is in the trace. */
   readonly atSeconds?: number;
+  /** With writes that never came back, as if they had been done. */
+  readonly underWay?: boolean;
 }
 
 /** The disk as it was at the moment of the cut, with what was durable and what was not. */
-export function diskAt({ root, base, traceFile, atSeconds = Infinity }: Cut): Disk {
+export function diskAt(cut: Cut): Disk {
+  const { root, base, traceFile, atSeconds = Infinity, underWay = false } = cut;
   const disk = new Disk(base);
-  for (const { change, at, atSeconds: doneAtSeconds } of changesOf(traceFile, root)) {
+  for (const { change, at, atSeconds: doneAtSeconds } of changesOf(traceFile, root, underWay)) {
     if (doneAtSeconds <= atSeconds) disk.apply(change, at);
   }
   return disk;
+}
+
+/** True if `bytes` are all that was done, and of what may have been done besides a part. */
+export function isBetween(bytes: Buffer, least: Buffer, most: Buffer): boolean {
+  const isBegun = bytes.subarray(0, least.length).equals(least);
+  return isBegun && bytes.length <= most.length && most.subarray(0, bytes.length).equals(bytes);
 }
 
 /** Paths at which two images differ; for the check that a trace tells all. */

@@ -8,6 +8,8 @@
  *   --seed <number>     chooses the moments and what is torn; printed (default: any)
  *   --rounds <number>   how often all rows are gone through (default: 1)
  *   --row <number>      only this row; with the seed it was run with, the same again
+ *
+ * Without strace, or with nothing to do, it ends with code 1 and says so.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,6 +24,7 @@ import { traceProblem } from "./trace.js";
 import { TracedStore, type Syncing } from "./traced-store.js";
 
 const SEEDS = 1_000_000;
+const ROUNDS_MAX = 1_000;
 const MS_PER_SECOND = 1_000;
 
 interface Row {
@@ -65,13 +68,17 @@ const heads = [
 
 // What runs is ended, and its files stay, however this program ends.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-process.exitCode = await run();
+process.exitCode = await run().catch((error: unknown) => {
+  if (!(error instanceof RangeError)) throw error;
+  say(`powercut: ${error.message}\n`);
+  return 1;
+});
 
 async function run(): Promise<number> {
   const problem = traceProblem();
   if (problem !== undefined) {
-    say(`powercut: skipped: ${problem}\n`);
-    return 0;
+    say(`powercut: nothing was tried: ${problem}\n`);
+    return 1;
   }
   const { values } = parseArgs({
     options: {
@@ -80,14 +87,18 @@ async function run(): Promise<number> {
       row: { type: "string" },
     },
   });
-  const seed = Number(values.seed ?? Math.floor(systemChance.fraction() * SEEDS));
+  const any = String(Math.floor(systemChance.fraction() * SEEDS));
+  const seed = whole("seed", values.seed ?? any, 0, Number.MAX_SAFE_INTEGER / SEEDS);
+  const rounds = whole("rounds", values.rounds, 1, ROUNDS_MAX);
+  const last = rounds * rows.length;
+  const only = values.row === undefined ? undefined : whole("row", values.row, 1, last);
   say(`powercut: SEED=${seed}\n`);
   const cells: Cell[][] = [];
   let isGood = true;
-  for (let round = 0; round < Number(values.rounds); round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     for (const [index, row] of rows.entries()) {
       const number = round * rows.length + index + 1;
-      if (values.row !== undefined && number !== Number(values.row)) continue;
+      if (only !== undefined && number !== only) continue;
       const { cell, wrong } = await runRow(row, seededChance(seed + number * SEEDS));
       cells.push([number, ...cell]);
       say(`${[number, ...cell].join("  ")}\n`);
@@ -138,6 +149,14 @@ async function runRow(
   if (wrong.length === 0) rmSync(folder, { recursive: true, force: true });
   else wrong.push(`its files are in ${folder}`);
   return { cell: [...what, ...figures, seconds, wrong.length === 0 ? "ok" : "WRONG"], wrong };
+}
+
+function whole(name: string, text: string, least: number, most: number): number {
+  const number = Number(text);
+  if (text.trim() !== "" && Number.isInteger(number) && number >= least && number <= most) {
+    return number;
+  }
+  throw new RangeError(`--${name} is ${JSON.stringify(text)}; there is ${least} to ${most}`);
 }
 
 function say(text: string): void {

@@ -41,9 +41,15 @@ describe("a RocksDB store without power", function () {
     folder = mkdtempSync(join(tmpdir(), "ringdex-store-cut-"));
     const data = join(folder, "data");
     const trace = join(folder, "trace");
-    const [file = "", ...args] = straceCommand(trace);
-    const ran = await runProgram(file, [...args, process.execPath, program, data, `${BATCHES}`]);
-    expect(ran.err).to.equal("");
+    const [file = "", ...argumentList] = straceCommand(trace);
+    const ran = await runProgram(file, [
+      ...argumentList,
+      process.execPath,
+      program,
+      data,
+      `${BATCHES}`,
+    ]);
+    expect(ran.stderr).to.equal("");
     changes = [...changesOf(trace, data)];
     told = toldBy((await readImage(data)).files);
   });

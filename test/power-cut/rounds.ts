@@ -192,12 +192,12 @@ async function unsaid(store: TracedStore, witness: Witness, cutAtMs: number): Pr
 async function repair(store: TracedStore): Promise<void> {
   const env = { ...process.env, RINGDEX_NATS_URL: store.url };
   const options = { env, timeoutMs: REPAIR_TIMEOUT_MS };
-  const { code, out, err } = await runProgram(
+  const { code, out, stderr } = await runProgram(
     process.execPath,
     [ringdex, "repair", "--yes"],
     options,
   );
-  if (code !== 0) throw new Error(`ringdex repair ended with code ${code}:\n${out}${err}`);
+  if (code !== 0) throw new Error(`ringdex repair ended with code ${code}:\n${out}${stderr}`);
 }
 
 interface Checked extends Verdict {

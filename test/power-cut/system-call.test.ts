@@ -2,6 +2,7 @@
  * Lines of strace, read back into calls.
  */
 import { expect } from "chai";
+import { isBetween } from "./cut.js";
 import { CallReader, decodeText, parseArguments, type SystemCall } from "./system-call.js";
 
 describe("lines of strace", () => {
@@ -41,6 +42,23 @@ describe("lines of strace", () => {
     ];
     expect(callsOf(killed)).to.deep.equal([]);
     expect(callsOf(["7 100.1 fsync(12</d/1.blk>) = ?"])).to.deep.equal([]);
+  });
+
+  it("are told apart where they may have been done when their process was killed", () => {
+    const reader = new CallReader();
+    const lines = [
+      '7 100.1 write(3</d/x>, "ab", 2 <unfinished ...>',
+      "7 100.2 <... write resumed>) = ?",
+    ];
+    expect(lines.map((line) => reader.read(line))).to.deep.equal([undefined, undefined]);
+    expect(reader.underWay.map(({ name }) => name)).to.deep.equal(["write"]);
+    const [some, none] = [Buffer.from("old a"), Buffer.from("old ")];
+    for (const found of [none, some, Buffer.from("old ab")]) {
+      expect(isBetween(found, none, Buffer.from("old ab"))).to.equal(true);
+    }
+    for (const found of ["ol", "old abc", "old x", "odd ab"]) {
+      expect(isBetween(Buffer.from(found), none, Buffer.from("old ab")), found).to.equal(false);
+    }
   });
 
   it("say that a call failed", () => {

@@ -10,7 +10,7 @@
  * stands on two lines. A descriptor has its path behind it (-y), a string is written as in C.
  *
  * A call that never came back (`= ?`, or no second line) has not happened as far as anybody knows,
- * and is left out.
+ * and is left out. But its process may have been killed after the system had done it, or a part.
  */
 
 export interface SystemCall {
@@ -46,6 +46,8 @@ interface Begun {
 export class CallReader {
   readonly #begun = new Map<string, Begun>();
   #line = 0;
+  /** Calls so far that never came back; `result` is not a number. */
+  readonly underWay: SystemCall[] = [];
 
   /**
    * The call that ends with this line, if one does. `isWanted` is asked with the text of a call
@@ -63,18 +65,25 @@ export class CallReader {
       if (begun === undefined) return undefined;
       this.#begun.delete(thread);
       const whole = begun.text + text.slice(resumed[0].length);
-      return callOf(whole, begun.line, this.#line, Number(seconds), false);
+      return this.#done(callOf(whole, begun.line, this.#line, Number(seconds), false));
     }
     if (!isWanted(text)) return undefined;
     if (text.endsWith(UNFINISHED)) {
       this.#begun.set(thread, { text: text.slice(0, -UNFINISHED.length), line: this.#line });
       return undefined;
     }
-    return callOf(text, this.#line, this.#line, Number(seconds), true);
+    return this.#done(callOf(text, this.#line, this.#line, Number(seconds), true));
+  }
+
+  #done(call: SystemCall | undefined): SystemCall | undefined {
+    if (call === undefined || !Number.isNaN(call.result)) return call;
+    this.underWay.push(call);
+    return undefined;
   }
 }
 
-/** `isBeginning`: `seconds` is when it began, and how long it took is to be added. */
+/** The result of `?` is not a number. `isBeginning`: `seconds` is when it began, and how long it
+ * took is to be added. */
 function callOf(
   text: string,
   beganAtLine: number,
@@ -85,8 +94,8 @@ function callOf(
   const open = text.indexOf("(");
   const equals = text.lastIndexOf(" = ");
   if (open < 0 || equals < open) return undefined; // a signal, or the end of a process
-  const outcome = /^(-?\d+).*?(?: <(\d+\.\d+)>)?$/.exec(text.slice(equals + " = ".length));
-  if (outcome === null) return undefined; // "?": it never came back
+  const outcome = /^(-?\d+|\?).*?(?: <(\d+\.\d+)>)?$/.exec(text.slice(equals + " = ".length));
+  if (outcome === null) return undefined;
   const close = text.lastIndexOf(")", equals);
   return {
     name: text.slice(0, open),

@@ -35,6 +35,8 @@ export function straceCommand(traceFile: string): string[] {
   return ["strace", ...how, "-s", String(STRING_BYTES_MAX), ...what, "-o", traceFile];
 }
 
+const howToGet = "get it from your system's packages, such as apt-get install strace";
+
 /** Why nothing can be traced here; undefined = it can. */
 export function traceProblem(): string | undefined {
   if (process.platform !== "linux") return "system calls are traced by strace, on Linux only";
@@ -42,7 +44,7 @@ export function traceProblem(): string | undefined {
   const { error, status, stderr } = spawnSync(command[0] ?? "", command.slice(1), {
     encoding: "utf8",
   });
-  if (error !== undefined) return `strace cannot be started (${error.message}); install it`;
+  if (error !== undefined) return `strace cannot be started (${error.message}); ${howToGet}`;
   if (status === 0) return undefined;
   return `strace may not trace here: ${stderr.trim().split("\n").at(-1) ?? `code ${status}`}`;
 }
@@ -55,8 +57,15 @@ export interface TracedChange {
   readonly atSeconds: number;
 }
 
-/** What was done to the disk that is mounted at `root`, in order. */
-export function* changesOf(traceFile: string, root: string): Generator<TracedChange> {
+/**
+ * What was done to the disk that is mounted at `root`, in order; with `underWay` also what may have
+ * been done by writes that were under way when their processes were killed.
+ */
+export function* changesOf(
+  traceFile: string,
+  root: string,
+  underWay = false,
+): Generator<TracedChange> {
   const folder = resolve(root);
   const reader = new CallReader();
   const isWanted = (text: string): boolean => text.includes(folder);
@@ -66,6 +75,10 @@ export function* changesOf(traceFile: string, root: string): Generator<TracedCha
     const change = changeOf(call, folder);
     if (change !== undefined)
       yield { change, at: call.endedAtLine, atSeconds: call.endedAtSeconds };
+  }
+  for (const call of underWay ? reader.underWay : []) {
+    const change = changeOf(call, folder);
+    if (change?.kind === "write") yield { change, at: Infinity, atSeconds: Infinity };
   }
 }
 

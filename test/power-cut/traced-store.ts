@@ -21,7 +21,7 @@ import { natsConf } from "../../protocol/nats-conf.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import type { SeededChance } from "../support/manual-clock.js";
 import { until } from "../support/until.js";
-import { diskAt, differences, readImage, writeImage } from "./cut.js";
+import { diskAt, differences, isBetween, readImage, writeImage } from "./cut.js";
 import type { Disk, Image, Loss } from "./disk.js";
 import { straceCommand } from "./trace.js";
 
@@ -180,11 +180,19 @@ export class TracedStore {
     }
   }
 
-  /** Rejects if the trace tells something else than the disk: it would be cut to anything. */
+  /**
+   * Rejects if the trace tells something else than the disk: it would be cut to anything. A write
+   * that was under way when its process was killed may be there, or a part of it.
+   */
   async #cut(root: string, { loss, chance, atMs }: Loses): Promise<void> {
     const other = this.#otherDisk(root);
-    const paths = differences(this.#disk(root).now(), await readImage(root, other));
-    const untraced = paths.filter((path) => !path.startsWith(`${other}/`));
+    const [least, found] = [this.#disk(root).now(), await readImage(root, other)];
+    const most = this.#disk(root, Infinity, true).now();
+    const untraced = differences(least, found).filter((path) => {
+      if (path.startsWith(`${other}/`)) return false;
+      const [bytes, from, to] = [found, least, most].map(({ files }) => files.get(path));
+      return !(bytes && from && to && isBetween(bytes, from, to));
+    });
     if (untraced.length > 0) throw new Error(`${root}: not as traced: ${untraced.join(", ")}`);
     await writeImage(root, this.#disk(root, atMs).after(loss, chance), other);
   }
@@ -194,10 +202,10 @@ export class TracedStore {
     return root === this.dataFolder ? "nodes" : undefined;
   }
 
-  #disk(root: string, atMs = Infinity): Disk {
+  #disk(root: string, atMs = Infinity, underWay = false): Disk {
     const base = this.#bases.get(root) ?? { files: new Map(), folders: new Set() };
     const traceFile = root === this.#serverDisk ? this.#serverTrace : this.#nodesTrace;
-    return diskAt({ root, base, traceFile, atSeconds: atMs / MS_PER_SECOND });
+    return diskAt({ root, base, traceFile, atSeconds: atMs / MS_PER_SECOND, underWay });
   }
 
   get #disks(): string[] {

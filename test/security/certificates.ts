@@ -10,8 +10,8 @@ export function makeCertificates(folder: string): void {
   const request = "req -x509 -newkey rsa:2048 -nodes -days 2".split(" ");
   const sign = (name: string, ...options: string[]): void => {
     const files = ["-keyout", `${name}-key.pem`, "-out", `${name}.pem`];
-    const args = [...request, "-subj", `/CN=${name}`, ...options, ...files];
-    execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
+    const argumentList = [...request, "-subj", `/CN=${name}`, ...options, ...files];
+    execFileSync("openssl", argumentList, { cwd: folder, stdio: "pipe" });
   };
   const byCa = ["-CA", "ca.pem", "-CAkey", "ca-key.pem"];
   const leaf = [...byCa, "-addext", "basicConstraints=critical,CA:FALSE"];

@@ -69,7 +69,7 @@ describe("credentials", function () {
     const results = await Promise.allSettled([bus, client]);
     // All that a store has to answer here.
     if (results[0].status === "fulfilled") answerRing(results[0].value);
-    const { code, err } = await runProgram(process.execPath, [program, "ring"], {
+    const { code, stderr } = await runProgram(process.execPath, [program, "ring"], {
       env: { RINGDEX_NATS_URL: url, ...env },
     });
     for (const result of results) {
@@ -77,7 +77,7 @@ describe("credentials", function () {
     }
     if (wanted === "taken") {
       expect(results.map(({ status }) => status)).to.deep.equal(["fulfilled", "fulfilled"]);
-      expect(err).to.equal("");
+      expect(stderr).to.equal("");
       expect(code).to.equal(0);
       return;
     }
@@ -88,8 +88,8 @@ describe("credentials", function () {
       expect(error?.message).to.match(wanted);
     }
     expect(code).to.equal(2);
-    expect(err).to.match(wanted);
-    for (const secret of ["s3cret", "wr0ng"]) expect(err).not.to.contain(secret);
+    expect(stderr).to.match(wanted);
+    for (const secret of ["s3cret", "wr0ng"]) expect(stderr).not.to.contain(secret);
   }
 
   const unknown = /Authorization Violation.*does not know these credentials/i;
@@ -200,8 +200,8 @@ describe("credentials", function () {
     const asked = { RINGDEX_NATS_URL: "nats://ann:s3cret@h:1", RINGDEX_NATS_TLS_CA: "ca.pem" };
     const settings = settingsOf(asked);
     const own = { name: "n1", natsUrl: "nats://h:1", syncInterval: "always", clusterNodes: ["n1"] };
-    const args = nodeArguments({ ...settings, ...own });
-    expect(args.join(" ")).not.to.contain("s3cret");
+    const argumentList = nodeArguments({ ...settings, ...own });
+    expect(argumentList.join(" ")).not.to.contain("s3cret");
     const again = settingsOf(credentialVariables(settings), { natsUrl: "nats://h:1" });
     expect(credentialsOf(again)).to.deep.equal(credentialsOf(settings));
   });

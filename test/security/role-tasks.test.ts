@@ -113,10 +113,10 @@ describe("with the rights of its role", function () {
       expect(got).to.include({ code: 0 });
       const set = await store.cli("reader", ["set", "delhi", "1"]);
       expect(set.code).to.equal(2);
-      expect(set.err).to.match(
+      expect(set.stderr).to.match(
         /not permitted to publish to kv\.ring\.\d+\.set; docs\/security\.md/,
       );
-      expect((await store.cli("reader", ["status"])).err).to.match(/not permitted.*kv\.status/);
+      expect((await store.cli("reader", ["status"])).stderr).to.match(/not permitted.*kv\.status/);
     });
   });
 
@@ -139,7 +139,7 @@ describe("with the rights of its role", function () {
     });
 
     it("has no right to status", async () => {
-      expect((await store.cli("writer", ["status"])).err).to.match(/not permitted.*kv\.status/);
+      expect((await store.cli("writer", ["status"])).stderr).to.match(/not permitted.*kv\.status/);
     });
   });
 
@@ -198,7 +198,7 @@ describe("with the rights of its role", function () {
       const ping = await nats.request("$SRV.PING", "", { timeout: 2_000 });
       expect(ping.json()).to.include({ type: "io.nats.micro.v1.ping_response" });
       const get = await store.cli("operator", ["get", "delhi"]);
-      expect(get.err).to.match(/not permitted to publish to kv\.ring\.\d+\.get/);
+      expect(get.stderr).to.match(/not permitted to publish to kv\.ring\.\d+\.get/);
     });
   });
 
@@ -231,9 +231,17 @@ describe("with the rights of its role", function () {
   describe("a user of another role", () => {
     it("starts no node, and is told which rights it lacks", async () => {
       const dataFolder = join(store.folder, "data-of-reader");
-      const { code, err } = await store.cli("reader", ["up", "--nodes", "1", "--data", dataFolder]);
+      const { code, stderr } = await store.cli("reader", [
+        "up",
+        "--nodes",
+        "1",
+        "--data",
+        dataFolder,
+      ]);
       expect(code).to.equal(2);
-      expect(err).to.match(/the NATS user of this node lacks the right to .*publish to kv\.log\./);
+      expect(stderr).to.match(
+        /the NATS user of this node lacks the right to .*publish to kv\.log\./,
+      );
     });
 
     it("starts no node with a wrong password, and is told so", async () => {
@@ -241,8 +249,8 @@ describe("with the rights of its role", function () {
       const wrong = { RINGDEX_NATS_PASSWORD: "wr0ng" };
       const ran = await store.cli("node", ["up", "--nodes", "1", "--data", dataFolder], wrong);
       expect(ran.code).to.equal(2);
-      expect(ran.err).to.match(/does not know these credentials/);
-      expect(ran.err).not.to.contain("wr0ng");
+      expect(ran.stderr).to.match(/does not know these credentials/);
+      expect(ran.stderr).not.to.contain("wr0ng");
     });
   });
 

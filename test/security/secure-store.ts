@@ -35,7 +35,7 @@ export interface SecureStore {
   nats(role: RoleName): Promise<NatsConnection>;
   client(role: RoleName): Promise<Ringdex>;
   /** Runs the command line as that role. */
-  cli(role: RoleName, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ran>;
+  cli(role: RoleName, argumentList: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ran>;
   stop(): Promise<void>;
 }
 
@@ -142,10 +142,10 @@ class RunningSecureStore implements SecureStore {
     return client;
   }
 
-  cli(role: RoleName, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
+  cli(role: RoleName, argumentList: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
     const domain = role === "events" ? { RINGDEX_NATS_DOMAIN: "kv" } : {};
     const all = { ...this.#envOf(role), ...domain, ...env };
-    return runProgram(process.execPath, [program, ...args], { env: all });
+    return runProgram(process.execPath, [program, ...argumentList], { env: all });
   }
 
   async stop(): Promise<void> {

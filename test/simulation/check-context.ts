@@ -9,6 +9,35 @@ import { describeRow, type HistoryRow, type Step } from "../history/history.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
 import { LogTruth } from "./log-truth.js";
 
+/** What is compared, by what the counts of a run name it. */
+export const checkNames = [
+  "acknowledged writes",
+  "counts compared",
+  "digests compared",
+  "events compared",
+  "fates of writes known by the log",
+  "finds compared",
+  "items compared",
+  "keys compared",
+  "linearizable reads",
+  "nameless writes",
+  "operations put into an order",
+  "paged finds compared",
+  "partial answers",
+  "query freshness",
+  "repeats that get their first outcome",
+  "resets",
+  "session reads",
+  "stale reads",
+  "stores compared",
+  "writes",
+] as const;
+
+export type CheckName = (typeof checkNames)[number];
+
+/** How much was compared, by what. A zero over many runs is a check that checks nothing. */
+export type CheckCounts = Partial<Record<CheckName, number>>;
+
 interface Place {
   readonly position: Position;
   readonly shard: ShardId;
@@ -17,8 +46,7 @@ interface Place {
 export class CheckContext {
   readonly truths = new Map<ShardId, LogTruth>();
   readonly problems: string[] = [];
-  /** How much was compared, by what: a check that checks nothing shows here. */
-  readonly counts: Record<string, number> = {};
+  readonly counts: CheckCounts = {};
   readonly #lookup: RingLookup;
   readonly #shards = new Map<ShardId, ShardFacts>();
   /** By key. */
@@ -87,7 +115,7 @@ export class CheckContext {
     return list.findLast(({ at }) => at < time)?.sequence ?? 0;
   }
 
-  count(what: string, by = 1): void {
+  count(what: CheckName, by = 1): void {
     this.counts[what] = (this.counts[what] ?? 0) + by;
   }
 

@@ -11,7 +11,7 @@ import type { HistoryRow, Step } from "../history/history.js";
 import { checkLinearizable } from "../history/linearizable.js";
 import { checkSessions } from "../history/sessions.js";
 import { checkStore } from "../support/store-check.js";
-import { CheckContext } from "./check-context.js";
+import { CheckContext, type CheckCounts } from "./check-context.js";
 import { checkEvents } from "./check-events.js";
 import { checkQueries } from "./check-queries.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
@@ -20,8 +20,7 @@ import type { LogTruth } from "./log-truth.js";
 export interface CheckReport {
   /** Empty = the run is good. */
   readonly problems: readonly string[];
-  /** How much was compared, by what. A zero over many runs is a check that checks nothing. */
-  readonly counts: Readonly<Record<string, number>>;
+  readonly counts: Readonly<CheckCounts>;
 }
 
 /** How far log time may be ahead of the world's: both ends of a jump, and what a message takes. */
@@ -102,6 +101,9 @@ function judged(context: CheckContext, row: HistoryRow): HistoryRow[] {
 }
 
 function checkTruth(context: CheckContext): void {
+  for (const { repeatCount } of context.truths.values()) {
+    context.count("repeats that get their first outcome", repeatCount);
+  }
   for (const { row, step } of context.steps()) {
     const truth = context.truthOf(step.key);
     if (truth === undefined) continue;

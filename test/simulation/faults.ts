@@ -8,7 +8,7 @@
 import type { SeededChance } from "../support/manual-clock.js";
 
 /** Probability of each call, before the seed makes it more or less. */
-export const callFaults = {
+const callFaults = {
   "message delayed": 0.2,
   "message overtaken": 0.1,
   "message lost": 0.03,
@@ -28,7 +28,7 @@ export const callFaults = {
 } as const;
 
 /** Milliseconds between two of the kind, on average, before the seed makes it more or less. */
-export const strikeFaults = {
+const strikeFaults = {
   "process paused": 2_000,
   "process killed": 3_000,
   "process stopped": 3_000,
@@ -56,8 +56,8 @@ export type CallFault = keyof typeof callFaults;
 export type StrikeFault = keyof typeof strikeFaults;
 export type FaultName = CallFault | StrikeFault;
 
-export const callFaultNames = Object.keys(callFaults) as CallFault[];
-export const strikeFaultNames = Object.keys(strikeFaults) as StrikeFault[];
+const callFaultNames = Object.keys(callFaults) as CallFault[];
+const strikeFaultNames = Object.keys(strikeFaults) as StrikeFault[];
 export const faultNames: readonly FaultName[] = [...callFaultNames, ...strikeFaultNames];
 
 /** The faults of one run: which are on, whether they are over, how often each came. */

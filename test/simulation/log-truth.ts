@@ -36,6 +36,8 @@ export class LogTruth {
   readonly #times: number[] = [0];
   readonly #model = new LogModel();
   readonly sequenceLast: number;
+  /** Operations of requests that were answered before, and are told the same. */
+  repeatCount = 0;
 
   constructor(entries: readonly LogMessage[]) {
     for (const { sequence, time, data } of entries) {
@@ -45,6 +47,7 @@ export class LogTruth {
       for (const [index, outcome] of outcomes.entries()) {
         const operation = operations[index] as Operation;
         if (outcome.changed) this.effective.push(operation);
+        if (outcome.repeated) this.repeatCount += 1;
         for (const name of namesOf(operation)) {
           const done = this.#done.get(name);
           if (done === undefined) this.#done.set(name, [{ sequence, outcome }]);

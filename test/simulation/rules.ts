@@ -8,6 +8,7 @@ import type { StoredEvent } from "../../infra/events.js";
 import type { LogFields } from "../../infra/logger.js";
 import type { LogMessage } from "../../infra/log.js";
 import type { Entry } from "../../protocol/entry.js";
+import { Acceptance } from "./acceptance.js";
 import { entryOf } from "./entry-of.js";
 
 export const ruleNames = [
@@ -15,7 +16,7 @@ export const ruleNames = [
   "L2 a copy or a dead entry is passed over",
   "L2 a fence takes effect",
   "L3 a shorter log stops a replica",
-  "L4 a repeated request gets its first outcome",
+  "L4 a request stands in the log again",
   "L5 what is no entry is passed over",
   "L6 a record expires by log time",
   "L7 a missing entry is fetched",
@@ -29,13 +30,15 @@ export type RuleName = (typeof ruleNames)[number];
 
 export class RuleCounts {
   readonly counts = new Map<RuleName, number>();
+  /** Replicas that have stopped serving by rule L9 and may serve again. */
+  readonly #away = new Set<string>();
 
   add(rule: RuleName, count = 1): void {
     if (count > 0) this.counts.set(rule, (this.counts.get(rule) ?? 0) + count);
   }
 
-  /** A line of a node's log. */
-  onLine(text: string, { reason }: LogFields): void {
+  /** A line of a node's log, about `replica`: another name each time its process starts. */
+  onLine(replica: string, text: string, { reason }: LogFields): void {
     const why = typeof reason === "string" ? reason : "";
     switch (text) {
       case "the replica stops":
@@ -53,26 +56,32 @@ export class RuleCounts {
         break;
       case "the replica stops serving":
         if (why.startsWith("it lags")) this.add("L9 a replica that lags stops serving");
-        this.#hasStopped = true;
+        if (/^(it lags|the log's end is not known)/.test(why)) this.#away.add(replica);
         break;
       case "the replica serves":
-        if (this.#hasStopped) this.add("L9 a replica serves again");
+        if (this.#away.delete(replica)) this.add("L9 a replica serves again");
+        break;
+      // What serves then is another one.
+      case "a replica failed and is started again":
+        this.#away.delete(replica);
         break;
       default:
     }
   }
 
-  #hasStopped = false;
-
   /** What the log itself shows. */
   onLog(entries: readonly LogMessage[]): void {
-    const origins = new Map<string, number>();
+    const acceptance = new Acceptance();
     const requests = new Set<string>();
     for (const { data } of entries) {
       const entry = entryOf(data);
       if (entry === undefined) continue;
-      if (!this.#accepts(origins, entry)) this.add("L2 a copy or a dead entry is passed over");
-      else this.#countRepeats(requests, entry);
+      if (!acceptance.accepts(entry)) {
+        this.add("L2 a copy or a dead entry is passed over");
+        continue;
+      }
+      if (entry.kind === "fence") this.add("L2 a fence takes effect");
+      this.#countRepeats(requests, entry);
     }
   }
 
@@ -82,25 +91,12 @@ export class RuleCounts {
     this.add("L6 a record expires by log time", expired.length);
   }
 
-  #accepts(origins: Map<string, number>, { kind, origin, number }: Entry): boolean {
-    if (kind === "genesis") return true;
-    const last = origins.get(origin);
-    const isNext =
-      kind === "open"
-        ? last === undefined
-        : last !== undefined && (kind === "fence" ? number > last : number === last + 1);
-    if (!isNext) return false;
-    origins.set(origin, number);
-    if (kind === "fence") this.add("L2 a fence takes effect");
-    return true;
-  }
-
   #countRepeats(requests: Set<string>, entry: Entry): void {
     if (entry.kind !== "operations") return;
     for (const { position, request } of entry.groups.flat()) {
       if (request === undefined) continue;
       const name = `${position} ${request.id} ${request.index}`;
-      if (requests.has(name)) this.add("L4 a repeated request gets its first outcome");
+      if (requests.has(name)) this.add("L4 a request stands in the log again");
       requests.add(name);
     }
   }

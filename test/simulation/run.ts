@@ -9,7 +9,8 @@
  *   --trace             writes the whole trace of each failed seed, and of a single one in any
  *                       case, to a file
  *
- * Exit code 1 if a seed failed, or if in 1,000 runs or more a fault or a rule never came into play.
+ * Exit code 1 if a seed failed, or if in 1,000 runs or more a fault, a rule or a check never came
+ * into play.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -87,10 +88,10 @@ async function showFailures(failures: readonly Failure[]): Promise<void> {
     for (const problem of problems.slice(0, PROBLEMS_SHOWN)) say(`  ${problem}`);
     if (values.trace) await writeTrace(seed);
   }
-  const [shortest] = failures;
-  if (shortest === undefined || shortest.problems[0]?.startsWith("hangs: no step") === true) return;
-  const { trace } = await simulate(shortest.seed, { keepsTrace: true });
-  say(`\nthe last of what happened with seed ${shortest.seed}:`);
+  const [shown] = failures;
+  if (shown === undefined || shown.problems[0]?.startsWith("hangs: no step") === true) return;
+  const { trace } = await simulate(shown.seed, { keepsTrace: true });
+  say(`\nthe last of what happened with seed ${shown.seed}:`);
   for (const line of trace.slice(-TRACE_LINES)) say(line);
 }
 

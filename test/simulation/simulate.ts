@@ -8,10 +8,12 @@ import type { Position } from "../../protocol/ids.js";
 import { RingLookup, type RingShard } from "../../protocol/ring.js";
 import { Stopwatch } from "../history/history.js";
 import { ManualClock, seededChance } from "../support/manual-clock.js";
+import type { CheckCounts } from "./check-context.js";
 import { checkRun } from "./check-run.js";
 import { Client } from "./client.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
 import type { FaultName } from "./faults.js";
+import type { Machine } from "./machine.js";
 import { allReports, reportsOf, unrest } from "./rest.js";
 import type { RuleName } from "./rules.js";
 import { ServeWatch } from "./serve-watch.js";
@@ -27,8 +29,7 @@ export interface SimulationReport {
   readonly traceHash: string;
   readonly nodes: number;
   readonly operations: number;
-  /** How much was compared, by what. */
-  readonly checks: Readonly<Record<string, number>>;
+  readonly checks: Readonly<CheckCounts>;
   readonly faultKinds: number;
   readonly entries: number;
   readonly virtualMs: number;
@@ -75,10 +76,12 @@ export async function simulate(
 
 class Run {
   readonly #clients: Client[] = [];
-  readonly #digests = new Map<string, string>();
+  /** By shard and sequence: whoever was seen there first. */
+  readonly #digests = new Map<string, { readonly digest: string; readonly machine: Machine }>();
+  #digestsCompared = 0;
   readonly #serveWatch = new ServeWatch();
   readonly #stopwatch: Stopwatch;
-  #checks: Readonly<Record<string, number>> = {};
+  #checks: Readonly<CheckCounts> = {};
 
   constructor(private readonly world: World) {
     this.#stopwatch = new Stopwatch(() => world.clock.elapsedMs());
@@ -205,10 +208,12 @@ class Run {
         if (sequence === 0 || sequence > keptMax) continue;
         const digest = `${records} ${index}`;
         const place = `${shard.shard} at ${sequence}`;
-        const known = this.#digests.get(place) ?? digest;
-        this.#digests.set(place, known);
-        if (known === digest) continue;
-        world.problem(`${place} has digest ${digest} on ${machine.name}, another had ${known}`);
+        const known = this.#digests.get(place);
+        if (known === undefined) this.#digests.set(place, { digest, machine });
+        else if (known.machine !== machine) this.#digestsCompared += 1;
+        if ((known?.digest ?? digest) === digest) continue;
+        const other = known?.digest;
+        world.problem(`${place} has digest ${digest} on ${machine.name}, another had ${other}`);
       }
     }
   }
@@ -223,7 +228,7 @@ class Run {
     for (const { process } of world.machines) process?.pause();
     const { problems, counts } = await world.clock.resolve(checkRun(this.#facts()));
     for (const text of problems) world.problem(text);
-    this.#checks = counts;
+    this.#checks = { ...counts, "digests compared": this.#digestsCompared };
   }
 
   #facts(): RunFacts {

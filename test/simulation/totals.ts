@@ -1,11 +1,12 @@
 /**
  * Totals: what many runs show together, and the table of it.
  */
+import { checkNames } from "./check-context.js";
 import { faultNames } from "./faults.js";
 import { ruleNames } from "./rules.js";
 import type { SimulationReport } from "./simulate.js";
 
-/** From so many runs on, a fault or a rule that never came into play is a failure. */
+/** From so many runs on, it is a failure if some fault, rule or check never came into play. */
 export const SEEDS_ENOUGH = 1_000;
 /** Failures that are told; there may be more. */
 const FAILURES_MAX = 100;
@@ -65,14 +66,16 @@ export function addTotals(totals: Totals, more: Totals): void {
   totals.failures.push(...more.failures.slice(0, FAILURES_MAX - totals.failures.length));
 }
 
-/** Faults and rules that never came into play, though there were enough runs. */
-export function neverSeen({ seeds, faults, rules }: Totals): string[] {
+/** Faults, rules and checks that never came into play, though there were enough runs. */
+export function neverSeen({ seeds, faults, rules, checks }: Totals): string[] {
   if (seeds < SEEDS_ENOUGH) return [];
-  const never = [
-    ...faultNames.filter((name) => (faults[name] ?? 0) === 0).map((name) => `fault: ${name}`),
-    ...ruleNames.filter((name) => (rules[name] ?? 0) === 0).map((name) => `rule: ${name}`),
+  const never = (names: readonly string[], counts: Readonly<Record<string, number>>): string[] =>
+    names.filter((name) => (counts[name] ?? 0) === 0);
+  return [
+    ...never(faultNames, faults).map((name) => `fault: ${name}`),
+    ...never(ruleNames, rules).map((name) => `rule: ${name}`),
+    ...never(checkNames, checks).map((name) => `check: ${name}`),
   ];
-  return never;
 }
 
 /** The aligned table, as lines. */
@@ -82,7 +85,7 @@ export function tableOf(totals: Totals, seconds: number): string[] {
   return [
     ...section("faults", faultNames, faults),
     ...section("rules", ruleNames, rules),
-    ...section("compared", Object.keys(checks).toSorted(), checks),
+    ...section("compared", checkNames, checks),
     "",
     `${seeds} seeds, ${totals.failed} failed, ${(seeds / Math.max(seconds, 0.001)).toFixed(1)}/s`,
     `on average ${mean(operations)} operations, ${mean(nodes)} nodes, ${mean(faultKinds)} kinds ` +

@@ -52,6 +52,8 @@ export interface Cluster {
   readonly dataFolder: string;
   /** Of `ringdex up`, which has no data; changes with a restart. */
   readonly pid: number;
+  /** Of nats-server; changes with a restart. */
+  readonly serverPid: number;
   /** What `ringdex up` has written on stderr so far. */
   readonly stderr: string;
   /** Reply of kv.status. */
@@ -115,6 +117,10 @@ class RunningCluster implements Cluster {
 
   get pid(): number {
     return this.#child?.pid ?? 0;
+  }
+
+  get serverPid(): number {
+    return this.server?.pid ?? readPid(dataPaths(this.dataFolder).natsPid) ?? 0;
   }
 
   async up(): Promise<void> {

@@ -12,7 +12,7 @@ import { readServerInfo } from "../../infra/nats-server.js";
 
 const { values } = parseArgs({
   strict: false,
-  args: process.argv.slice(2),
+  argumentList: process.argv.slice(2),
   options: { name: { type: "string" }, data: { type: "string" }, "nats-url": { type: "string" } },
 });
 const name = String(values["name"]);

@@ -1,12 +1,18 @@
 /**
- * The manual clock and the seeded chance, on which every simulation rests.
+ * The manual clock, as every clock; and the seeded chance, on which every simulation rests too.
  */
 import { expect } from "chai";
 import fc from "fast-check";
 import { sleep } from "../../infra/clock.js";
+import { clockContract } from "../contract/clock-contract.js";
 import { ManualClock, seededChance } from "./manual-clock.js";
 
 describe("manual clock", () => {
+  clockContract(() => {
+    const clock = new ManualClock();
+    return { clock, until: (condition) => clock.runUntil(condition) };
+  });
+
   it("runs tasks by their times, those of one time in the order they were set", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(20), { maxLength: 60 }), async (times) => {
@@ -35,6 +41,18 @@ describe("manual clock", () => {
     await clock.advance(10);
     expect(seen).to.deep.equal(["due"]);
     expect(clock.elapsedMs()).to.equal(10);
+  });
+
+  it("jumps as a wall clock does, and measures time all the same", async () => {
+    const clock = new ManualClock();
+    const [now, elapsedMs] = [clock.now(), clock.elapsedMs()];
+    const seen: string[] = [];
+    clock.after(10, () => void seen.push("timer"));
+    clock.jump(-60_000);
+    expect(clock.now()).to.equal(now - 60_000);
+    expect(clock.elapsedMs()).to.equal(elapsedMs);
+    await clock.advance(10);
+    expect(seen).to.deep.equal(["timer"]);
   });
 
   it("lets promises run between tasks, and keeps time still meanwhile", async () => {

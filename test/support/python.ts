@@ -39,8 +39,8 @@ export async function findPython(): Promise<PythonFound> {
   try {
     await run(system.path, ["-m", "venv", folder], { timeout: INSTALL_TIMEOUT_MS });
     const quick = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
-    const args = ["-m", "pip", "install", ...quick, "-r", requirements];
-    await run(python, args, { timeout: INSTALL_TIMEOUT_MS });
+    const argumentList = ["-m", "pip", "install", ...quick, "-r", requirements];
+    await run(python, argumentList, { timeout: INSTALL_TIMEOUT_MS });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     return { missing: `the packages of test/python cannot be installed: ${lastLine(error)}` };

@@ -7,7 +7,7 @@ export interface Ran {
   /** Null if it was ended by a signal. */
   readonly code: number | null;
   readonly out: string;
-  readonly err: string;
+  readonly stderr: string;
 }
 
 export interface RunOptions {
@@ -27,22 +27,22 @@ export interface RunOptions {
 /** Rejects only if it cannot be started. */
 export function runProgram(
   file: string,
-  args: readonly string[],
+  argumentList: readonly string[],
   options: RunOptions = {},
 ): Promise<Ran> {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RINGDEX_"));
   const env = { ...Object.fromEntries(inherited), ...options.env };
-  const child = spawn(file, [...args], {
+  const child = spawn(file, [...argumentList], {
     env,
     stdio: ["pipe", "pipe", "pipe"],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  let [out, err] = ["", ""];
+  let [out, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     out += text;
     options.onOut?.(out);
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   child.stdin.on("error", () => undefined); // one that does not read its stdin may close it
   child.stdin.end(options.stdin ?? "");
   const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 30_000);
@@ -51,7 +51,7 @@ export function runProgram(
     child.once("error", reject);
     child.once("close", (code) => {
       clearTimeout(timer);
-      resolve({ code, out, err });
+      resolve({ code, out, stderr });
     });
   });
 }

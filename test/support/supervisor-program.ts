@@ -15,7 +15,7 @@ try {
   await runSupervisor({
     settings: settingsOf(process.env),
     env: process.env,
-    nodeCommand: { file: process.execPath, args: [fakeNode] },
+    nodeCommand: { file: process.execPath, argumentList: [fakeNode] },
     stopping: stopping.signal,
     say: (line) => void process.stdout.write(written(`${line}\n`)),
     report: (line) => void process.stderr.write(written(`${line}\n`)),

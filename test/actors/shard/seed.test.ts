@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { SeedSource } from "../../../actors/shard/seed-source.js";
 import { fillStore } from "../../../actors/shard/seed-target.js";
 import type { Store, StoreIterator, StoreWrite } from "../../../infra/store.js";
+import { DamagedError } from "../../../protocol/damaged.js";
 import { KvError } from "../../../protocol/errors.js";
 import { SEED_IDLE_MS, SEED_SESSIONS_MAX } from "../../../protocol/limits.js";
 import {
@@ -168,6 +169,20 @@ describe("seed's bytes", () => {
     expect(decodeSeedReply(encodeSeedReply({ ...part, isLast: false })).isLast).to.equal(false);
     const refusal = encodeSeedReply(new KvError("overloaded", "busy", { limit: "seed_sessions" }));
     expect(() => decodeSeedReply(refusal)).to.throw(KvError, "busy");
+  });
+
+  it("are refused as no reply: without a flag, with an error that is none", () => {
+    const wrong = ["", "\x03", "\x02", "\x02{", "\x02null", '\x02{"name":{"toString":1}}'];
+    for (const text of wrong) {
+      const decode = (): unknown => decodeSeedReply(Buffer.from(text));
+      expect(decode, JSON.stringify(text)).to.throw(KvError).with.property("kind", "internal");
+    }
+  });
+
+  it("end with a whole row", () => {
+    const rows = new SeedRows();
+    rows.take(encodeSeedRow({ key: Buffer.of(1), value: Buffer.of(2) }).subarray(0, 9));
+    expect(() => rows.end()).to.throw(DamagedError, "9 bytes of a row");
   });
 
   it("are asked for in one form only", () => {

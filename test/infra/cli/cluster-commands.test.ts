@@ -49,7 +49,7 @@ describe("command line", () => {
   it("says the package's version", async () => {
     const text = readFileSync(join(packageFolder(), "package.json"), "utf8");
     const { version } = JSON.parse(text) as { version: string };
-    expect(await run(["--version"])).to.deep.equal({ code: 0, out: `${version}\n`, err: "" });
+    expect(await run(["--version"])).to.deep.equal({ code: 0, out: `${version}\n`, stderr: "" });
   });
 
   const wrong: [string[], RegExp][] = [
@@ -68,10 +68,10 @@ describe("command line", () => {
     [["get", "a", "-s", "http://h"], /'-s, --server <url>'.*must be nats:\/\/host:port, or/],
     [["get", "a", "--nats-url", "http://h"], /--nats-url is "http:\/\/h"/],
   ];
-  for (const [args, reason] of wrong) {
-    it(`ends "${args.join(" ")}" with code 2 and the reason on stderr`, async () => {
-      const { code, out, err } = await run(args);
-      expect(err).to.match(reason);
+  for (const [argumentList, reason] of wrong) {
+    it(`ends "${argumentList.join(" ")}" with code 2 and the reason on stderr`, async () => {
+      const { code, out, stderr } = await run(argumentList);
+      expect(stderr).to.match(reason);
       expect(out).to.equal("");
       expect(code).to.equal(2);
     });
@@ -80,11 +80,13 @@ describe("command line", () => {
 
 describe("an option that is wrong", () => {
   it("is told in one line, with the help of its own command", async () => {
-    expect((await run(["find", "--wings"])).err).to.match(
+    expect((await run(["find", "--wings"])).stderr).to.match(
       /^ringdex: unknown option '--wings' \(see "ringdex find --help"\)\n$/,
     );
-    expect((await run(["node", "start"])).err).to.match(/\(see "ringdex node start --help"\)\n$/);
-    expect((await run(["stat"])).err).to.match(
+    expect((await run(["node", "start"])).stderr).to.match(
+      /\(see "ringdex node start --help"\)\n$/,
+    );
+    expect((await run(["stat"])).stderr).to.match(
       /^ringdex: unknown command 'stat' \(Did you mean .*\) \(see "ringdex --help"\)\n$/,
     );
   });
@@ -116,15 +118,15 @@ describe("exit codes", () => {
   });
 });
 
-async function run(args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const code = await runCli(args, {
+async function run(argumentList: string[]): Promise<{ code: number; out: string; stderr: string }> {
+  let [out, stderr] = ["", ""];
+  const code = await runCli(argumentList, {
     env: {},
     stdin: Readable.from([]),
     out: (text) => (out += String(text)),
-    err: (text) => (err += text),
+    stderr: (text) => (stderr += text),
     isTerminal: false,
     stopping: new AbortController().signal,
   });
-  return { code, out, err };
+  return { code, out, stderr };
 }

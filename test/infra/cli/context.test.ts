@@ -40,10 +40,10 @@ describe("a command's connection", function () {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  function connect(env: NodeJS.ProcessEnv, args: string[] = []): Promise<CliConnection> {
+  function connect(env: NodeJS.ProcessEnv, argumentList: string[] = []): Promise<CliConnection> {
     const context = new RunContext(io({ RINGDEX_DATA: folder, ...env }));
     contexts.push(context);
-    const command = addConnectionOptions(new Command("get")).parse(args, { from: "user" });
+    const command = addConnectionOptions(new Command("get")).parse(argumentList, { from: "user" });
     return context.connect(command);
   }
 
@@ -97,10 +97,13 @@ describe("ringdex up --times", () => {
   it("begins lines with the time, those that say why it fails included", async () => {
     const folder = mkdtempSync(join(tmpdir(), "ringdex-times-"));
     writeFileSync(join(folder, "ringdex.json"), '{"format":99}');
-    let err = "";
-    const all = { ...io({ RINGDEX_DATA: folder }), err: (text: string) => void (err += text) };
+    let stderr = "";
+    const all = {
+      ...io({ RINGDEX_DATA: folder }),
+      stderr: (text: string) => void (stderr += text),
+    };
     expect(await runCli(["up", "--times"], all)).to.equal(2);
-    expect(err).to.match(/^\d{4}-\d\d-\d\dT[\d:.]+Z ringdex: .*format 99/);
+    expect(stderr).to.match(/^\d{4}-\d\d-\d\dT[\d:.]+Z ringdex: .*format 99/);
     rmSync(folder, { recursive: true });
   });
 });
@@ -110,7 +113,7 @@ function io(env: NodeJS.ProcessEnv): ConstructorParameters<typeof RunContext>[0]
     env,
     stdin: Readable.from([]),
     out: () => undefined,
-    err: () => undefined,
+    stderr: () => undefined,
     isTerminal: false,
     stopping: new AbortController().signal,
   };

@@ -175,17 +175,17 @@ describe("load", () => {
   });
 
   it("names a file that cannot be read, before anything is connected", async () => {
-    let err = "";
+    let stderr = "";
     const code = await runCli(["load", join(folder, "none")], {
       env: {},
       stdin: Readable.from([]),
       out: () => undefined,
-      err: (text) => (err += text),
+      stderr: (text) => (stderr += text),
       isTerminal: false,
       stopping: new AbortController().signal,
     });
     expect(code).to.equal(2);
-    expect(err).to.match(/cannot read .*none: there is no such file\n$/);
+    expect(stderr).to.match(/cannot read .*none: there is no such file\n$/);
   });
 
   function write(content: readonly string[] | string): void {
@@ -200,7 +200,7 @@ describe("load", () => {
   function runOf(flags: object, stopping = new AbortController().signal): LoadRun {
     const context = {
       out: (text: string | Uint8Array) => void (output += String(text)),
-      err: (text: string) => void (errors += text),
+      stderr: (text: string) => void (errors += text),
       bar: undefined,
       exit: (name: ExitName) => void (exit = name),
       stopping,

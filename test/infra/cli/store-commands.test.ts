@@ -18,7 +18,7 @@ import { errorBody, FakeStore, publishEvent, type Body } from "../client/fake-st
 interface Run {
   readonly code: number;
   readonly out: string;
-  readonly err: string;
+  readonly stderr: string;
 }
 
 interface RunOptions {
@@ -58,28 +58,28 @@ describe("store commands", function () {
     });
 
     it("tell what to do about a word that is not JSON, and set nothing", async () => {
-      const { code, err } = await run(["set", "greeting", "hello"]);
+      const { code, stderr } = await run(["set", "greeting", "hello"]);
       expect(code).to.equal(2);
-      expect(err).to.match(/"hello" is not JSON.*'"hello"'.*--text\n$/);
-      expect(err.trimEnd()).not.to.contain("\n");
+      expect(stderr).to.match(/"hello" is not JSON.*'"hello"'.*--text\n$/);
+      expect(stderr.trimEnd()).not.to.contain("\n");
       expect(store.records.size).to.equal(0);
       expect(await run(["set", "greeting", "hello", "--text"])).to.include({ code: 0 });
       expect(store.records.get("greeting")).to.include({ contentType: 2 });
     });
 
     it("tell who forgot the shell's quotes to put them, not to store text", async () => {
-      const { code, err } = await run(["set", "a", "{n:1}"]);
+      const { code, stderr } = await run(["set", "a", "{n:1}"]);
       expect(code).to.equal(2);
-      expect(err).to.contain(`single quotes: '{"a":1}'`).and.not.contain("--text");
-      expect((await run(["set", "a", '{"n":1,}'])).err).to.match(/make it JSON, or pass --text/);
+      expect(stderr).to.contain(`single quotes: '{"a":1}'`).and.not.contain("--text");
+      expect((await run(["set", "a", '{"n":1,}'])).stderr).to.match(/make it JSON, or pass --text/);
     });
 
     it("say that they wait for a person to type, and only then", async () => {
       const stdin = Object.assign(Readable.from([Buffer.from("1")]), { isTTY: true });
       const typed = await run(["set", "a"], { stdin });
-      expect(typed.err).to.match(/^reading the value from the keyboard; Ctrl-D/);
-      expect((await run(["set", "a"], { stdin: "1" })).err).to.equal("");
-      expect((await run(["set", "a", "1"])).err).to.equal("");
+      expect(typed.stderr).to.match(/^reading the value from the keyboard; Ctrl-D/);
+      expect((await run(["set", "a"], { stdin: "1" })).stderr).to.equal("");
+      expect((await run(["set", "a", "1"])).stderr).to.equal("");
     });
 
     it("set MessagePack from what is typed as JSON, and bytes from stdin", async () => {
@@ -102,14 +102,14 @@ describe("store commands", function () {
       await run(["set", "a", "x\u001b[2Jy\nz", "--text"]);
       expect((await run(["get", "a"], { columns: 80 })).out).to.equal("x\\u001b[2Jy\nz\n");
       await run(["set", "b", "-", "--content-type", "bytes"], { stdin: "\u0000" });
-      const { code, err } = await run(["get", "b"], { columns: 80 });
+      const { code, stderr } = await run(["get", "b"], { columns: 80 });
       expect(code).to.equal(2);
-      expect(err).to.match(/1 bytes of application\/octet-stream.*--json/);
+      expect(stderr).to.match(/1 bytes of application\/octet-stream.*--json/);
     });
 
     it("end with 1 for a missing key and 4 for a condition that is not met", async () => {
       const missing = await run(["get", "none"]);
-      expect(missing).to.include({ code: 1, out: "", err: 'ringdex: there is no key "none"\n' });
+      expect(missing).to.include({ code: 1, out: "", stderr: 'ringdex: there is no key "none"\n' });
       await run(["set", "a", "1"]);
       expect((await run(["set", "a", "2", "--create"])).code).to.equal(4);
       expect((await run(["set", "a", "2", "--if-revision", "7"])).code).to.equal(4);
@@ -151,8 +151,8 @@ describe("store commands", function () {
 
     it("find shows keys and selected attributes, cut to the terminal", async () => {
       store.onJson = () => ({ items, complete: true });
-      const args = ["find", '{"country":"IN"}', "--select", "name,geo.lat"];
-      const { out, code } = await run(args, { columns: 40 });
+      const argumentList = ["find", '{"country":"IN"}', "--select", "name,geo.lat"];
+      const { out, code } = await run(argumentList, { columns: 40 });
       expect(code).to.equal(0);
       expect(out).to.equal("key    name   geo.lat\ndelhi  Delhi     28.6\nx\\ny   X\n");
       expect(store.jsonAsked.at(-1)?.body).to.deep.include({
@@ -174,17 +174,17 @@ describe("store commands", function () {
           .split("\n")
           .map((line) => JSON.parse(line) as unknown),
       ).to.deep.equal(items);
-      expect(some.err).to.match(/more than these 2: --limit/);
+      expect(some.stderr).to.match(/more than these 2: --limit/);
       const all = await run(["find", "--all", "--json"]);
       expect(all.out.match(/\n/g)).to.have.length(3);
-      expect(all.err).to.equal("");
+      expect(all.stderr).to.equal("");
     });
 
     it("find refuses what is no filter before it asks anybody", async () => {
       for (const where of ["country=IN", "[]", "1"]) {
-        const { code, err } = await run(["find", where]);
+        const { code, stderr } = await run(["find", where]);
         expect(code).to.equal(2);
-        expect(err).to.match(/^ringdex: WHERE is a JSON object/);
+        expect(stderr).to.match(/^ringdex: WHERE is a JSON object/);
       }
       expect((await run(["find", "--all", "--limit", "1"])).code).to.equal(2);
       expect(store.jsonAsked).to.deep.equal([]);
@@ -260,9 +260,9 @@ describe("store commands", function () {
     });
 
     it("names the line that is no operation", async () => {
-      const { code, err } = await run(["batch"], { stdin: '{"op":"del","key":"a"}\noops\n' });
+      const { code, stderr } = await run(["batch"], { stdin: '{"op":"del","key":"a"}\noops\n' });
       expect(code).to.equal(2);
-      expect(err).to.match(/line 2 is not an operation/);
+      expect(stderr).to.match(/line 2 is not an operation/);
     });
   });
 
@@ -270,8 +270,8 @@ describe("store commands", function () {
     await run(["set", "a", '{"n":1.50}']);
     await run(["set", "b", "x\ny", "--text"]);
     store.onJson = () => ({ keys: ["a", "b", "gone"] });
-    const { out, err } = await run(["export"]);
-    expect(err).to.equal("exported 2 records\n");
+    const { out, stderr } = await run(["export"]);
+    expect(stderr).to.equal("exported 2 records\n");
     const [a, b] = [store.records.get("a")?.value, store.records.get("b")?.value];
     store.records.clear();
     const file = join(folder, "all.ndjson");
@@ -287,10 +287,12 @@ describe("store commands", function () {
     store.onOperation = ({ body }) =>
       body["key"] === "c.2" ? errorBody("too-large", 413) : "done";
     const stdin = '[{"id":1},\n{"id":2}]';
-    const { code, out, err } = await run(["load", "-", "--key", "id", "--prefix", "c."], { stdin });
-    expect(err).to.equal("line 2: too-large: fake too-large\n");
+    const { code, out, stderr } = await run(["load", "-", "--key", "id", "--prefix", "c."], {
+      stdin,
+    });
+    expect(stderr).to.equal("line 2: too-large: fake too-large\n");
     const bad = await run(["load", "-"], { stdin: "oops\n" });
-    expect(bad.err)
+    expect(bad.stderr)
       .to.match(/^line 1: bad-request: no JSON: /)
       .and.not.contain("Content-Type");
     expect(out).to.match(/^loaded 1, rejected 1;/);
@@ -311,15 +313,15 @@ describe("store commands", function () {
       const value = { text: "x".repeat(99) };
       await publishEvent(store.connection, { op: "set", key: "a.b", revision: 1, value });
       await publishEvent(store.connection, { op: "del", key: "a.b", revision: 2 });
-      const args = ["watch", "--from", "beginning", "--count", "2"];
-      const { out, err, code } = await run(args, { columns: 40 });
+      const argumentList = ["watch", "--from", "beginning", "--count", "2"];
+      const { out, stderr, code } = await run(argumentList, { columns: 40 });
       expect(code).to.equal(0);
       expect(out.split("\n")).to.deep.equal([
         'set     a.b              1  {"text":"xx…',
         "del     a.b              2",
         "",
       ]);
-      expect(err).to.equal("watching from beginning; Ctrl-C ends it\n");
+      expect(stderr).to.equal("watching from beginning; Ctrl-C ends it\n");
     });
 
     it("ends when it is told to, as if all were said", async () => {
@@ -334,7 +336,9 @@ describe("store commands", function () {
     });
 
     it("refuses a start that is none", async () => {
-      expect((await run(["watch", "--from", "yesterday"])).err).to.match(/must be now, beginning/);
+      expect((await run(["watch", "--from", "yesterday"])).stderr).to.match(
+        /must be now, beginning/,
+      );
     });
   });
 
@@ -392,7 +396,7 @@ describe("store commands", function () {
       expect(ofOne.out.match(/\n/g)).to.have.length(3);
       const none = await run(["logs", "--data", join(folder, "none")]);
       expect(none).to.include({ code: 1 });
-      expect(none.err).to.contain("-f");
+      expect(none.stderr).to.contain("-f");
     });
 
     it("follows what nodes say until it is told to stop", async () => {
@@ -408,24 +412,24 @@ describe("store commands", function () {
         return seen !== "";
       });
       stopping.abort();
-      const { code, out, err } = await following;
+      const { code, out, stderr } = await following;
       expect(code).to.equal(0);
-      expect(err).to.match(/^following what the nodes of store "kv" at /);
+      expect(stderr).to.match(/^following what the nodes of store "kv" at /);
       expect(out).to.match(/^(1 info {2}n1 moved shard=s1\n)+$/);
     });
   });
 
   it("say where they looked when no server is there, and end with 5", async () => {
-    const { code, err } = await run(["get", "a", "-s", "nats://127.0.0.1:1"], {});
+    const { code, stderr } = await run(["get", "a", "-s", "nats://127.0.0.1:1"], {});
     expect(code).to.equal(5);
-    expect(err).to.match(/cannot reach nats:\/\/127\.0\.0\.1:1 .*make cluster.*npx ringdex up/);
-    expect(err.trimEnd()).not.to.contain("\n");
+    expect(stderr).to.match(/cannot reach nats:\/\/127\.0\.0\.1:1 .*make cluster.*npx ringdex up/);
+    expect(stderr.trimEnd()).not.to.contain("\n");
   });
 
   it("say at once that no node of the store is there, wait for one, and end with 5", async () => {
-    const { code, err } = await run(["get", "a", "--store", "other"]);
+    const { code, stderr } = await run(["get", "a", "--store", "other"]);
     expect(code).to.equal(5);
-    const [first, last, ...more] = err.trimEnd().split("\n");
+    const [first, last, ...more] = stderr.trimEnd().split("\n");
     expect(first).to.match(/^nats-server is at nats:.*no node of store "other" answers; trying/);
     expect(last).to.match(/^ringdex: no node of store "other" .*--store.*npx ringdex up/);
     expect(more).to.deep.equal([]);
@@ -486,26 +490,26 @@ describe("store commands", function () {
     });
   }
 
-  async function run(args: readonly string[], options: RunOptions = {}): Promise<Run> {
-    let [out, err] = ["", ""];
+  async function run(argumentList: readonly string[], options: RunOptions = {}): Promise<Run> {
+    let [out, stderr] = ["", ""];
     const { stdin = "" } = options;
     await store.connection.flush();
-    const code = await runCli(args, {
+    const code = await runCli(argumentList, {
       env: { RINGDEX_NATS_URL: server.url },
       stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin as string)]),
       out: (text) => {
         out += Buffer.from(text as string).toString();
         options.onOut?.(out);
       },
-      err: (text) => (err += text),
+      stderr: (text) => (stderr += text),
       isTerminal: options.columns !== undefined,
       columns: options.columns,
       stopping: options.stopping ?? new AbortController().signal,
     });
-    return { code, out, err };
+    return { code, out, stderr };
   }
 });
 
 function ok(out: string): Run {
-  return { code: 0, out, err: "" };
+  return { code: 0, out, stderr: "" };
 }

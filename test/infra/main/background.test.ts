@@ -42,7 +42,7 @@ describe("a cluster in the background", function () {
     await startInBackground({
       settings: settingsOf(all),
       env: all,
-      command: { file: process.execPath, args: [program, "--times"] },
+      command: { file: process.execPath, argumentList: [program, "--times"] },
       say: (line) => said.push(line),
       report: (line) => reported.push(line),
       stopping: new AbortController().signal,

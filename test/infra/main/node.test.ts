@@ -40,10 +40,19 @@ describe("node", function () {
   });
 
   function start(store: string, ...more: string[]): void {
-    const args = ["node", "start", "--name", "n1", "--cluster-nodes", "n1", "--data", folder];
-    args.push("--nats-url", server.url, "--store", store, "--log-bytes-max", "16MiB");
-    args.push("--events-bytes-max", "16MiB", "--replicas", "1");
-    child = spawn(process.execPath, [program, ...args, ...more], { stdio: "pipe" });
+    const argumentList = [
+      "node",
+      "start",
+      "--name",
+      "n1",
+      "--cluster-nodes",
+      "n1",
+      "--data",
+      folder,
+    ];
+    argumentList.push("--nats-url", server.url, "--store", store, "--log-bytes-max", "16MiB");
+    argumentList.push("--events-bytes-max", "16MiB", "--replicas", "1");
+    child = spawn(process.execPath, [program, ...argumentList, ...more], { stdio: "pipe" });
     const note = (chunk: Buffer): void => void (out += chunk.toString());
     child.stdout?.on("data", note);
     child.stderr?.on("data", note);
