@@ -243,8 +243,8 @@ async function linkLock(draft: string, paths: DataPaths): Promise<void> {
 }
 
 /**
- * Another starter may have replaced the stale lock since we read it, so it is looked at once more in
- * the same breath; and if somebody comes in between all the same, it is put back.
+ * Another starter may have replaced the stale lock since we read it, so it is looked at once more
+ * in the same breath; and if somebody comes in between all the same, it is put back.
  */
 function removeStale(paths: DataPaths, stale: string): void {
   const aside = `${paths.lock}.stale.${process.pid}`;
