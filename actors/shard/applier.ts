@@ -45,8 +45,8 @@ const SYNC_MS = 1_000;
 const COMPARE_AGAIN_MS = 250;
 /** Of entries that are passed over by all: an origin's own begin with 1. */
 const NUMBER_UNOPENED = 0;
-/** How often a log that lost writes is asked to take the entry that tells so. */
-const TELL_ATTEMPTS_MAX = 10;
+/** For how long a log that lost writes is asked to take the entry that tells so. */
+const TELL_MS_MAX = 60_000;
 
 /** Who is told of what stands in the log. */
 export interface LogListener {
@@ -74,6 +74,8 @@ export class Applier {
    * been written without `sync`. */
   durable = 0 as Sequence;
   appliedAtMs: number;
+  /** The log's past is not the one that was applied here. It stops once the others are told. */
+  hasOtherPast = false;
   /** The log's past has been compared with what was applied here: nothing is served before. */
   hasCompared = false;
 
@@ -306,6 +308,7 @@ export class Applier {
       if (message !== undefined) {
         if (messageHashOf(message.data, message.time) === messageHash) return;
         if (provesLoss(message)) throw shorter(sequence, message.sequence);
+        this.hasOtherPast = true;
         await this.#tellOthers(state.last);
         throw diverged(sequence);
       }
@@ -358,7 +361,8 @@ export class Applier {
       if (entry === undefined || !isEntry(entry) || entry.number !== NUMBER_UNOPENED) break;
       if (entry.basisSequence === sequence && entry.basisChain === chain) return;
     }
-    for (let left = TELL_ATTEMPTS_MAX; left > 0 && !this.#stopped; left -= 1) {
+    const endMs = this.clock.elapsedMs() + TELL_MS_MAX;
+    while (!this.#stopped && this.clock.elapsedMs() < endMs) {
       if ((await this.#appendMark()).kind === "accepted") return;
       await sleep(this.clock, COMPARE_AGAIN_MS);
     }

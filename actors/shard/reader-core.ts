@@ -14,8 +14,8 @@ export function needsTail(request: GetRequest): boolean {
 }
 
 /**
- * What the record says to a get. `logTime` is that of the applied state the record was read at or
- * after.
+ * What the record says to a get. `logTime` is that of an applied state not later than the one that
+ * the record was read at.
  */
 export function resultOf(
   { key, position }: GetRequest,

@@ -142,6 +142,8 @@ export class Reader {
     const { ownership } = this.applied;
     const generations = batch.map(({ request }) => ownership.generation(request.position));
     const keys = batch.map(({ request }) => recordKey(request.position, Buffer.from(request.key)));
+    // Of before the read: by a later time a record may be due that had been written anew by then.
+    const { logTime } = this.applied;
     const rows = await this.store.getMany(keys);
     const doubtful: PendingGet[] = [];
     for (const [index, get] of batch.entries()) {
@@ -154,7 +156,6 @@ export class Reader {
       }
       const row = rows[index];
       const record = row === undefined ? undefined : decodeRecord(row);
-      const { logTime } = this.applied;
       const mayBeDue = needsTail(request) && isDoubtful(record, logTime, this.clock.now());
       if (mayBeDue && !timeHasMoved) doubtful.push(get);
       else get.settle(resultOf(request, record, logTime));

@@ -209,8 +209,10 @@ export class Replica {
           loops.applier.compareAgain();
           if (this.#phase === "serving") this.#catchUp("its log ends before what it has applied");
         }
+        const { hasOtherPast } = loops.applier;
+        if (this.#phase === "serving" && hasOtherPast) this.#catchUp("its log has another past");
         // A log that lost entries may show no lag at all: what it holds is compared first.
-        const isReady = hasTakenOver(loops) && loops.applier.hasCompared;
+        const isReady = hasTakenOver(loops) && loops.applier.hasCompared && !hasOtherPast;
         const mayServe = lag <= LAG_SERVING_AGAIN && isReady && !this.#isClosing;
         if (this.#phase === "catching-up" && mayServe) {
           this.#startServing(loops);

@@ -157,6 +157,29 @@ describe("scenarios found by simulation", () => {
     expect(await shard.get("a")).to.have.nested.property("record.revision", 1);
   });
 
+  it("seed 501792: a record is written anew while it is being read", async () => {
+    const shard = new MemoryShard();
+    const [node] = (await shard.startServing("n1")) as [MemoryNode];
+    await shard.write(set("a", 1, { ttl: 2_000 }));
+    const { store } = node;
+    const getMany = store.getMany.bind(store);
+    let letGo: (() => void) | undefined;
+    store.getMany = async (keys) => {
+      const rows = await getMany(keys);
+      await new Promise<void>((resolve) => (letGo = resolve));
+      return rows;
+    };
+    const read = shard.get("a");
+    await shard.clock.runUntil(() => letGo !== undefined);
+    store.getMany = getMany;
+    await shard.write(set("a", 2, { ttl: "never" }));
+    await shard.clock.advance(3_000);
+    // Log time moves past the expiry that the record had.
+    await shard.write(set("b", 1));
+    letGo?.();
+    expect(await read).to.have.nested.property("record.revision", 2);
+  });
+
   it("seed 300649: a replica that ends while it asks for a log's end serves no more", async () => {
     const shard = new MemoryShard();
     const node = shard.start("n1");
