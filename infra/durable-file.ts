@@ -1,5 +1,6 @@
 /**
- * Durable file: a small file that is written once and must be whole after a power cut.
+ * Durable file: small files that are written once and must be whole after a power cut, and names
+ * that must be what they were.
  */
 import { open, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -13,10 +14,15 @@ export async function writeDurably(file: string, text: string): Promise<void> {
   const draft = `${file}.new`;
   await writeFile(draft, text, { flush: true });
   await rename(draft, file);
-  const folder = await open(dirname(file), "r");
+  await syncNames(dirname(file));
+}
+
+/** Makes what was created, renamed and removed in a folder durable. */
+export async function syncNames(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
   try {
-    await folder.sync();
+    await handle.sync();
   } finally {
-    await folder.close();
+    await handle.close();
   }
 }

@@ -98,18 +98,21 @@ function planAnswered(
         `store cannot be read, leave it out with --abandon ${node}`,
     );
   }
-  if (serving.length > 0) return planRefill(serving, others, abandoned);
+  if (serving.length > 0) return planRefill(shard, serving, others, abandoned);
   return planLog(shard, others, abandoned);
 }
 
 /** The log is good enough to serve: who does not fit it gets its store anew. */
 function planRefill(
+  shard: RingShard,
   serving: readonly Asked[],
   stopped: readonly Asked[],
   abandoned: readonly string[],
 ): RepairPlan {
   const unfit = stopped.find(({ report }) => !refillable.includes(codeOf(report)));
   if (unfit !== undefined) return refused(notMendable(unfit, serving[0]));
+  const ahead = stopped.find(({ report }) => report.store?.parent?.logId === shard.logId);
+  if (ahead !== undefined) return refused(setBack(shard, ahead.node, serving[0]?.node ?? ""));
   return {
     kind: "refill",
     nodes: stopped.map(({ node }) => node),
@@ -122,6 +125,16 @@ function planRefill(
       ...abandoned.map(asAbandoned),
     ],
   };
+}
+
+/** A ring that lost its last change names an ended log, and a store may have gone on from it. */
+function setBack({ logId }: RingShard, ahead: string, serving: string): string {
+  return (
+    `the ring names log ${logId}, and the store of ${ahead} has gone on from that log with ` +
+    `another one: the ring has lost a change, and ${serving} serves without what that store ` +
+    `holds. --abandon ${serving} goes on from it; --abandon ${ahead} goes on without it, and ` +
+    "keeps it"
+  );
 }
 
 function notMendable({ node, report }: Asked, serving: Asked | undefined): string {

@@ -37,7 +37,7 @@ import { EntryWork, type DueRows } from "./entry-work.js";
 import { fitOf, unfitReason } from "./log-fit.js";
 import { fingerprint } from "./outcomes.js";
 import type { ReplicaState } from "./replica-state.js";
-import { ReplicaStopped } from "./stopped.js";
+import { REPAIR, ReplicaStopped } from "./stopped.js";
 
 /** Entries that share a batch at most, when the replica is behind. */
 export const GROUP_ENTRIES_MAX = 64;
@@ -337,6 +337,7 @@ function diverged(sequence: Sequence, reason: string): ReplicaStopped {
   return new ReplicaStopped(
     "log-diverged",
     `entry ${sequence} does not fit this replica: ${reason}. The log or a store has lost ` +
-      "writes; stop the writers and keep all stores until they have been compared",
+      "writes. Keep all stores of this shard" +
+      REPAIR,
   );
 }

@@ -12,6 +12,7 @@
 import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RingShard } from "../../protocol/ring.js";
+import { syncNames } from "../durable-file.js";
 import type { StoreShelf } from "../store-shelf.js";
 import type { Store } from "../store.js";
 
@@ -21,18 +22,27 @@ export function storesFolder(folder: string): string {
   return join(folder, "stores");
 }
 
-/** Names of the stores in use, of all shards or one. Empty if the folder is not there. */
+/**
+ * Names of the stores in use, of all shards or one. Empty if the folder is not there. A folder in
+ * which there is nothing is no store: a power cut may leave one under a name that was given up.
+ */
 export async function storesInUse(folder: string, shard?: string): Promise<string[]> {
-  const names = await readdir(storesFolder(folder)).catch((error: NodeJS.ErrnoException) => {
+  const names = await namesIn(storesFolder(folder));
+  const wanted = names.filter((name) => {
+    const match = IN_USE.exec(name);
+    return match !== null && (shard === undefined || match[1] === shard);
+  });
+  const contents = await Promise.all(
+    wanted.map((each) => namesIn(join(storesFolder(folder), each))),
+  );
+  return wanted.filter((_, index) => contents[index]?.length !== 0).toSorted();
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw error;
   });
-  return names
-    .filter((name) => {
-      const match = IN_USE.exec(name);
-      return match !== null && (shard === undefined || match[1] === shard);
-    })
-    .toSorted();
 }
 
 export function storeName({ shard, logId }: Pick<RingShard, "shard" | "logId">): string {
@@ -81,6 +91,8 @@ export class StoreFolders implements StoreShelf {
       kept.push(aside);
     }
     await rename(this.#draft, this.#folder);
+    // Else a power cut may bring the old store back beside the new one, under a name in use.
+    await syncNames(storesFolder(this.nodeFolder));
     return kept;
   }
 

@@ -106,6 +106,21 @@ describe("a disk without power", () => {
     expect(left("synced")).to.deep.equal({ "y/a": "one" });
   });
 
+  it("has nothing at the old place of a renamed folder, whatever was not durable in it", () => {
+    apply({ kind: "folder", path: "a" });
+    create("a/gone");
+    sync("a/gone");
+    apply({ kind: "remove", path: "a/gone" });
+    create("a/new");
+    apply({ kind: "rename", path: "a", to: "b" });
+    sync("");
+    write("b/new", "one");
+    sync("b/new");
+    expect(left("synced")).to.deep.equal({ "b/gone": "", "b/new": "one" });
+    sync("b");
+    expect(left("synced")).to.deep.equal({ "b/new": "one" });
+  });
+
   it("has, if it is torn, the synced bytes and the first so many others", () => {
     create("a");
     write("a", "one");

@@ -164,6 +164,14 @@ interface NameChange {
   /** A folder takes along what is in it. */
   readonly removed: readonly string[];
   readonly added: readonly (readonly [path: string, thing: Thing])[];
+  /** Of a rename: the names of a folder's contents are the folder's, wherever it is. */
+  readonly moves?: Move;
+}
+
+interface Move {
+  readonly at: number;
+  readonly from: string;
+  readonly to: string;
 }
 
 export class Disk {
@@ -171,6 +179,7 @@ export class Disk {
   readonly #durableNames: Names = new Map();
   /** Those that no sync has made durable, in order. */
   #nameChanges: NameChange[] = [];
+  readonly #durableMoves: Move[] = [];
 
   /** `base`: what was there at the start, and had been for so long that it is durable. */
   constructor(base: Image = { files: new Map(), folders: new Set() }) {
@@ -256,10 +265,35 @@ export class Disk {
     const folder = thing instanceof File ? undefined : path;
     const isKept = ({ at, folders, added }: NameChange): boolean =>
       at < before &&
-      (added.some(([, one]) => reached.has(one)) || folders.some((one) => one === folder));
+      (added.some(([, one]) => reached.has(one)) ||
+        folders.some((one) => this.#placeNow(one, at) === folder));
     const [kept, waiting] = parted(this.#nameChanges, isKept);
-    for (const change of kept) changeNames(this.#durableNames, change);
+    for (const change of kept) {
+      changeNames(this.#durableNames, this.#moved(change));
+      if (change.moves !== undefined) this.#durableMoves.push(change.moves);
+    }
     this.#nameChanges = waiting;
+  }
+
+  /** The change, where its folder has been moved since, and that is durable already. */
+  #moved(change: NameChange): NameChange {
+    const now = (path: string): string => this.#placeNow(path, change.at);
+    const { added, removed } = change;
+    return {
+      ...change,
+      removed: removed.map(now),
+      added: added.map(([path, thing]) => [now(path), thing] as const),
+    };
+  }
+
+  /** Where that which had this path at some time is by now. */
+  #placeNow(path: string, since: number): string {
+    let place = path;
+    for (const { at, from, to } of this.#durableMoves) {
+      const isIn = place === from || place.startsWith(`${from}/`);
+      if (at > since && isIn) place = to + place.slice(from.length);
+    }
+    return place;
   }
 
   #add(path: string, thing: Thing, at: number): void {
@@ -274,6 +308,7 @@ export class Disk {
       moved.map(([name]) => name),
       added,
       [path, to],
+      { at, from: path, to },
     );
   }
 
@@ -282,8 +317,9 @@ export class Disk {
     removed: NameChange["removed"],
     added: NameChange["added"],
     about = [...removed, ...added.map(([path]) => path)],
+    moves?: Move,
   ): void {
-    const change = { at, folders: about.map(folderOf), removed, added };
+    const change = { at, folders: about.map(folderOf), removed, added, ...(moves && { moves }) };
     changeNames(this.#names, change);
     this.#nameChanges.push(change);
   }
@@ -294,9 +330,16 @@ export class Disk {
   }
 }
 
-function changeNames(names: Names, { removed, added }: NameChange): void {
+function changeNames(names: Names, { removed, added, moves }: NameChange): void {
   for (const path of removed) names.delete(path);
   for (const [path, thing] of added) names.set(path, thing);
+  if (moves === undefined) return;
+  // A name in the folder whose end is not durable yet has moved along.
+  for (const [path, thing] of [...names]) {
+    if (!path.startsWith(`${moves.from}/`)) continue;
+    names.delete(path);
+    names.set(moves.to + path.slice(moves.from.length), thing);
+  }
 }
 
 function imageOf(names: Names, contentOf: (file: File) => Buffer): Image {

@@ -15,7 +15,7 @@ import { until } from "../support/until.js";
 import type { Image, Loss } from "./disk.js";
 import type { TracedStore } from "./traced-store.js";
 import { lookUpIn, storeContents, type StoreContents } from "./store-contents.js";
-import { Witness, type Verdict } from "./witness.js";
+import { Witness, type LookUp, type Verdict } from "./witness.js";
 
 const OPERATION_TIMEOUT_MS = 20_000;
 const EVENTS_TIMEOUT_MS = 60_000;
@@ -103,12 +103,15 @@ export async function lossy(round: Round): Promise<LossResult> {
   const inLog = await store.onCopy(() => logAlone(store, logs, witness, cutAtMs));
   wrong.push(...inStores.wrong, ...inLog.wrong);
 
+  const ahead = contents.filter(({ shard, sequence }) => sequence > (inLog.ends.get(shard) ?? 0));
   await store.start();
-  wrong.push(...(await unsaid(store, witness, cutAtMs)));
+  // What no store holds either nobody can notice.
+  if (ahead.length > 0) {
+    wrong.push(...(await unsaid(store, witness, cutAtMs, lookUpIn(contents))));
+  }
   const { replicas } = await store.cluster.status();
   const isStopped = ({ shard, node }: StoreContents): boolean =>
     replicas.some((one) => one.shard === shard && one.node === node && one.state === "stopped");
-  const ahead = contents.filter(({ shard, sequence }) => sequence > (inLog.ends.get(shard) ?? 0));
   for (const one of ahead) {
     if (!isStopped(one))
       wrong.push(`${one.shard} on ${one.node} goes on with a log that is shorter`);
@@ -117,8 +120,9 @@ export async function lossy(round: Round): Promise<LossResult> {
   if (round.isTwice === true) {
     await store.cluster.settled();
     await store.cutAll({ loss, chance });
+    const held = lookUpIn(await storeContents(store.dataFolder));
     await store.start();
-    wrong.push(...(await unsaid(store, witness, cutAtMs)));
+    wrong.push(...(await unsaid(store, witness, cutAtMs, held)));
     await repair(store);
   }
   const after = await checked(store, [witness, before], cutAtMs);
@@ -158,7 +162,12 @@ async function logAlone(
 }
 
 /** What status and requests fail to say of a loss, once the replicas have stopped. */
-async function unsaid(store: TracedStore, witness: Witness, cutAtMs: number): Promise<string[]> {
+async function unsaid(
+  store: TracedStore,
+  witness: Witness,
+  cutAtMs: number,
+  held?: LookUp,
+): Promise<string[]> {
   const { cluster } = store;
   let status: StatusReport | undefined;
   const isNoticed = async (): Promise<boolean> => {
@@ -182,7 +191,7 @@ async function unsaid(store: TracedStore, witness: Witness, cutAtMs: number): Pr
   }
   const db = await connect<unknown>({ servers: store.url, timeoutMs: REFUSED_TIMEOUT_MS });
   try {
-    missing.push(...(await witness.misled(db, cutAtMs)));
+    missing.push(...(await witness.misled(db, cutAtMs, held)));
   } finally {
     await db.close();
   }

@@ -145,15 +145,19 @@ export class Witness {
     return { count: latest.length, wrong };
   }
 
-  /** Answers that hide a loss: of one key of each worker, an old value, or no clear refusal. */
-  async misled(db: Ringdex<unknown>, cutAtMs: number): Promise<string[]> {
+  /**
+   * Answers that hide a loss: of one key of each worker, an old value, or no clear refusal. `held`:
+   * what some store still has; of the rest nobody is left who could know of it. Default: all.
+   */
+  async misled(db: Ringdex<unknown>, cutAtMs: number, held?: LookUp): Promise<string[]> {
     const counters = [...this.#keys.values()].filter(({ isCounter }) => isCounter);
     const refusals: string[] = [];
     const asked = counters.map(async ({ key, versions }) => {
       try {
         const value = (await db.get<number>(key))?.value ?? 0;
+        const heldLast = held === undefined ? Infinity : Number(held(key)?.value ?? 0);
         const hidden = versions.filter(({ version, acknowledgedAtMs = Infinity }) => {
-          return acknowledgedAtMs < cutAtMs && version > value;
+          return acknowledgedAtMs < cutAtMs && version > value && version <= heldLast;
         });
         return hidden.length === 0 ? [] : [`${key} is read as ${value}, ${hidden.length} behind`];
       } catch (error) {

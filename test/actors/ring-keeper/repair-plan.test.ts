@@ -108,6 +108,18 @@ describe("repair plan", () => {
     expect(fates(plan)).to.deep.equal({ n1: "serving", n2: "set-aside", n3: "serving" });
   });
 
+  it("leaves it to a person where the ring has lost a change and some serve without it", () => {
+    const parent = { logId: LOG, sequence: 90, chain: chainOf(90) };
+    const text = "log-unknown: the store belongs to another log";
+    const ahead = finding("n2", "stopped", text, 100, {
+      log_id: "00000000000000a2",
+      parent: parent as StoreFinding["parent"],
+    });
+    const reason = refusal([serving("n1"), ahead, serving("n3")]);
+    expect(reason).to.contain("the ring has lost a change").and.contain("--abandon n1");
+    expect(reason).to.contain("--abandon n2");
+  });
+
   it("fills no store whose replica says that the log is short, though others still serve", () => {
     const reason = refusal([stopped("n1", 100), serving("n2"), serving("n3")]);
     expect(reason).to.contain("n2 will notice too");

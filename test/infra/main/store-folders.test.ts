@@ -39,6 +39,12 @@ describe("store folders", () => {
     expect(await inUse()).to.equal(`s1-${BEFORE}`);
   });
 
+  it("do not hide a store behind a folder in which there is nothing", async () => {
+    make(`s1-${OTHER}`);
+    mkdirSync(join(folder, "stores", `s1-${LOG}`));
+    expect(await inUse()).to.equal(`s1-${OTHER}`);
+  });
+
   it("are not those of other shards, nor drafts, nor what was set aside", async () => {
     make(`s2-${OTHER}`);
     make(`s1-${OTHER}.draft`);
