@@ -335,8 +335,8 @@ function changeNames(names: Names, { removed, added, moves }: NameChange): void 
   for (const [path, thing] of added) names.set(path, thing);
   if (moves === undefined) return;
   // A name in the folder whose end is not durable yet has moved along.
-  for (const [path, thing] of [...names]) {
-    if (!path.startsWith(`${moves.from}/`)) continue;
+  const left = [...names].filter(([path]) => path.startsWith(`${moves.from}/`));
+  for (const [path, thing] of left) {
     names.delete(path);
     names.set(moves.to + path.slice(moves.from.length), thing);
   }
