@@ -76,6 +76,8 @@ describe("a reply subject", function () {
     const api = await events.jetstreamManager({ domain: "kv", checkAPI: false });
     const config = { name: "deputy", ack_policy: AckPolicy.None, filter_subject: "kv.event.>" };
     await api.consumers.add("kv-events", config);
+    // Until relays have written down how far they are, they write by themselves.
+    await until(() => areMarked(node));
     const untouched = await Promise.all(streams().map((stream) => stateOf(node, stream)));
     for (const target of [logSubject, "$KV.kv-ring.ring", "kv.relay.s1", "kv.set.victim"]) {
       for (const asked of [
@@ -209,6 +211,20 @@ describe("a reply subject", function () {
     expect((await node.request("kv.get.victim", "")).string()).to.equal('"untouched"');
   }
 });
+
+/** True if each shard's marker in the events stream tells of its whole log. */
+async function areMarked(node: NatsConnection): Promise<boolean> {
+  const manager = await node.jetstreamManager();
+  const { shards } = parseRing((await node.request("kv.ring", "")).json());
+  const marked = shards.map(async ({ shard, logId }) => {
+    const { last } = await stateOf(node, names.logStream(shard, logId));
+    const subject = `kv.relay.${shard}`;
+    const wanted = { last_by_subj: subject };
+    const marker = await manager.streams.getMessage("kv-events", wanted).catch(() => undefined);
+    return (marker?.json<{ sequence: number }>().sequence ?? 0) >= last;
+  });
+  return (await Promise.all(marked)).every(Boolean);
+}
 
 async function stateOf(
   node: NatsConnection,

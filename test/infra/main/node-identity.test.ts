@@ -58,14 +58,19 @@ describe("a node's folder", () => {
     const ring = smallRing([0], [1]);
     await refuseOtherRing(folder, undefined);
     await refuseOtherRing(folder, ring);
-    mkdirSync(join(folder, "stores", `s1-${ring.shards[0]!.logId}`), { recursive: true });
+    makeStore(`s1-${ring.shards[0]!.logId}`);
     await refuseOtherRing(folder, ring);
     expect((await refusal(refuseOtherRing(folder, undefined))).message).to.contain("no ring");
-    mkdirSync(join(folder, "stores", "s1-00000000000000ff"));
+    makeStore("s1-00000000000000ff");
     await refuseOtherRing(folder, ring);
     rmSync(join(folder, "stores", `s1-${ring.shards[0]!.logId}`), { recursive: true });
     expect((await refusal(refuseOtherRing(folder, ring))).message).to.contain("another ring");
   });
+
+  function makeStore(name: string): void {
+    mkdirSync(join(folder, "stores", name), { recursive: true });
+    writeFileSync(join(folder, "stores", name, "CURRENT"), "");
+  }
 
   function write(text: string): void {
     mkdirSync(folder, { recursive: true });
