@@ -201,7 +201,8 @@ export class EventStream implements Events {
         const { status } = message;
         // An event may have been published with a status of its own; what the server says itself
         // has no place in the stream.
-        if (sequenceOf(message) !== undefined) found.push(storedEvent(message));
+        const event = storedEvent(message);
+        if (event !== undefined) found.push(event);
         // 204 ends a batch, 404 says that there is nothing.
         else if (status === 204 || status === 404) end();
         else end(unavailable(`a read of ${this.#stream}: ${status} ${message.statusDescription}`));
@@ -217,18 +218,13 @@ export class EventStream implements Events {
   }
 }
 
-function storedEvent(message: NatsMessage): StoredEvent {
-  const { headers, data } = message;
-  const sequence = sequenceOf(message);
-  const subject = headers?.get("nats-subject")?.at(-1);
-  assert(sequence !== undefined && subject !== undefined, "a direct get names its place");
-  return { sequence, subject, headers, data };
-}
-
-/** The server's own headers come last, whatever the message was published with. */
-function sequenceOf({ headers }: NatsMessage): Sequence | undefined {
+/** Undefined = it has no place. The server's own headers come last, whatever was published. */
+function storedEvent({ headers, data }: NatsMessage): StoredEvent | undefined {
   const sequence = Number(headers?.get("nats-sequence")?.at(-1));
-  return Number.isSafeInteger(sequence) ? (sequence as Sequence) : undefined;
+  if (!Number.isSafeInteger(sequence)) return undefined;
+  const subject = headers?.get("nats-subject")?.at(-1);
+  assert(subject !== undefined, "a direct get names its place");
+  return { sequence: sequence as Sequence, subject, headers, data };
 }
 
 function unavailable(description: string, cause?: unknown): KvError {

@@ -74,8 +74,6 @@ export class Applier {
    * been written without `sync`. */
   durable = 0 as Sequence;
   appliedAtMs: number;
-  /** The log's past is not the one that was applied here. It stops once the others are told. */
-  hasOtherPast = false;
   /** The log's past has been compared with what was applied here: nothing is served before. */
   hasCompared = false;
 
@@ -308,7 +306,8 @@ export class Applier {
       if (message !== undefined) {
         if (messageHashOf(message.data, message.time) === messageHash) return;
         if (provesLoss(message)) throw shorter(sequence, message.sequence);
-        this.hasOtherPast = true;
+        // Until the others are told, which may take a while, nothing is served.
+        this.hasCompared = false;
         await this.#tellOthers(state.last);
         throw diverged(sequence);
       }

@@ -214,7 +214,7 @@ export class ProposerCore {
     switch (result.kind) {
       case "accepted":
         flight.acceptedAt = result.sequence;
-        this.#giveUpIfLost(1, this.#metLast);
+        this.lost(1, this.#metLast);
         return undefined;
       case "unanswered":
         flight.unanswered = true;
@@ -283,19 +283,15 @@ export class ProposerCore {
   met(sequence: Sequence): void {
     this.#metLast = sequence;
     // What was accepted there, or before it, would have been met.
-    this.#giveUpIfLost(1, sequence);
+    this.lost(1, sequence);
   }
 
   /**
    * The log does not hold any more what it had accepted from `first` to `last`. What it has
-   * accepted there since may be given up with it, which is needless but not wrong.
+   * accepted there since may be given up with it, which is needless but not wrong. In doubt, not
+   * dead: of an attempt that had no answer a copy may still land.
    */
   lost(first: number, last: number): void {
-    this.#giveUpIfLost(first, last);
-  }
-
-  /** In doubt, not dead: of an attempt that had no answer a copy may still land. */
-  #giveUpIfLost(first: number, last: number): void {
     const flight = this.#inFlight;
     const at = flight?.acceptedAt;
     if (flight === undefined || at === undefined || at < first || at > last) return;

@@ -139,12 +139,13 @@ export class Proposer {
 
   /** One origin after another that comes to nothing gets ever more time: the log is being lost. */
   async #renewOrigin(): Promise<void> {
-    if (this.#core.needsOrigin && this.#renewWaitMs > 0) await sleep(this.clock, this.#renewWaitMs);
-    const nowMs = this.clock.elapsedMs();
-    if (this.#core.needsOrigin) {
+    const { needsOrigin } = this.#core;
+    if (needsOrigin) {
+      if (this.#renewWaitMs > 0) await sleep(this.clock, this.#renewWaitMs);
       this.#renewWaitMs = Math.min(Math.max(2 * this.#renewWaitMs, AGAIN_FIRST_MS), AGAIN_MAX_MS);
     }
-    if (this.#core.needsOrigin || nowMs - this.#usedAtMs > ORIGIN_IDLE_MS) {
+    const nowMs = this.clock.elapsedMs();
+    if (needsOrigin || nowMs - this.#usedAtMs > ORIGIN_IDLE_MS) {
       this.#core.reopen(newOrigin(this.chance));
     }
     this.#usedAtMs = nowMs;

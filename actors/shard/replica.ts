@@ -205,17 +205,14 @@ export class Replica {
         thereAtMs = askedAtMs;
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.sequence;
-        if (tail < sequence && log.tailIsExact) {
-          loops.applier.compareAgain();
-          if (this.#phase === "serving") this.#catchUp("its log ends before what it has applied");
-        }
-        const { hasOtherPast } = loops.applier;
-        if (this.#phase === "serving" && hasOtherPast) this.#catchUp("its log has another past");
+        if (tail < sequence && log.tailIsExact) loops.applier.compareAgain();
         // A log that lost entries may show no lag at all: what it holds is compared first.
-        const isReady = hasTakenOver(loops) && loops.applier.hasCompared && !hasOtherPast;
-        const mayServe = lag <= LAG_SERVING_AGAIN && isReady && !this.#isClosing;
-        if (this.#phase === "catching-up" && mayServe) {
+        const { hasCompared } = loops.applier;
+        const isReady = hasTakenOver(loops) && hasCompared && !this.#isClosing;
+        if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
           this.#startServing(loops);
+        } else if (this.#phase === "serving" && !hasCompared) {
+          this.#catchUp("its log may have lost what it has applied");
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
           this.#catchUp(`it lags by ${lag} entries`);
         }

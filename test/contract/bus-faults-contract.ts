@@ -3,8 +3,8 @@
  */
 import { expect } from "chai";
 import type { Bus, Message } from "../../infra/bus.js";
-import { KvError } from "../../protocol/errors.js";
 import { until } from "../support/until.js";
+import { refusal } from "../support/failure.js";
 
 export interface FaultyBusWorld {
   /** Buses of one world reach one another. */
@@ -34,7 +34,7 @@ export function busFaultsContract(createWorld: () => Promise<FaultyBusWorld>): v
   afterEach(() => world.close());
 
   it("leaves in doubt what was sent, and says when it is away and back", async () => {
-    const sent = failureOf(bus.request("slow", bytes(""), { timeoutMs: 60_000 }));
+    const sent = refusal(bus.request("slow", bytes(""), { timeoutMs: 60_000 }));
     await bus.flush();
     await world.lose();
     expect(await sent).to.have.property("kind", "in-doubt");
@@ -58,7 +58,7 @@ export function busFaultsContract(createWorld: () => Promise<FaultyBusWorld>): v
   it("has done nothing of a request whose time ends while it is away", async () => {
     await world.lose();
     await until(() => statuses.length > 0);
-    const error = await failureOf(bus.request("echo", bytes(""), { timeoutMs: 20 }));
+    const error = await refusal(bus.request("echo", bytes(""), { timeoutMs: 20 }));
     expect(error).to.have.property("kind", "unavailable");
     await world.regain();
   });
@@ -91,15 +91,6 @@ export function busFaultsContract(createWorld: () => Promise<FaultyBusWorld>): v
     await Promise.all([bus.flush(), other.flush()]);
     expect(queued).to.equal(20);
   });
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<KvError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof KvError) return error;
-  throw new Error("it was answered, or failed in another way", { cause: error });
 }
 
 function bytes(content: string): Uint8Array {

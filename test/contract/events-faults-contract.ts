@@ -4,9 +4,9 @@
  */
 import { expect } from "chai";
 import type { Events, EventWriter, OutgoingEvent, StoredEvent } from "../../infra/events.js";
-import { KvError } from "../../protocol/errors.js";
 import type { Sequence, ShardId } from "../../protocol/ids.js";
 import type { Names } from "../../protocol/subjects.js";
+import { refusal } from "../support/failure.js";
 
 export interface FaultyEventsWorld {
   readonly names: Names;
@@ -87,7 +87,7 @@ export function eventsFaultsContract(
     for (const key of ["a", "b"]) late.publish(message(set(key)), fence(begun));
     const taken = await publish(marker, begun);
     await letGo();
-    expect(await failureOf(late.flushed())).to.have.property("kind", "conflict");
+    expect(await refusal(late.flushed())).to.have.property("kind", "conflict");
     // The stream has looked at all that was sent before.
     const again = writer(slow);
     again.publish(message(set("c")), fence(taken));
@@ -104,13 +104,13 @@ export function eventsFaultsContract(
       own.publish(message(set("a")), fence(begun));
       own.publish(message(marker, "place"), fence(begun));
     });
-    expect(await failureOf(own.flushed())).to.have.property("kind", "in-doubt");
+    expect(await refusal(own.flushed())).to.have.property("kind", "in-doubt");
     const last = await unlucky.last(marker);
     expect(text(last)).to.equal("place");
     expect(last?.sequence).to.equal(begun + 2);
     // Its connection is back, and its fence would hold: it publishes nothing all the same.
     own.publish(message(set("b")), fence(begun + 2));
-    expect(await failureOf(own.flushed())).to.equal(own.failure);
+    expect(await refusal(own.flushed())).to.equal(own.failure);
     expect(await subjects()).to.deep.equal([marker, set("a"), marker]);
   });
 
@@ -122,10 +122,10 @@ export function eventsFaultsContract(
     own.publish(message(set("a")), fence(begun));
     own.publish(message(set("refused"), "x".repeat(1_001)), fence(begun));
     own.publish(message(set("b")), fence(begun));
-    expect(await failureOf(own.flushed())).to.have.property("kind", "unavailable");
+    expect(await refusal(own.flushed())).to.have.property("kind", "unavailable");
     own.publish(message(set("c")), fence(begun));
-    expect(await failureOf(own.flushed())).to.equal(own.failure);
-    expect(await failureOf(own.ready())).to.equal(own.failure);
+    expect(await refusal(own.flushed())).to.equal(own.failure);
+    expect(await refusal(own.ready())).to.equal(own.failure);
     const expected = [marker, set("a"), set("b")];
     expect(await subjects()).to.deep.equal(expected);
   });
@@ -138,7 +138,7 @@ export function eventsFaultsContract(
     const letGo = world.hold(slow);
     world.hurry(true);
     own.publish(message(set("a")), fence(begun));
-    expect(await failureOf(own.flushed())).to.have.property("kind", "in-doubt");
+    expect(await refusal(own.flushed())).to.have.property("kind", "in-doubt");
     world.hurry(false);
     await letGo();
     const next = writer(slow);
@@ -154,7 +154,7 @@ export function eventsFaultsContract(
     await world.trim(3);
     expect(await events.state()).to.include({ first: 3, last: 4 });
     expect(await events.last(marker)).to.equal(undefined);
-    const refused = await failureOf(publish(set("d"), begun));
+    const refused = await refusal(publish(set("d"), begun));
     expect(refused).to.have.property("kind", "conflict");
     const next = await publish(marker, 0);
     expect(next).to.equal(5);
@@ -184,7 +184,7 @@ export function eventsFaultsContract(
     expect(bytes).to.be.within(bytesMax / 2, bytesMax);
     // From here on whoever names that marker is refused, as it is not there any more.
     own.publish(message(set("a")), fence(begun));
-    expect(await failureOf(own.flushed())).to.have.property("kind", "conflict");
+    expect(await refusal(own.flushed())).to.have.property("kind", "conflict");
     expect(await publish(marker, 0)).to.equal(9);
   });
 
@@ -204,11 +204,11 @@ export function eventsFaultsContract(
       () => events.state(),
       () => collect(0, 2),
     ];
-    const failures = await Promise.all(asked.map((ask) => failureOf(ask())));
+    const failures = await Promise.all(asked.map((ask) => refusal(ask())));
     for (const { kind } of failures) expect(kind).to.be.oneOf(["unavailable", "in-doubt"]);
     world.hurry(false);
     await world.comeBack();
-    expect(await failureOf(own.flushed())).to.equal(own.failure);
+    expect(await refusal(own.flushed())).to.equal(own.failure);
     await events.open();
     expect(text(await events.last(marker))).to.equal("place");
     expect(await subjects()).to.deep.equal([marker, set("a")]);
@@ -227,14 +227,14 @@ export function eventsFaultsContract(
     expect(await events.state()).to.include({ last: 2 });
     expect(text(await events.last(marker))).to.equal("first");
     // There is nothing to prove that what comes before is all there is.
-    expect(await failureOf(collect(0, lost))).to.have.property("kind", "unavailable");
-    const refused = await failureOf(publish(set("b"), lost));
+    expect(await refusal(collect(0, lost))).to.have.property("kind", "unavailable");
+    const refused = await refusal(publish(set("b"), lost));
     expect(refused).to.have.property("kind", "conflict");
     await publish(set("b"), first);
     expect(await publish(marker, first, "second")).to.equal(lost);
     // Another marker stands where its own one stood; but it went with its connection.
     own.publish(message(set("c")), fence(lost));
-    expect(await failureOf(own.flushed())).to.equal(own.failure);
+    expect(await refusal(own.flushed())).to.equal(own.failure);
     expect(await subjects()).to.deep.equal([marker, set("a"), set("b"), marker]);
   });
 }
@@ -245,13 +245,4 @@ function message(subject: string, data = ""): OutgoingEvent {
 
 function text(stored: StoredEvent | undefined): string | undefined {
   return stored && Buffer.from(stored.data).toString();
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<KvError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof KvError) return error;
-  throw new Error("it was answered, or failed in another way", { cause: error });
 }

@@ -5,7 +5,7 @@
 import { expect } from "chai";
 import type { RingCell } from "../../actors/ring-keeper/repairer.js";
 import type { RingPlace } from "../../actors/ring-keeper/ring-keeper.js";
-import { KvError } from "../../protocol/errors.js";
+import { refusal } from "../support/failure.js";
 
 export type Ring = RingCell & RingPlace;
 
@@ -56,11 +56,11 @@ export function ringFaultsContract(createWorld: () => Promise<FaultyRingWorld>):
 
   it("is made though the answer was lost, and then refuses the same again", async () => {
     const create = (): Promise<boolean> => ring.createOnce(byte(1));
-    expect(await failureOf(world.loseAnswer(ring, create))).to.have.property("kind", "in-doubt");
+    expect(await refusal(world.loseAnswer(ring, create))).to.have.property("kind", "in-doubt");
     expect(await read()).to.deep.equal([1, 1]);
     expect(await ring.createOnce(byte(1))).to.equal(false);
     const update = (): Promise<number | undefined> => ring.update(byte(2), 1);
-    expect(await failureOf(world.loseAnswer(ring, update))).to.have.property("kind", "in-doubt");
+    expect(await refusal(world.loseAnswer(ring, update))).to.have.property("kind", "in-doubt");
     expect(await read()).to.deep.equal([2, 2]);
     expect(await ring.update(byte(2), 1)).to.equal(undefined);
   });
@@ -83,7 +83,7 @@ export function ringFaultsContract(createWorld: () => Promise<FaultyRingWorld>):
     await world.goAway();
     world.hurry(true);
     const asked = [ring.read(), ring.createOnce(byte(2)), ring.update(byte(3), 1)];
-    for (const { kind } of await Promise.all(asked.map(failureOf))) {
+    for (const { kind } of await Promise.all(asked.map(refusal))) {
       expect(kind).to.be.oneOf(["unavailable", "in-doubt"]);
     }
     world.hurry(false);
@@ -95,13 +95,4 @@ export function ringFaultsContract(createWorld: () => Promise<FaultyRingWorld>):
 
 function byte(value: number): Uint8Array {
   return Uint8Array.of(value);
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<KvError> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof KvError) return error;
-  throw new Error("it was answered, or failed in another way", { cause: error });
 }

@@ -11,6 +11,7 @@ import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 import { requestTime } from "../../protocol/request-id.js";
 import { incremented, isObject, merged } from "../support/json-change.js";
+import { Acceptance, keysDue } from "../support/log-rules.js";
 
 export interface ModelRecord {
   readonly revision: number;
@@ -68,13 +69,13 @@ export class LogModel {
   readonly #requests = new Map<string, Remembered>();
   /** When requests were remembered, those still counted. */
   #requestTimes: number[] = [];
-  readonly #origins = new Map<string, number>();
+  readonly #acceptance = new Acceptance();
   #changes: ModelChange[] = [];
 
   apply(entry: Entry | undefined, time: number): Applied {
     const before = this.logTime;
     this.logTime = Math.max(before, time);
-    if (entry === undefined || !this.#accepts(entry)) return passedOver;
+    if (entry === undefined || !this.#acceptance.accepts(entry)) return passedOver;
     this.#changes = [];
     if (entry.kind === "genesis") {
       this.#limits = entry.genesis.limits;
@@ -82,31 +83,11 @@ export class LogModel {
       this.#owned = new Set(entry.genesis.positions);
       return passedOver;
     }
-    for (const key of this.#due()) this.#remove("expire", key);
+    for (const key of keysDue(this.records, this.logTime)) this.#remove("expire", key);
     this.#forget(before);
     const groups = entry.kind === "operations" ? entry.groups : [];
     const outcomes = groups.flatMap((group) => this.#group(group));
     return { outcomes, changes: this.#changes };
-  }
-
-  /** Earliest first: each takes a revision. */
-  #due(): string[] {
-    const due = [...this.records].filter(([, { expiresAt }]) => {
-      return expiresAt !== 0 && expiresAt <= this.logTime;
-    });
-    const order = ([key, { expiresAt }]: (typeof due)[number]): string => `${expiresAt} ${key}`;
-    return due.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(([key]) => key);
-  }
-
-  #accepts({ kind, origin, number }: Entry): boolean {
-    const last = this.#origins.get(origin);
-    if (kind === "genesis") return true;
-    const isNext =
-      kind === "open"
-        ? last === undefined
-        : last !== undefined && (kind === "fence" ? number > last : number === last + 1);
-    if (isNext) this.#origins.set(origin, number);
-    return isNext;
   }
 
   /** What the window had left behind when the entry before was applied. */

@@ -10,7 +10,6 @@ import {
   type ListedLog,
   type LogMaker,
   type LogName,
-  type RingPlace,
 } from "../../actors/ring-keeper/ring-keeper.js";
 import type { Logger } from "../../infra/logger.js";
 import { decodeEntry, encodeEntry, isEntry } from "../../protocol/entry.js";
@@ -18,6 +17,7 @@ import type { NodeName, ShardId } from "../../protocol/ids.js";
 import type { RingShard, RingTable } from "../../protocol/ring.js";
 import { seededChance, type ManualClock, type SeededChance } from "../support/manual-clock.js";
 import { MemoryStream } from "../support/memory-log.js";
+import { MemoryRing } from "../support/memory-ring.js";
 import type { Plan } from "./swarm.js";
 
 export interface NewCluster {
@@ -47,20 +47,6 @@ export async function newRing(
   const streams = new Map<ShardId, MemoryStream>();
   for (const shard of ring.shards) streams.set(shard.shard, maker.stream(shard));
   return { ring, streams };
-}
-
-class MemoryRing implements RingPlace {
-  value: Uint8Array | undefined;
-
-  read(): Promise<{ value: Uint8Array } | undefined> {
-    return Promise.resolve(this.value && { value: this.value });
-  }
-
-  createOnce(value: Uint8Array): Promise<boolean> {
-    if (this.value !== undefined) return Promise.resolve(false);
-    this.value = value.slice();
-    return Promise.resolve(true);
-  }
 }
 
 class MemoryLogs implements LogMaker {

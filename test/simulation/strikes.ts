@@ -3,10 +3,10 @@
  * events. What a strike begins it also ends, unless the machine it hit has been started anew.
  */
 import { LAG_SERVING_MAX } from "../../protocol/limits.js";
+import { Acceptance } from "../support/log-rules.js";
 import type { MemoryStream } from "../support/memory-log.js";
 import { encodeEntry, BEHAVIOUR_VERSION } from "../../protocol/entry.js";
 import type { Origin, Sequence } from "../../protocol/ids.js";
-import { Acceptance } from "./acceptance.js";
 import { entryOf } from "./entry-of.js";
 import type { StrikeFault } from "./faults.js";
 import type { Machine, NodeProcess } from "./machine.js";

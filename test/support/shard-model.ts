@@ -7,6 +7,7 @@ import type { Entry } from "../../protocol/entry.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 import { incremented, merged } from "./json-change.js";
+import { Acceptance, keysDue } from "./log-rules.js";
 
 export interface ModelRecord {
   readonly revision: number;
@@ -40,7 +41,7 @@ export class ShardModel {
     string,
     { time: number; operation: string; outcome: ModelOutcome }
   >();
-  readonly #origins = new Map<string, number>();
+  readonly #acceptance = new Acceptance();
   logTime = 0;
 
   constructor(
@@ -56,30 +57,10 @@ export class ShardModel {
   apply(entry: Entry | undefined, time: number): ModelOutcome[] | undefined {
     const before = this.logTime;
     this.logTime = Math.max(before, time);
-    if (entry === undefined || !this.#accepts(entry)) return undefined;
-    for (const key of this.#due()) this.#remove(this.#state, key);
+    if (entry === undefined || !this.#acceptance.accepts(entry)) return undefined;
+    for (const key of keysDue(this.records, this.logTime)) this.#remove(this.#state, key);
     const groups = entry.kind === "operations" ? entry.groups : [];
     return groups.flatMap((group) => this.#group(group, before));
-  }
-
-  /** Earliest first: each takes a revision. */
-  #due(): string[] {
-    const due = [...this.records].filter(([, { expiresAt }]) => {
-      return expiresAt !== 0 && expiresAt <= this.logTime;
-    });
-    const order = ([key, { expiresAt }]: (typeof due)[number]): string => `${expiresAt} ${key}`;
-    return due.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(([key]) => key);
-  }
-
-  #accepts({ kind, origin, number }: Entry): boolean {
-    const last = this.#origins.get(origin);
-    if (kind === "genesis") return true;
-    const isNext =
-      kind === "open"
-        ? last === undefined
-        : last !== undefined && (kind === "fence" ? number > last : number === last + 1);
-    if (isNext) this.#origins.set(origin, number);
-    return isNext;
   }
 
   #group(group: readonly Operation[], before: number): ModelOutcome[] {

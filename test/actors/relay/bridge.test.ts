@@ -123,9 +123,7 @@ describe("relay of a shard that goes on in another log", () => {
     const last = events.messages.findLast(({ subject }) => names.isEvent(subject))!.sequence;
     const next = await goOn(async () => {
       events.truncate(last);
-      const store = disk.n1.open();
-      await store.write([{ type: "del", key: outcomeKey(old.last) }], { sync: true });
-      await store.close();
+      await forgetLastOutcome();
     });
     await published(next);
     write(next, "k1", "after");
@@ -148,9 +146,7 @@ describe("relay of a shard that goes on in another log", () => {
         events.truncate(last);
         if (isReset) tell(resetOf(position, revision, 0 as TimeMs));
         for (const after of [1, 2]) tell(changeOf("k1", position, revision + after));
-        const store = disk.n1.open();
-        await store.write([{ type: "del", key: outcomeKey(old.last) }], { sync: true });
-        await store.close();
+        await forgetLastOutcome();
       });
       await published(next);
       write(next, "k1", "after");
@@ -255,6 +251,13 @@ describe("relay of a shard that goes on in another log", () => {
     const ttl = "never";
     const contentType = "application/json";
     log.take(entries.operations([[{ verb: "set", key, value: bytes, contentType, ttl }]]));
+  }
+
+  /** The store knows no more what the log's last entry changed. */
+  async function forgetLastOutcome(): Promise<void> {
+    const store = disk.n1.open();
+    await store.write([{ type: "del", key: outcomeKey(old.last) }], { sync: true });
+    await store.close();
   }
 
   async function published(log: MemoryStream): Promise<void> {
