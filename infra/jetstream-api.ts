@@ -51,6 +51,10 @@ export class InsufficientStorage extends JetstreamError {}
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** A stream that is made or changed is several files, each synced: a slow disk takes seconds. */
+const STREAM_CHANGE_TIMEOUT_MS = 10_000;
+const streamChange = /^STREAM\.(CREATE|UPDATE|DELETE|PURGE)\./;
+
 /**
  * Sends `body` to `$JS.API.<asked>`. Rejects with JetstreamError if JetStream says no, with KvError
  * `unavailable` or `in-doubt` as Bus.request does.
@@ -59,8 +63,8 @@ export async function askJetstream(
   bus: Bus,
   asked: string,
   body?: JsonObject,
-  timeoutMs: number = ATTEMPT_TIMEOUT_MS,
 ): Promise<JsonObject> {
+  const timeoutMs = streamChange.test(asked) ? STREAM_CHANGE_TIMEOUT_MS : ATTEMPT_TIMEOUT_MS;
   const data = Buffer.from(body === undefined ? "" : JSON.stringify(body));
   const reply = await bus.request(`$JS.API.${asked}`, data, { timeoutMs });
   const answer = parseJson(asked, reply.data);

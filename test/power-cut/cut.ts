@@ -49,7 +49,7 @@ export interface Cut {
   readonly traceFile: string;
   /** Wall clock in seconds; default: after all that is in the trace. */
   readonly atSeconds?: number;
-  /** With writes that never came back, as if they had been done. */
+  /** With calls that never came back, as if they had been done. */
   readonly underWay?: boolean;
 }
 
@@ -63,13 +63,24 @@ export function diskAt(cut: Cut): Disk {
   return disk;
 }
 
-/** True if `bytes` are all that was done, and of what may have been done besides a part. */
-export function isBetween(bytes: Buffer, least: Buffer, most: Buffer): boolean {
+/**
+ * Paths at which `found` is neither what was done for certain (`least`), nor that with what was
+ * under way when its process was killed (`most`), nor, of a write under way, a part.
+ */
+export function untraced(found: Image, least: Image, most: Image): string[] {
+  return differences(found, least).filter((path) => {
+    const [bytes, from, to] = [found, least, most].map(({ files }) => files.get(path));
+    if (bytes === undefined || to === undefined) return bytes !== to;
+    return !bytes.equals(to) && !(from !== undefined && isBetween(bytes, from, to));
+  });
+}
+
+function isBetween(bytes: Buffer, least: Buffer, most: Buffer): boolean {
   const isBegun = bytes.subarray(0, least.length).equals(least);
   return isBegun && bytes.length <= most.length && most.subarray(0, bytes.length).equals(bytes);
 }
 
-/** Paths at which two images differ; for the check that a trace tells all. */
+/** Paths at which two images differ. */
 export function differences(one: Image, other: Image): string[] {
   const paths = new Set([...one.files.keys(), ...other.files.keys()]);
   return [...paths].filter((path) => {

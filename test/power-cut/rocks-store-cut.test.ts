@@ -9,7 +9,7 @@ import { expect } from "chai";
 import { openRocksStore } from "../../infra/rocks-store.js";
 import { seededChance } from "../support/manual-clock.js";
 import { runProgram } from "../support/run-program.js";
-import { differences, readImage, writeImage } from "./cut.js";
+import { diskAt, differences, readImage, untraced, writeImage } from "./cut.js";
 import { Disk, losses, type Image } from "./disk.js";
 import {
   batchOf,
@@ -59,8 +59,12 @@ describe("a RocksDB store without power", function () {
   });
 
   it("was traced whole: all calls together make the files that are there", async () => {
-    const disk = diskAfter(changes.length);
-    expect(differences(disk.now(), await readImage(join(folder, "data")))).to.deep.equal([]);
+    const [disk, data] = [diskAfter(changes.length), join(folder, "data")];
+    const base: Image = { files: new Map(), folders: new Set() };
+    const traceFile = join(folder, "trace");
+    // RocksDB's threads were killed in the middle of what they did.
+    const most = diskAt({ root: data, base, traceFile, underWay: true }).now();
+    expect(untraced(await readImage(data), disk.now(), most)).to.deep.equal([]);
     expect(told).to.equal(BATCHES);
     // Without these, what follows would try an easier case than it says.
     const removed = changes.filter(({ change }) => change.kind === "remove");

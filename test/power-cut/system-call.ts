@@ -45,9 +45,8 @@ interface Begun {
 /** Puts lines together to calls. One for each trace. */
 export class CallReader {
   readonly #begun = new Map<string, Begun>();
+  readonly #neverBack: SystemCall[] = [];
   #line = 0;
-  /** Calls so far that never came back; `result` is not a number. */
-  readonly underWay: SystemCall[] = [];
 
   /**
    * The call that ends with this line, if one does. `isWanted` is asked with the text of a call
@@ -77,8 +76,17 @@ export class CallReader {
 
   #done(call: SystemCall | undefined): SystemCall | undefined {
     if (call === undefined || !Number.isNaN(call.result)) return call;
-    this.underWay.push(call);
+    this.#neverBack.push(call);
     return undefined;
+  }
+
+  /** After the last line: calls that never came back; `result` is not a number. */
+  get underWay(): readonly SystemCall[] {
+    const begun = [...this.#begun.values()].flatMap(({ text, line }) => {
+      const whole = `${text}) = ?`;
+      return callOf(whole, line, line, Number.NaN, false) ?? [];
+    });
+    return [...this.#neverBack, ...begun];
   }
 }
 

@@ -59,7 +59,7 @@ export interface TracedChange {
 
 /**
  * What was done to the disk that is mounted at `root`, in order; with `underWay` also what may have
- * been done by writes that were under way when their processes were killed.
+ * been done by calls that were under way when their processes were killed.
  */
 export function* changesOf(
   traceFile: string,
@@ -78,7 +78,8 @@ export function* changesOf(
   }
   for (const call of underWay ? reader.underWay : []) {
     const change = changeOf(call, folder);
-    if (change?.kind === "write") yield { change, at: Infinity, atSeconds: Infinity };
+    if (change === undefined || change.kind === "sync" || change.kind === "seek") continue;
+    yield { change, at: Infinity, atSeconds: Infinity };
   }
 }
 
@@ -176,10 +177,11 @@ function wordsOf({ arguments: given }: SystemCall): string[] {
   return given.flatMap((one) => (one.kind === "word" ? [one.word] : []));
 }
 
-/** As many bytes as were taken: a write may do less than it was asked for. */
+/** As many bytes as were taken: a write may do less than it was asked for. All if under way. */
 function dataOf({ arguments: given, result }: SystemCall): Buffer {
   const texts = given.flatMap((one) => (one.kind === "text" ? [decodeText(one.escaped)] : []));
-  return Buffer.concat(texts).subarray(0, result);
+  const data = Buffer.concat(texts);
+  return Number.isNaN(result) ? data : data.subarray(0, result);
 }
 
 function numberAt({ arguments: given }: SystemCall, index: number): number {

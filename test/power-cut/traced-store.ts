@@ -21,7 +21,7 @@ import { natsConf } from "../../protocol/nats-conf.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import type { SeededChance } from "../support/manual-clock.js";
 import { until } from "../support/until.js";
-import { diskAt, differences, isBetween, readImage, writeImage } from "./cut.js";
+import { diskAt, readImage, untraced, writeImage } from "./cut.js";
 import type { Disk, Image, Loss } from "./disk.js";
 import { straceCommand } from "./trace.js";
 
@@ -180,20 +180,14 @@ export class TracedStore {
     }
   }
 
-  /**
-   * Rejects if the trace tells something else than the disk: it would be cut to anything. A write
-   * that was under way when its process was killed may be there, or a part of it.
-   */
+  /** Rejects if the trace tells something else than the disk: it would be cut to anything. */
   async #cut(root: string, { loss, chance, atMs }: Loses): Promise<void> {
     const other = this.#otherDisk(root);
     const [least, found] = [this.#disk(root).now(), await readImage(root, other)];
     const most = this.#disk(root, Infinity, true).now();
-    const untraced = differences(least, found).filter((path) => {
-      if (path.startsWith(`${other}/`)) return false;
-      const [bytes, from, to] = [found, least, most].map(({ files }) => files.get(path));
-      return !(bytes && from && to && isBetween(bytes, from, to));
-    });
-    if (untraced.length > 0) throw new Error(`${root}: not as traced: ${untraced.join(", ")}`);
+    const isOwn = (path: string): boolean => !path.startsWith(`${other}/`);
+    const paths = untraced(found, least, most).filter(isOwn);
+    if (paths.length > 0) throw new Error(`${root}: not as traced: ${paths.join(", ")}`);
     await writeImage(root, this.#disk(root, atMs).after(loss, chance), other);
   }
 
