@@ -6,7 +6,8 @@
  * see its newest state, or the compare-and-set fails for no reason.
  *
  * Delivery of watch(): every value that is the newest when looked at, in ascending revisions; not
- * every value there ever was.
+ * every value there ever was. A lower revision says that the bucket has lost what came after it, as
+ * it may by a power cut; from there on they ascend again.
  */
 import { KvError } from "../protocol/errors.js";
 import type { Sequence } from "../protocol/ids.js";
@@ -124,30 +125,36 @@ export class RingBucket {
 
   /** Calls `listener` with the ring, if there is one, and at each change. The result ends it. */
   watch(listener: (ring: RingValue) => void): () => void {
-    const { bus: pulls, clock, onFailure } = this.#options;
-    const after = 0 as Sequence;
-    const consumer = new JetstreamConsumer({ pulls, stream: this.#stream, after, clock });
     const ending = new AbortController();
-    this.#watch(consumer, listener, ending.signal).catch(onFailure);
-    return () => {
-      ending.abort();
-      consumer.stop();
-    };
+    this.#watch(listener, ending.signal).catch(this.#options.onFailure);
+    return () => ending.abort();
   }
 
-  async #watch(
+  async #watch(listener: (ring: RingValue) => void, ending: AbortSignal): Promise<void> {
+    while (!ending.aborted) {
+      const { bus: pulls, clock } = this.#options;
+      const after = 0 as Sequence;
+      const consumer = new JetstreamConsumer({ pulls, stream: this.#stream, after, clock });
+      const stop = (): void => consumer.stop();
+      ending.addEventListener("abort", stop, { once: true });
+      await this.#untilShorter(consumer, listener, ending);
+      ending.removeEventListener("abort", stop);
+      stop();
+    }
+  }
+
+  /** Until the watch ends, or the bucket has lost what the consumer was to go on from. */
+  async #untilShorter(
     consumer: JetstreamConsumer,
     listener: (ring: RingValue) => void,
     ending: AbortSignal,
   ): Promise<void> {
     let revision = 0;
-    for (;;) {
-      const delivery = await consumer.next();
-      if (delivery === undefined) return;
-      if (delivery.kind === "resumed") continue;
+    while ((await consumer.next()) !== undefined) {
       // The bucket may get other keys, and values that are no ring: what counts is asked for.
       const newest = await this.#readAgain(ending);
-      if (newest === undefined || newest.revision <= revision) continue;
+      if (newest === undefined || newest.revision === revision) continue;
+      if (newest.revision < revision) return;
       revision = newest.revision;
       try {
         // An older ring is not looked for: whoever watches has it already.

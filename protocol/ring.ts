@@ -181,6 +181,26 @@ function checkReplicas(shard: RingShard, nodes: ReadonlySet<NodeName>): void {
   }
 }
 
+/**
+ * True if `ring` is `before` after repairs, and no other change: each of its shards is in the same
+ * log or in one that goes on from it. Such a `before` has lost what was changed.
+ */
+export function goesOnFrom(ring: RingTable, before: RingTable): boolean {
+  if (ring.epoch <= before.epoch) return false;
+  const logIds = new Map(before.shards.map(({ shard, logId }) => [shard, logId]));
+  const inOldLogs = ring.shards.map((shard): RingShard => {
+    const logId = logIds.get(shard.shard);
+    return logId !== undefined && shard.logIdsBefore?.includes(logId) ? { ...shard, logId } : shard;
+  });
+  const asBefore = { ...ring, epoch: before.epoch, shards: inOldLogs };
+  return textWithoutPast(asBefore) === textWithoutPast(before);
+}
+
+function textWithoutPast(ring: RingTable): string {
+  const shards = ring.shards.map(({ logIdsBefore: _past, ...shard }): RingShard => shard);
+  return JSON.stringify(encodeRing({ ...ring, shards }));
+}
+
 /** Finds a position's shard. Built once for each table. Cost: two bytes a position. */
 export class RingLookup {
   readonly #shardIndexes: Uint16Array;

@@ -32,6 +32,7 @@ import { NodeActors } from "./node-actors.js";
 import { untilConnected, type Connections } from "./node-connections.js";
 import { claimFolder, NodeRefused, refuseOtherRing } from "./node-identity.js";
 import { EXIT_REFUSED } from "./node-process.js";
+import { keepRing, keptRing, putBack } from "./ring-copy.js";
 import { checkServer } from "./server-check.js";
 import { StoreFolders, storeFolder } from "./store-folders.js";
 import { checkStreams } from "./stream-check.js";
@@ -93,6 +94,8 @@ class Node {
   /** As they were last opened. */
   readonly #logs = new Map<ShardId, JetstreamLog>();
   readonly #unwatch: () => void;
+  /** One change of the ring after another. */
+  #ringTask = Promise.resolve();
 
   private constructor(
     private readonly settings: NodeSettings,
@@ -105,7 +108,12 @@ class Node {
     private readonly stopping: AbortSignal,
   ) {
     this.#actors = this.#actorsOf(ring, bucket);
-    this.#unwatch = bucket.watch(({ value }) => this.#actors.ringChanged(decodeRing(value)));
+    this.#unwatch = bucket.watch(({ value }) => {
+      const found = decodeRing(value);
+      this.#ringTask = this.#ringTask
+        .then(() => this.#ringFound(found, bucket))
+        .catch((error: unknown) => logger.error("a change of the ring was not taken", { error }));
+    });
   }
 
   /** Rejects with the signal's reason if that fires first; the process is then to end. */
@@ -153,6 +161,17 @@ class Node {
     await this.#actors.close();
     this.logger.info("the node has stopped");
     await Promise.allSettled([requests.close(), logs.close(), pulls.close()]);
+  }
+
+  /** In the bucket. What the node has seen after that, it has lost. */
+  async #ringFound(found: RingTable, bucket: RingBucket): Promise<void> {
+    const { ring } = this.#actors;
+    if (this.stopping.aborted || found.epoch === ring.epoch) return;
+    if (found.epoch < ring.epoch) {
+      return putBack(bucket, ring, systemClock, this.logger, this.stopping);
+    }
+    await keepRing(this.settings.dataFolder, found, this.logger);
+    this.#actors.ringChanged(found);
   }
 
   #actorsOf(ring: RingTable, bucket: RingBucket): NodeActors {
@@ -295,6 +314,8 @@ async function findRing(
     isRing: (value) => isRingOf(settings.store, value),
     onFailure: (error) => logger.error("watching the ring failed", { error }),
   });
+  const kept = await keptRing(settings.dataFolder, logger);
+  if (kept !== undefined) await putBack(bucket, kept, systemClock, logger);
   const found = await bucket.read();
   await refuseOtherRing(settings.dataFolder, found && decodeRing(found.value));
   const maker = new StreamMaker(names, logs, LOG_REPLICAS, logger);
@@ -313,6 +334,7 @@ async function findRing(
     const known = ring.nodes.map(({ node }) => node).join(", ");
     throw new NodeRefused(`node ${name} is not of the ring, which has ${known}`);
   }
+  await keepRing(settings.dataFolder, ring, logger);
   return { ring, bucket };
 }
 

@@ -68,11 +68,13 @@ const heads = [
 
 // What runs is ended, and its files stay, however this program ends.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-process.exitCode = await run().catch((error: unknown) => {
+const code = await run().catch((error: unknown) => {
   if (!(error instanceof RangeError)) throw error;
   say(`powercut: ${error.message}\n`);
   return 1;
 });
+// A round that went wrong leaves clients behind that try on.
+process.exit(code);
 
 async function run(): Promise<number> {
   const problem = traceProblem();

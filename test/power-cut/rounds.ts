@@ -82,13 +82,16 @@ export interface LossResult {
 
 /** With nats-server's default: the log loses what was acknowledged, all say so, repair helps. */
 export async function lossy(round: Round): Promise<LossResult> {
-  const { store, machines, loss, chance } = round;
+  const { store, machines, loss, chance, isTwice = false } = round;
   const { before, witness } = await loaded(round);
   const wrong: string[] = [];
   let cutAtMs = Infinity;
   let logs: Image | undefined;
   if (machines === "all") {
-    cutAtMs = systemClock.now() - chance.fraction() * CUT_BEFORE_MS;
+    // For a second cut stores must be ahead of the log after the first.
+    const beforeMs = isTwice ? 0 : chance.fraction() * CUT_BEFORE_MS;
+    if (isTwice) await witness.more(WRITES);
+    cutAtMs = systemClock.now() - beforeMs;
     await store.cutAll({ loss, chance, atMs: cutAtMs });
     await witness.stop(true);
   } else {
@@ -117,7 +120,8 @@ export async function lossy(round: Round): Promise<LossResult> {
       wrong.push(`${one.shard} on ${one.node} goes on with a log that is shorter`);
   }
   await repair(store);
-  if (round.isTwice === true) {
+  if (isTwice && ahead.length === 0) wrong.push("no store was ahead: the round shows nothing");
+  else if (isTwice) {
     await store.cluster.settled();
     await store.cutAll({ loss, chance });
     const held = lookUpIn(await storeContents(store.dataFolder));
@@ -179,7 +183,7 @@ async function unsaid(
   const missing: string[] = [];
   for (const { shard, node, state, reason = "" } of replicas) {
     if (state !== "stopped") continue;
-    if (!/^log-(shorter|diverged|unknown): .*"ringdex repair"/.test(reason)) {
+    if (!/^log-(shorter|diverged|missing|unknown): .*"ringdex repair"/.test(reason)) {
       missing.push(`the reason of ${shard} on ${node} is "${reason}"`);
     }
     if (!warnings.includes(`${shard} on ${node} is stopped: ${reason}`)) {

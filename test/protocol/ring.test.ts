@@ -9,12 +9,14 @@ import { planNewRing } from "../../protocol/ring-plan.js";
 import {
   encodeRing,
   fromRanges,
+  goesOnFrom,
   parseRing,
   RingLookup,
   toRanges,
   type RingJson,
   type RingTable,
 } from "../../protocol/ring.js";
+import { repaired } from "../support/small-ring.js";
 
 type Loose = Record<string, unknown>;
 type LooseRing = Loose & { shards: [Loose, Loose, Loose]; nodes: [Loose, Loose, Loose] };
@@ -67,6 +69,26 @@ describe("ring table", () => {
     for (const json of [undefined, null, 7, "{}", []]) {
       expect(() => parseRing(json)).to.throw(KvError, "the ring table is broken");
     }
+  });
+
+  it("goes on from one whose logs its own logs go on from, and from no other", () => {
+    const [first, other] = [newRing(), repaired(newRing(), 2)];
+    const second = repaired(first, 0);
+    const third = repaired(repaired(second, 0), 1);
+    expect(goesOnFrom(second, first)).to.equal(true);
+    expect(goesOnFrom(third, first)).to.equal(true);
+    expect(goesOnFrom(third, second)).to.equal(true);
+    expect(goesOnFrom(first, first)).to.equal(false);
+    expect(goesOnFrom(first, second)).to.equal(false);
+    // Both have been repaired since: nobody knows which one is right.
+    expect(goesOnFrom(third, other)).to.equal(false);
+    expect(goesOnFrom(other, second)).to.equal(false);
+    for (const change of [{ store: "other" }, { nodes: first.nodes.slice(1) }, { shards: [] }]) {
+      expect(goesOnFrom({ ...second, ...change }, first)).to.equal(false);
+      expect(goesOnFrom(second, { ...first, ...change })).to.equal(false);
+    }
+    const moved = second.shards.map((shard) => ({ ...shard, nodes: shard.nodes.toReversed() }));
+    expect(goesOnFrom({ ...second, shards: moved }, first)).to.equal(false);
   });
 
   it("finds the shard of every position", () => {

@@ -1,5 +1,5 @@
 /**
- * Ring tables small enough to write down: shards of one node each.
+ * Ring tables small enough to write down: shards of one node each; and what becomes of a ring.
  */
 import type { Epoch, LogId, NodeName, Position, ShardId } from "../../protocol/ids.js";
 import type { RingTable } from "../../protocol/ring.js";
@@ -21,4 +21,15 @@ export function smallRing(...positions: readonly (readonly number[])[]): RingTab
       return { node: `n${index + 1}` as NodeName, weight: 1, zone: undefined };
     }),
   };
+}
+
+/** As after a repair of one shard, by its index. */
+export function repaired(ring: RingTable, index: number): RingTable {
+  const epoch = (ring.epoch + 1) as Epoch;
+  const shards = ring.shards.map((shard, each) => {
+    if (each !== index) return shard;
+    const logIdsBefore = [shard.logId, ...(shard.logIdsBefore ?? [])];
+    return { ...shard, logId: `${epoch}${shard.logId.slice(1)}` as LogId, logIdsBefore };
+  });
+  return { ...ring, epoch, shards };
 }

@@ -2,15 +2,19 @@
  * A node as a process of its own, on a real nats-server: its start, its refusals, its end.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { systemClock } from "../../../infra/clock.js";
 import { askJetstream } from "../../../infra/jetstream-api.js";
-import { connectBus } from "../../../infra/nats-bus.js";
+import { decodeRing } from "../../../actors/ring-keeper/ring-keeper.js";
+import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
+import { RingBucket } from "../../../infra/ring-bucket.js";
+import { encodeRing, type RingTable } from "../../../protocol/ring.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
+import { repaired } from "../../support/small-ring.js";
 import { until } from "../../support/until.js";
 
 const program = fileURLToPath(new URL("../../../infra/cli/ringdex.js", import.meta.url));
@@ -59,6 +63,10 @@ describe("node", function () {
     exit = new Promise((resolve) => child.once("exit", resolve));
   }
 
+  function connected(): Promise<NatsBus> {
+    return connectBus({ url: server.url, name: "test", clock: systemClock, onFailure });
+  }
+
   it("waits for a nats-server that is not there yet, and ends on SIGTERM", async () => {
     await server.kill();
     start("kv1");
@@ -86,10 +94,7 @@ describe("node", function () {
   });
 
   it("shows in status a stream that answers in its place", async () => {
-    const onFailure = (error: unknown): void => {
-      throw error;
-    };
-    const bus = await connectBus({ url: server.url, name: "test", clock: systemClock, onFailure });
+    const bus = await connected();
     const config = { name: "bad", subjects: ["kv4.set.>"], storage: "memory", num_replicas: 1 };
     await askJetstream(bus, "STREAM.CREATE.bad", config);
     start("kv4");
@@ -109,7 +114,64 @@ describe("node", function () {
     await askJetstream(bus, "STREAM.DELETE.bad");
     await bus.close();
   });
+
+  it("puts back what the ring's bucket has lost, whether it lived or was away", async () => {
+    start("kv5");
+    await until(() => out.includes('"ready":true'), 20_000, "ready");
+    const streams = join(server.folder, "data", "jetstream", "$G", "streams");
+    const stream = join(streams, "KV_kv5-ring");
+    const copy = join(server.folder, "copy");
+    await server.kill();
+    cpSync(stream, copy, { recursive: true });
+    await server.restart();
+    const bus = await connected();
+    const options = { bus, bucket: "kv5-ring", replicas: 1, clock: systemClock, onFailure };
+    const bucket = await RingBucket.open(options);
+    const ringOf = async (): Promise<RingTable> =>
+      decodeRing((await bucket.read())?.value ?? new Uint8Array());
+    const epoch = (): Promise<number> =>
+      ringOf().then(
+        (found) => found.epoch,
+        () => 0,
+      );
+    const isKept = (kept: RingTable): boolean =>
+      decodeRing(readFileSync(join(folder, "ring.json"))).epoch === kept.epoch;
+    const ring = repaired(repaired(await ringOf(), 0), 0);
+    // Two changes are lost, and come back as one: the next has a revision that was there before.
+    await bucket.update(bytesOf(repaired(await ringOf(), 0)), 1);
+    await bucket.update(bytesOf(ring), 2);
+    await until(() => isKept(ring), 20_000, "the change is seen");
+
+    const cutPower = async (): Promise<void> => {
+      await server.kill();
+      rmSync(stream, { recursive: true });
+      cpSync(copy, stream, { recursive: true });
+      await server.restart();
+    };
+    await cutPower();
+    await until(async () => (await epoch()) === ring.epoch, 20_000, "put back");
+    expect(await bucket.read()).to.deep.equal({ value: bytesOf(ring), revision: 2 });
+    const next = repaired(ring, 0);
+    await bucket.update(bytesOf(next), 2);
+    await until(() => isKept(next), 20_000, "the next change is seen");
+
+    child.kill("SIGTERM");
+    await exit;
+    await cutPower();
+    await until(async () => (await epoch()) === 1, 20_000, "the bucket without changes");
+    start("kv5");
+    await until(async () => (await epoch()) === next.epoch, 20_000, "put back at a start");
+    await bus.close();
+  });
 });
+
+function bytesOf(ring: RingTable): Uint8Array {
+  return new Uint8Array(Buffer.from(`${JSON.stringify(encodeRing(ring))}\n`));
+}
+
+function onFailure(error: unknown): void {
+  throw error;
+}
 
 interface Status {
   readonly warnings: readonly string[];
