@@ -10,7 +10,7 @@
  * it may by a power cut; from there on they ascend again.
  */
 import { KvError } from "../protocol/errors.js";
-import type { Sequence } from "../protocol/ids.js";
+import type { Sequence, TimeMs } from "../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../protocol/limits.js";
 import { sleep, type Clock } from "./clock.js";
 import {
@@ -21,6 +21,7 @@ import {
   numberIn,
   objectIn,
   parseJson,
+  timeMsIn,
   type JsonObject,
 } from "./jetstream-api.js";
 import { JetstreamConsumer } from "./jetstream-consumer.js";
@@ -38,6 +39,8 @@ export interface RingValue {
   readonly value: Uint8Array;
   /** Grows with each change; not by 1. */
   readonly revision: number;
+  /** When it was written, by nats-server's clock. */
+  readonly changedAtMs: TimeMs;
 }
 
 export interface RingBucketOptions {
@@ -104,7 +107,8 @@ export class RingBucket {
       if (message.subject !== this.#subject) return undefined;
       const data = typeof message.data === "string" ? message.data : "";
       const value = new Uint8Array(Buffer.from(data, "base64"));
-      return { value, revision: numberIn(message, "seq") };
+      const changedAtMs = timeMsIn(message, "time") as TimeMs;
+      return { value, revision: numberIn(message, "seq"), changedAtMs };
     } catch (error) {
       if (!(error instanceof JetstreamError)) throw error;
       if (error.errorCode === errorCodes.messageNotFound) return undefined;
@@ -149,16 +153,19 @@ export class RingBucket {
     listener: (ring: RingValue) => void,
     ending: AbortSignal,
   ): Promise<void> {
-    let revision = 0;
+    let last: RingValue | undefined;
     while ((await consumer.next()) !== undefined) {
       // The bucket may get other keys, and values that are no ring: what counts is asked for.
       const newest = await this.#readAgain(ending);
-      if (newest === undefined || newest.revision === revision) continue;
-      if (newest.revision < revision) return;
-      revision = newest.revision;
+      if (last !== undefined && !isAfter(newest, last)) {
+        if (newest !== undefined && isSame(newest, last)) continue;
+        return;
+      }
+      if (newest === undefined) continue;
+      last = newest;
       try {
         // An older ring is not looked for: whoever watches has it already.
-        if (!this.#isRing(newest.value)) throw noRing(revision);
+        if (!this.#isRing(newest.value)) throw noRing(newest.revision);
         listener(newest);
       } catch (error) {
         this.#options.onFailure(error);
@@ -219,6 +226,15 @@ export class RingBucket {
       throw error;
     }
   }
+}
+
+function isAfter(newest: RingValue | undefined, last: RingValue): boolean {
+  return newest !== undefined && newest.revision > last.revision;
+}
+
+/** A bucket that has lost changes may have got others of the same revision since. */
+function isSame(one: RingValue, other: RingValue): boolean {
+  return one.revision === other.revision && one.changedAtMs === other.changedAtMs;
 }
 
 function noRing(revision: number): KvError {

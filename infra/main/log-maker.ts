@@ -7,7 +7,7 @@
 import type { LogMender } from "../../actors/ring-keeper/repairer.js";
 import type { ListedLog, LogName } from "../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Sequence } from "../../protocol/ids.js";
+import type { Sequence, TimeMs } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { RingShard } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
@@ -19,6 +19,8 @@ import {
   numberIn,
   objectIn,
   streamNames,
+  timeMsIn,
+  type JsonObject,
 } from "../jetstream-api.js";
 import { createLogStream, deleteLogStream, sealLogStream } from "../jetstream-log.js";
 import type { Logger } from "../logger.js";
@@ -93,6 +95,12 @@ export class StreamMaker implements LogMender {
     return sealLogStream(this.bus, this.#names(log).stream);
   }
 
+  async lastTimeOf(log: LogName): Promise<TimeMs | undefined> {
+    const state = await this.#stateOf(this.#names(log).stream);
+    if (state === undefined || numberIn(state.state, "messages") === 0) return undefined;
+    return timeMsIn(state.state, "last_ts") as TimeMs;
+  }
+
   async list(): Promise<readonly ListedLog[]> {
     const logs: ListedLog[] = [];
     for (const stream of await streamNames(this.bus, this.names.logWildcard)) {
@@ -104,16 +112,24 @@ export class StreamMaker implements LogMender {
     return logs;
   }
 
-  /** Undefined = the stream has gone since it was listed. */
   async #placesOf(
     stream: string,
   ): Promise<Pick<ListedLog, "sequenceLast" | "entryCount"> | undefined> {
+    const found = await this.#stateOf(stream);
+    if (found === undefined) return undefined; // it has gone since it was listed
+    const { state, config } = found;
+    const sequenceLast = numberIn(state, "last_seq");
+    const sequenceFirst = config.first_seq === undefined ? 1 : numberIn(config, "first_seq");
+    return { sequenceLast, entryCount: sequenceLast - Math.max(sequenceFirst, 1) + 1 };
+  }
+
+  /** Undefined = there is no such stream. */
+  async #stateOf(
+    stream: string,
+  ): Promise<{ readonly state: JsonObject; readonly config: JsonObject } | undefined> {
     try {
       const info = await askJetstream(this.bus, `STREAM.INFO.${stream}`);
-      const sequenceLast = numberIn(objectIn(info, "state"), "last_seq");
-      const config = objectIn(info, "config");
-      const sequenceFirst = config.first_seq === undefined ? 1 : numberIn(config, "first_seq");
-      return { sequenceLast, entryCount: sequenceLast - Math.max(sequenceFirst, 1) + 1 };
+      return { state: objectIn(info, "state"), config: objectIn(info, "config") };
     } catch (error) {
       const { streamNotFound } = errorCodes;
       if (error instanceof JetstreamError && error.errorCode === streamNotFound) return undefined;

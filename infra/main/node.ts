@@ -11,12 +11,14 @@
  * longer.
  */
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { Repairer } from "../../actors/ring-keeper/repairer.js";
 import { decodeRing, RingKeeper } from "../../actors/ring-keeper/ring-keeper.js";
+import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
+import type { RingShard } from "../../protocol/ring.js";
 import { checkNodeName, Names } from "../../protocol/subjects.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
@@ -24,7 +26,7 @@ import { EventStream } from "../event-stream.js";
 import { JetstreamLog } from "../jetstream-log.js";
 import { createLogger, type Logger } from "../logger.js";
 import { packageVersion } from "../package-version.js";
-import { RingBucket } from "../ring-bucket.js";
+import { RingBucket, type RingValue } from "../ring-bucket.js";
 import { openRocksStore } from "../rocks-store.js";
 import type { Store } from "../store.js";
 import { StreamMaker } from "./log-maker.js";
@@ -32,13 +34,16 @@ import { NodeActors } from "./node-actors.js";
 import { untilConnected, type Connections } from "./node-connections.js";
 import { claimFolder, NodeRefused, refuseOtherRing } from "./node-identity.js";
 import { EXIT_REFUSED } from "./node-process.js";
-import { keepRing, keptRing, putBack } from "./ring-copy.js";
+import { keepRing, keptRing, notBehind, putBack, type KeptRing } from "./ring-copy.js";
 import { checkServer } from "./server-check.js";
-import { StoreFolders, storeFolder } from "./store-folders.js";
+import { StoreFolders, storeFolder, storesInUse } from "./store-folders.js";
 import { checkStreams } from "./stream-check.js";
 
 /** Copies of each log in a NATS cluster. */
 const LOG_REPLICAS = 1;
+
+/** Between two attempts to give the bucket back what it has lost. */
+const PUT_BACK_AGAIN_MS = 5_000;
 
 /** How often it is looked whether a stream stands in the way. */
 const STREAM_CHECK_MS = 60_000;
@@ -94,6 +99,10 @@ class Node {
   /** As they were last opened. */
   readonly #logs = new Map<ShardId, JetstreamLog>();
   readonly #unwatch: () => void;
+  readonly #maker: StreamMaker;
+  /** The newest that was seen. */
+  #kept: KeptRing;
+  #ringWarning: string | undefined;
   /** One change of the ring after another. */
   #ringTask = Promise.resolve();
 
@@ -102,16 +111,20 @@ class Node {
     private readonly names: Names,
     private readonly name: NodeName,
     private readonly buses: Connections,
-    { ring, bucket }: { readonly ring: RingTable; readonly bucket: RingBucket },
+    found: FoundRing,
     private readonly warnings: readonly string[],
     private readonly logger: Logger,
     private readonly stopping: AbortSignal,
   ) {
-    this.#actors = this.#actorsOf(ring, bucket);
-    this.#unwatch = bucket.watch(({ value }) => {
-      const found = decodeRing(value);
+    const { bucket, maker, kept, warning } = found;
+    this.#kept = kept;
+    this.#ringWarning = warning;
+    this.#maker = maker;
+    this.#actors = this.#actorsOf(bucket);
+    this.#unwatch = bucket.watch((value) => {
+      const next = keptOf(value);
       this.#ringTask = this.#ringTask
-        .then(() => this.#ringFound(found, bucket))
+        .then(() => this.#ringFound(next, bucket))
         .catch((error: unknown) => logger.error("a change of the ring was not taken", { error }));
     });
   }
@@ -164,17 +177,40 @@ class Node {
   }
 
   /** In the bucket. What the node has seen after that, it has lost. */
-  async #ringFound(found: RingTable, bucket: RingBucket): Promise<void> {
-    const { ring } = this.#actors;
-    if (this.stopping.aborted || found.epoch === ring.epoch) return;
-    if (found.epoch < ring.epoch) {
-      return putBack(bucket, ring, systemClock, this.logger, this.stopping);
+  async #ringFound(found: KeptRing, bucket: RingBucket): Promise<void> {
+    const { ring } = this.#kept;
+    if (this.stopping.aborted) return;
+    if (found.ring.epoch > ring.epoch) {
+      await keepRing(this.settings.dataFolder, found, this.logger);
+      this.#kept = found;
+      this.#ringWarning = undefined;
+      this.#actors.ringChanged(found.ring);
+    } else if (found.ring.epoch < ring.epoch) {
+      await this.#putBack(bucket);
+    } else if (isDeepStrictEqual(found.ring, ring)) {
+      this.#ringWarning = undefined;
+    } else {
+      this.#ringWarning =
+        `the ring of epoch ${ring.epoch} is another one than this node follows: nats-server had ` +
+        `lost changes, and it was changed again before they were put back. Restart this node`;
     }
-    await keepRing(this.settings.dataFolder, found, this.logger);
-    this.#actors.ringChanged(found);
   }
 
-  #actorsOf(ring: RingTable, bucket: RingBucket): NodeActors {
+  /** Until it is decided, or the node is to end. */
+  async #putBack(bucket: RingBucket): Promise<void> {
+    const { logger, stopping } = this;
+    while (!stopping.aborted) {
+      try {
+        this.#ringWarning = await putBack(bucket, this.#maker, this.#kept, logger);
+        return;
+      } catch (error) {
+        logger.error("the ring could not be put back, trying again", { error });
+      }
+      await sleep(systemClock, PUT_BACK_AGAIN_MS, stopping).catch(() => undefined);
+    }
+  }
+
+  #actorsOf(bucket: RingBucket): NodeActors {
     const { names, name: node, logger, settings } = this;
     const { requests: bus, logs } = this.buses;
     const events = new EventStream({
@@ -188,7 +224,7 @@ class Node {
     return new NodeActors({
       names,
       node,
-      ring,
+      ring: this.#kept.ring,
       bus,
       events,
       clock: systemClock,
@@ -200,8 +236,8 @@ class Node {
       repairer: new Repairer({
         names,
         bus,
-        cell: bucket,
-        logs: new StreamMaker(names, logs, LOG_REPLICAS, logger),
+        cell: notBehind(bucket, () => this.#kept.ring),
+        logs: this.#maker,
         logBytesMax: settings.logBytesMax,
         clock: systemClock,
         chance: systemChance,
@@ -210,7 +246,12 @@ class Node {
       report: () => ({
         pid: process.pid,
         durability: { sync_interval: settings.syncInterval, log_replicas: LOG_REPLICAS },
-        warnings: [...this.warnings, ...this.#streamWarnings, ...this.#logWarnings()],
+        warnings: [
+          ...this.warnings,
+          ...(this.#ringWarning === undefined ? [] : [this.#ringWarning]),
+          ...this.#streamWarnings,
+          ...this.#logWarnings(),
+        ],
       }),
     });
   }
@@ -299,13 +340,21 @@ function rejectionOf(signal: AbortSignal): Promise<never> {
   });
 }
 
+interface FoundRing {
+  readonly bucket: RingBucket;
+  readonly maker: StreamMaker;
+  readonly kept: KeptRing;
+  /** For status. */
+  readonly warning: string | undefined;
+}
+
 async function findRing(
   settings: NodeSettings,
   names: Names,
   name: NodeName,
   { logs, pulls }: Connections,
   logger: Logger,
-): Promise<{ ring: RingTable; bucket: RingBucket }> {
+): Promise<FoundRing> {
   const bucket = await RingBucket.open({
     bus: pulls,
     bucket: names.ringBucket,
@@ -314,11 +363,31 @@ async function findRing(
     isRing: (value) => isRingOf(settings.store, value),
     onFailure: (error) => logger.error("watching the ring failed", { error }),
   });
-  const kept = await keptRing(settings.dataFolder, logger);
-  if (kept !== undefined) await putBack(bucket, kept, systemClock, logger);
-  const found = await bucket.read();
-  await refuseOtherRing(settings.dataFolder, found && decodeRing(found.value));
+  const { dataFolder } = settings;
   const maker = new StreamMaker(names, logs, LOG_REPLICAS, logger);
+  const copy = await keptRing(dataFolder, logger);
+  // Without stores there is nothing that follows the copy.
+  const hasStores = (await storesInUse(dataFolder)).length > 0;
+  const warning =
+    copy !== undefined && hasStores ? await putBack(bucket, maker, copy, logger) : undefined;
+  if (warning !== undefined) logger.error(warning);
+  const found = await bucket.read();
+  await refuseOtherRing(dataFolder, found && decodeRing(found.value));
+  await readOrCreate(settings, name, bucket, maker, logger);
+  const standing = await bucket.read();
+  assert(standing !== undefined, "the ring was there a moment before");
+  const kept = keptOf(standing);
+  await keepRing(dataFolder, kept, logger);
+  return { bucket, maker, kept, warning };
+}
+
+async function readOrCreate(
+  settings: NodeSettings,
+  name: NodeName,
+  bucket: RingBucket,
+  maker: StreamMaker,
+  logger: Logger,
+): Promise<void> {
   const keeper = new RingKeeper(bucket, maker, systemClock, systemChance, logger);
   const nodes = settings.clusterNodes.map(checkNodeName);
   const wish = {
@@ -334,8 +403,10 @@ async function findRing(
     const known = ring.nodes.map(({ node }) => node).join(", ");
     throw new NodeRefused(`node ${name} is not of the ring, which has ${known}`);
   }
-  await keepRing(settings.dataFolder, ring, logger);
-  return { ring, bucket };
+}
+
+function keptOf({ value, changedAtMs }: RingValue): KeptRing {
+  return { ring: decodeRing(value), changedAtMs };
 }
 
 function isRingOf(store: string, value: Uint8Array): boolean {

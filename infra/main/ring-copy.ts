@@ -1,82 +1,140 @@
 /**
- * Ring copy: the newest ring that a node has seen, in its folder, durable before the node acts on
+ * Ring copy: the newest ring that a node has seen, in its folder, written before the node acts on
  * it; and how the bucket gets back what it has lost.
  *
- * Unless JetStream syncs always, a power cut may take the ring's last change along, a repair, whose
- * log the nodes' stores already follow. The old ring would then name a log that has ended, and no
+ * Unless JetStream syncs always, a power cut may take the ring's last changes along: repairs, whose
+ * logs the nodes' stores already follow. The old ring would then name logs that have ended, and no
  * store would be known. The copy closes that: a bucket with a ring that the copy goes on from, by
- * repairs alone, has lost them, and they are put back by compare-and-set (rule L1). Any other ring
- * is left as it is.
+ * repairs alone, has lost them, and they are put back by compare-and-set (rule L1).
+ *
+ * Invariant: no acknowledged write of an old log is given up for that. A repair ends the old log
+ * before it changes the ring, but a power cut may take that end along too, and a node that never
+ * saw the change may have served from the old log since. So nothing is put back if one has an entry
+ * that is newer than the change; and they are ended again, and looked at once more, before it is.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { RingCell } from "../../actors/ring-keeper/repairer.js";
-import { decodeRing } from "../../actors/ring-keeper/ring-keeper.js";
+import { decodeRing, type LogName } from "../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../protocol/errors.js";
-import { encodeRing, goesOnFrom, type RingTable } from "../../protocol/ring.js";
-import { sleep, type Clock } from "../clock.js";
+import type { TimeMs } from "../../protocol/ids.js";
+import { encodeRing, goesOnFrom, parseRing, type RingTable } from "../../protocol/ring.js";
 import { writeDurably } from "../durable-file.js";
 import type { Logger } from "../logger.js";
 
-const TRY_AGAIN_MS = 500;
+export interface KeptRing {
+  readonly ring: RingTable;
+  /** When it was changed to this, by nats-server's clock. */
+  readonly changedAtMs: TimeMs;
+}
 
-/** Without a copy the store serves all the same: that it cannot be written is only said. */
-export async function keepRing(folder: string, ring: RingTable, logger: Logger): Promise<void> {
-  const [file, text] = [fileOf(folder), textOf(ring)];
+/** Logs that a ring named before. */
+export interface OldLogs {
+  /** Nothing can be appended any more. One that is not there is no error. */
+  seal(log: LogName): Promise<void>;
+  /** Of the last entry; undefined = it has none, or is not there. */
+  lastTimeOf(log: LogName): Promise<TimeMs | undefined>;
+}
+
+/**
+ * Without a copy the store serves all the same: that it cannot be written is only said. A newer
+ * one, or another of the same epoch, is renamed, for people to look at.
+ */
+export async function keepRing(folder: string, kept: KeptRing, logger: Logger): Promise<void> {
+  const file = fileOf(folder);
+  const { ring, changedAtMs } = kept;
+  const text = `${JSON.stringify({ changed_at_ms: changedAtMs, ring: encodeRing(ring) })}\n`;
   try {
-    const found = await readFile(file, "utf8").catch(() => undefined);
-    if (found !== text) await writeDurably(file, text);
+    if ((await readFile(file, "utf8").catch(() => undefined)) === text) return;
+    const before = (await keptRing(folder, logger))?.ring;
+    const isSame = isDeepStrictEqual(before, ring);
+    if (before !== undefined && !isSame && before.epoch >= ring.epoch) {
+      const aside = join(folder, `ring-${before.epoch}.json`);
+      logger.error("the ring is not one that the node's copy says, which is renamed", { aside });
+      await rename(file, aside);
+    }
+    await writeDurably(file, text);
   } catch (error) {
     logger.error("the node's copy of the ring could not be written", { file, error });
   }
 }
 
-/** Undefined if there is none. One that is damaged is none either, which is said. */
-export async function keptRing(folder: string, logger: Logger): Promise<RingTable | undefined> {
+/** Undefined if there is none. One that cannot be read is none either, which is said. */
+export async function keptRing(folder: string, logger: Logger): Promise<KeptRing | undefined> {
   const file = fileOf(folder);
   try {
-    return decodeRing(await readFile(file));
+    const json = JSON.parse(await readFile(file, "utf8")) as Partial<Record<string, unknown>>;
+    const { ring, changed_at_ms: changedAtMs } = json;
+    if (!Number.isSafeInteger(changedAtMs)) throw new TypeError("it does not tell its time");
+    return { ring: parseRing(ring), changedAtMs: changedAtMs as TimeMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    if (!(error instanceof KvError)) throw error;
-    logger.error("the node's copy of the ring is damaged, not used", { file, error });
+    logger.error("the node's copy of the ring cannot be read, it is not used", { file, error });
     return undefined;
   }
 }
 
 /**
- * Gives the bucket `kept`, if that goes on from the ring that is there. Tries until it is decided;
- * rejects with the reason of `stopping` if that fires first.
+ * Gives the bucket `kept`, if that goes on from the ring that is there. Tells why not where that
+ * would give up what was written since. Rejects with KvError; then it is not known.
  */
 export async function putBack(
   cell: RingCell,
-  kept: RingTable,
-  clock: Clock,
+  logs: OldLogs,
+  { ring, changedAtMs }: KeptRing,
   logger: Logger,
-  stopping?: AbortSignal,
-): Promise<void> {
-  const value = Buffer.from(textOf(kept));
+): Promise<string | undefined> {
+  const value = Buffer.from(JSON.stringify(encodeRing(ring)));
   for (;;) {
-    try {
-      const found = await cell.read();
-      if (found === undefined || !goesOnFrom(kept, decodeRing(found.value))) return;
-      if ((await cell.update(value, found.revision)) === undefined) continue;
-      logger.info("nats-server had lost the ring's last change, it is put back", {
-        epoch: kept.epoch,
-      });
-      return;
-    } catch (error) {
-      if (!(error instanceof KvError) || error.kind === "internal") throw error;
-      logger.debug("whether the ring is put back is not known", { error: error.message });
-    }
-    await sleep(clock, TRY_AGAIN_MS, stopping);
+    const found = await cell.read();
+    if (found === undefined) return undefined;
+    const before = decodeRing(found.value);
+    if (!goesOnFrom(ring, before)) return undefined;
+    const named = new Set(ring.shards.map(({ logId }) => logId));
+    const old = before.shards.filter(({ logId }) => !named.has(logId));
+    const written = async (): Promise<string | undefined> => {
+      for (const log of old) {
+        const timeMs = await logs.lastTimeOf(log);
+        if (timeMs !== undefined && timeMs > changedAtMs) return refusal(log, ring, before);
+      }
+      return undefined;
+    };
+    const problem = await written();
+    if (problem !== undefined) return problem;
+    for (const log of old) await logs.seal(log);
+    const late = await written();
+    if (late !== undefined) return late;
+    if ((await cell.update(value, found.revision)) === undefined) continue;
+    const { epoch } = ring;
+    logger.info("nats-server had lost the ring's last change, it is put back", { epoch });
+    return undefined;
   }
+}
+
+function refusal({ shard, logId }: LogName, ring: RingTable, before: RingTable): string {
+  return (
+    `nats-server has lost changes of the ring (it has epoch ${before.epoch}, this node has seen ` +
+    `${ring.epoch}), and ${shard} was written since in the log ${logId}, which it had left: they ` +
+    `are not put back, or those writes would be lost. "ringdex repair" shows what the stores have`
+  );
+}
+
+/** Rejects a read while the bucket is behind what the node has seen: it is about to change. */
+export function notBehind(cell: RingCell, seen: () => RingTable): RingCell {
+  return {
+    async read() {
+      const found = await cell.read();
+      if (found !== undefined && goesOnFrom(seen(), decodeRing(found.value))) {
+        const text = "nats-server has lost the ring's last change; see status, or try again";
+        throw new KvError("unavailable", text);
+      }
+      return found;
+    },
+    update: (value, revision) => cell.update(value, revision),
+  };
 }
 
 function fileOf(folder: string): string {
   return join(folder, "ring.json");
-}
-
-function textOf(ring: RingTable): string {
-  return `${JSON.stringify(encodeRing(ring))}\n`;
 }

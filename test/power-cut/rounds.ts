@@ -126,6 +126,9 @@ export async function lossy(round: Round): Promise<LossResult> {
     await store.cutAll({ loss, chance });
     const held = lookUpIn(await storeContents(store.dataFolder));
     await store.start();
+    if (!(await store.nodeLogs()).some((log) => log.includes("last change, it is put back"))) {
+      wrong.push("no node has put the ring's change back");
+    }
     wrong.push(...(await unsaid(store, witness, cutAtMs, held)));
     await repair(store);
   }

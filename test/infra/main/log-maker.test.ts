@@ -65,6 +65,18 @@ describe("logs of a repair", function () {
     await maker.seal(old);
   });
 
+  it("tell when they were written last, as the server has it", async () => {
+    expect(await maker.lastTimeOf(old)).to.equal(undefined);
+    await maker.create([old], MIB);
+    expect(await maker.lastTimeOf(old)).to.equal(undefined);
+    await maker.begin(old, Buffer.from("genesis"));
+    await open(old).append(Buffer.from("more"), 2_000);
+    const last = await open(old).read(2 as Sequence);
+    expect(await maker.lastTimeOf(old)).to.equal(last?.time);
+    await maker.seal(old);
+    expect(await maker.lastTimeOf(old)).to.equal(last?.time);
+  });
+
   it("have the room that the ended one had reserved", async () => {
     await maker.create([old], 16 * MIB);
     await maker.begin(old, Buffer.from("genesis"));
