@@ -90,6 +90,9 @@ export const COORDINATOR_REQUESTS_MAX = 16_384;
 /** Bytes of requests a coordinator works on at once before it answers `overloaded`. */
 export const COORDINATOR_BYTES_MAX = 64 * 1_024 * 1_024;
 
+/** Repairs that a node carries out, one after another, before it answers `overloaded`. */
+export const REPAIRS_MAX = 16;
+
 /** Rows of a page of find or keys: default and largest. */
 export const PAGE_ROWS_DEFAULT = 100;
 export const PAGE_ROWS_MAX = 1_000;

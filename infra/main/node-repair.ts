@@ -11,6 +11,7 @@ import { asKvError } from "../../actors/incident.js";
 import type { Repairer } from "../../actors/ring-keeper/repairer.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
+import { REPAIRS_MAX } from "../../protocol/limits.js";
 import {
   encodeRepairError,
   parseRepairRequest,
@@ -39,6 +40,7 @@ export class NodeRepair {
   readonly #answers: Answers;
   #subscriptions: Subscription[] = [];
   #repairing: Promise<unknown> = Promise.resolve();
+  #repairCount = 0;
 
   constructor(private readonly parts: NodeRepairParts) {
     this.#answers = new Answers(parts.names, parts.bus, parts.logger);
@@ -62,10 +64,20 @@ export class NodeRepair {
       const { repairer, node } = this.parts;
       if (repairer === undefined) throw new KvError("unsupported", `${node} repairs nothing`);
       const request = parseRepairRequest(data);
-      const run = this.#repairing.then(() => repairer.repair(request));
-      this.#repairing = run.catch(() => undefined);
-      return asJson(await run);
+      return asJson(await this.#inTurn(() => repairer.repair(request)));
     });
+  }
+
+  async #inTurn<Result>(repair: () => Promise<Result>): Promise<Result> {
+    if (this.#repairCount >= REPAIRS_MAX) {
+      const text = `${REPAIRS_MAX} repairs are under way on ${this.parts.node}`;
+      const details = { limit: "repairs", max: REPAIRS_MAX };
+      throw new KvError("overloaded", `${text}; wait, then look at status`, details);
+    }
+    this.#repairCount += 1;
+    const run = this.#repairing.then(repair).finally(() => (this.#repairCount -= 1));
+    this.#repairing = run.catch(() => undefined);
+    return run;
   }
 
   stop(): void {

@@ -377,6 +377,10 @@ export const otherLimits: Partial<Record<LimitName, Elsewhere>> = {
   SESSION_WAIT_MS: byHand("SESSION_WAIT_MS"),
   ATTEMPT_TIMEOUT_MS: byHand("ATTEMPT_TIMEOUT_MS"),
   ATTEMPT_MS_PER_OPERATION: { why: "added to a wait of ours; nobody is answered by it" },
+  REPAIRS_MAX: {
+    file: "test/infra/main/node-repair.test.ts",
+    it: "run one after another, and more than REPAIRS_MAX are refused",
+  },
   SEED_SESSIONS_MAX: {
     file: "test/actors/shard/seed.test.ts",
     it: "forgets a session that nobody asks for, and has room for few",
