@@ -3,6 +3,7 @@
  */
 import { expect } from "chai";
 import { systemClock } from "../../infra/clock.js";
+import { askJetstream } from "../../infra/jetstream-api.js";
 import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
 import { RingBucket } from "../../infra/ring-bucket.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
@@ -101,6 +102,24 @@ describe("ring bucket", () => {
     expect(seen).to.not.include(7);
     // Each was told, unless a newer one stood there when it was looked at.
     expect(failures.splice(0).length).to.be.within(0, 2);
+    end();
+  });
+
+  it("tells a watcher of another value under a revision that it has seen", async function () {
+    this.timeout(30_000);
+    await bucket.createOnce(byte(1));
+    const seen: (readonly [value: number | undefined, revision: number])[] = [];
+    const end = bucket.watch(({ value, revision }) => void seen.push([value[0], revision]));
+    await until(() => seen.length > 0);
+    // It loses all, and is changed as often again, most often before anybody looks.
+    await askJetstream(bus, `STREAM.DELETE.KV_ring-${number}`);
+    await open();
+    await bucket.createOnce(byte(2));
+    await until(() => seen.length === 2, 20_000, "the other value");
+    expect(seen).to.deep.equal([
+      [1, 1],
+      [2, 1],
+    ]);
     end();
   });
 
