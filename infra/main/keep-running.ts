@@ -1,13 +1,14 @@
 /**
  * Starts a child again whenever it ends unasked: after 1 s, then 2 s, … at most 30 s.
  *
- * A child that lived for a minute is taken for healthy, and its next end counts as the first.
+ * A child that lived for ten seconds did what it is there for, and its next end counts as the
+ * first: whoever is killed now and then must not be away for half a minute each time.
  */
 import { setTimeout as delay } from "node:timers/promises";
 
 export const RESTART_DELAY_MIN_MS = 1_000;
 export const RESTART_DELAY_MAX_MS = 30_000;
-export const HEALTHY_AFTER_MS = 60_000;
+export const HEALTHY_AFTER_MS = 10_000;
 
 /** How long to wait before the next start. `delayLastMs` is 0 before the first. */
 export function restartDelayMs(delayLastMs: number, livedMs: number): number {

@@ -236,9 +236,12 @@ export class PlainAccess implements Access {
       if (kind === "single" && first !== undefined) return [await this.#single(first, id)];
       const isAtomic = kind === "atomic";
       const body = JSON.stringify({ ops: steps.map(jsonOf), atomic: isAtomic });
-      const reply = await this.#ask(`${this.store}.batch`, body, fieldsOf({}, id), true);
-      const { outcomes } = reply.json<{ outcomes: readonly Body[] }>();
-      return outcomes.map((outcome, index) => outcomeOfBody(outcome, steps[index]?.verb ?? "get"));
+      const asked = await this.#ask(`${this.store}.batch`, body, fieldsOf({}, id), true);
+      const { outcomes } = asked.reply.json<{ outcomes: readonly Body[] }>();
+      return outcomes.map((outcome, index) => {
+        const { verb = "get" } = steps[index] ?? {};
+        return outcomeOfBody(outcome, verb, asked.isInDoubt);
+      });
     } catch (error) {
       return kind === "atomic"
         ? outcomesOfRefusal(error, steps)
@@ -254,7 +257,7 @@ export class PlainAccess implements Access {
     const fields = headers();
     if (level !== "linearizable") fields.set("Kv-Read", level);
     try {
-      const reply = await this.#ask(`${this.store}.${kind}`, body, fields, false);
+      const { reply } = await this.#ask(`${this.store}.${kind}`, body, fields, false);
       const { items, keys, count, complete, cursor: next } = reply.json<PageBody>();
       const more = typeof next === "string";
       return {
@@ -276,8 +279,8 @@ export class PlainAccess implements Access {
     const isWrite = verb !== "get";
     const fields = fieldsOf(step, isWrite ? id : undefined);
     const body = verb === "incr" ? JSON.stringify({ by: step.by ?? 1 }) : (step.value ?? "");
-    const send = (): Promise<Msg> =>
-      this.#ask(`${this.store}.${verb}.${key}`, body, fields, isWrite);
+    const send = async (): Promise<Msg> =>
+      (await this.#ask(`${this.store}.${verb}.${key}`, body, fields, isWrite)).reply;
     const told = (reply: Msg): StepOutcome => {
       if (isWrite) return outcomeOfBody(reply.json<Body>(), verb);
       const revision = Number(reply.headers?.get("Kv-Revision"));
@@ -290,12 +293,18 @@ export class PlainAccess implements Access {
     return agreed(one as StepOutcome, other as StepOutcome);
   }
 
-  async #ask(subject: string, body: string, fields: MsgHdrs, isWrite: boolean): Promise<Msg> {
+  /** `isInDoubt`: an earlier attempt had no answer. */
+  async #ask(
+    subject: string,
+    body: string,
+    fields: MsgHdrs,
+    isWrite: boolean,
+  ): Promise<{ readonly reply: Msg; readonly isInDoubt: boolean }> {
     const endMs = performance.now() + this.timeoutMs;
     let isInDoubt = false;
     for (;;) {
       const reply = await attempt(this.nats, subject, body, fields);
-      if (!(reply instanceof KvError)) return reply;
+      if (!(reply instanceof KvError)) return { reply, isInDoubt };
       if (!reply.retryable) throw reply;
       isInDoubt ||= reply.written === "unknown";
       if (performance.now() + PAUSE_MS > endMs) {
@@ -363,8 +372,15 @@ function jsonOf({ verb, key, value, by, ifRevision }: Asked): Body {
   };
 }
 
-function outcomeOfBody(body: Body, verb: Step["verb"]): StepOutcome {
-  if (body["error"] !== undefined) return outcomeOfError(KvError.fromBody(body["error"]));
+/** `isInDoubt`: a refusal for now says nothing about an earlier attempt that nobody answered. */
+function outcomeOfBody(body: Body, verb: Step["verb"], isInDoubt = false): StepOutcome {
+  if (body["error"] !== undefined) {
+    const error = KvError.fromBody(body["error"]);
+    if (verb !== "get" && isInDoubt && error.retryable) {
+      return { kind: "unknown", error: error.kind };
+    }
+    return outcomeOfError(error);
+  }
   const { revision, value } = body as { readonly revision: number | null; value?: unknown };
   if (verb === "get") {
     return { kind: "value", value: JSON.stringify(value), revision: Number(revision) };
