@@ -182,8 +182,8 @@ function checkReplicas(shard: RingShard, nodes: ReadonlySet<NodeName>): void {
 }
 
 /**
- * True if `ring` is `before` after repairs, and no other change: each of its shards is in the same
- * log or in one that goes on from it. Such a `before` has lost what was changed.
+ * True if `ring` is `before` after repairs, and no other change: its shards are in the same logs or
+ * in such as go on from them, at least one. Such a `before` has lost what was changed.
  */
 export function goesOnFrom(ring: RingTable, before: RingTable): boolean {
   if (ring.epoch <= before.epoch) return false;
@@ -192,6 +192,7 @@ export function goesOnFrom(ring: RingTable, before: RingTable): boolean {
     const logId = logIds.get(shard.shard);
     return logId !== undefined && shard.logIdsBefore?.includes(logId) ? { ...shard, logId } : shard;
   });
+  if (inOldLogs.every((shard, index) => shard === ring.shards[index])) return false;
   const asBefore = { ...ring, epoch: before.epoch, shards: inOldLogs };
   return textWithoutPast(asBefore) === textWithoutPast(before);
 }

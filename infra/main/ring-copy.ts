@@ -120,12 +120,15 @@ function refusal({ shard, logId }: LogName, ring: RingTable, before: RingTable):
   );
 }
 
-/** Rejects a read while the bucket is behind what the node has seen: it is about to change. */
+/**
+ * For who changes the ring. Rejects a read with KvError `unavailable` while the bucket is behind
+ * what the node has seen, which is about to change, or holds no ring any more.
+ */
 export function notBehind(cell: RingCell, seen: () => RingTable): RingCell {
   return {
     async read() {
       const found = await cell.read();
-      if (found !== undefined && goesOnFrom(seen(), decodeRing(found.value))) {
+      if (found !== undefined && goesOnFrom(seen(), ringIn(found.value))) {
         const text = "nats-server has lost the ring's last change; see status, or try again";
         throw new KvError("unavailable", text);
       }
@@ -133,6 +136,19 @@ export function notBehind(cell: RingCell, seen: () => RingTable): RingCell {
     },
     update: (value, revision) => cell.update(value, revision),
   };
+}
+
+/** Somebody wrote there until all that it keeps is theirs: no fault of a reader. */
+function ringIn(value: Uint8Array): RingTable {
+  try {
+    return decodeRing(value);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const text =
+      `nats-server's ring table was overwritten (${reason}): write "ring" of a node's ring.json ` +
+      "into the ring's bucket, under its key";
+    throw new KvError("unavailable", text, {}, { cause });
+  }
 }
 
 function fileOf(folder: string): string {

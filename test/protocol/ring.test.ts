@@ -80,6 +80,7 @@ describe("ring table", () => {
     expect(goesOnFrom(third, second)).to.equal(true);
     expect(goesOnFrom(first, first)).to.equal(false);
     expect(goesOnFrom(first, second)).to.equal(false);
+    expect(goesOnFrom({ ...first, epoch: second.epoch }, first)).to.equal(false);
     // Both have been repaired since: nobody knows which one is right.
     expect(goesOnFrom(third, other)).to.equal(false);
     expect(goesOnFrom(other, second)).to.equal(false);

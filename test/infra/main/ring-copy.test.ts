@@ -13,7 +13,7 @@ import {
   putBack,
   type OldLogs,
 } from "../../../infra/main/ring-copy.js";
-import type { TimeMs } from "../../../protocol/ids.js";
+import type { Epoch, TimeMs } from "../../../protocol/ids.js";
 import { encodeRing, type RingTable } from "../../../protocol/ring.js";
 import { refusal } from "../../support/failure.js";
 import { MemoryRing } from "../../support/memory-ring.js";
@@ -192,6 +192,13 @@ describe("a ring's bucket that has lost changes", () => {
     cell.put(bytesOf(second));
     expect(await guarded.update(bytesOf(third), 2)).to.equal(3);
     expect(await guarded.read()).to.deep.equal(await cell.read());
+  });
+
+  it("is none either once somebody has written over all that it keeps", async () => {
+    cell.put(bytesOf({ ...first, epoch: (2 ** 53) as Epoch }));
+    const { kind, message } = await refusal(notBehind(cell, () => first).read());
+    expect(kind).to.equal("unavailable");
+    expect(message).to.match(/was overwritten \(.*epoch is 9007199254740992.*ring\.json/);
   });
 });
 
