@@ -102,6 +102,7 @@ class Node {
   readonly #maker: StreamMaker;
   /** The newest that was seen. */
   #kept: KeptRing;
+  /** Until the ring changes. */
   #ringWarning: string | undefined;
   /** One change of the ring after another. */
   #ringTask = Promise.resolve();
@@ -187,9 +188,7 @@ class Node {
       this.#actors.ringChanged(found.ring);
     } else if (found.ring.epoch < ring.epoch) {
       await this.#putBack(bucket);
-    } else if (isDeepStrictEqual(found.ring, ring)) {
-      this.#ringWarning = undefined;
-    } else {
+    } else if (!isDeepStrictEqual(found.ring, ring)) {
       this.#ringWarning =
         `the ring of epoch ${ring.epoch} is another one than this node follows: nats-server had ` +
         `lost changes, and it was changed again before they were put back. Restart this node`;

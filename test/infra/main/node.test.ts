@@ -99,17 +99,7 @@ describe("node", function () {
     await askJetstream(bus, "STREAM.CREATE.bad", config);
     start("kv4");
     await until(() => out.includes('"ready":true'), 20_000, "ready");
-    let warnings: readonly string[] = [];
-    await until(
-      async () => {
-        const reply = await bus.request("kv4.status", new Uint8Array(), { timeoutMs: 5_000 });
-        const status = JSON.parse(Buffer.from(reply.data).toString()) as Status;
-        warnings = status.warnings;
-        return warnings.some((warning) => warning.includes("stream bad captures kv4.set.>"));
-      },
-      10_000,
-      "the warning",
-    );
+    const warnings = await untilWarned("kv4", bus, "stream bad captures kv4.set.>");
     expect(warnings.join("\n")).to.contain("no mapping for this store");
     await askJetstream(bus, "STREAM.DELETE.bad");
     await bus.close();
@@ -118,37 +108,14 @@ describe("node", function () {
   it("puts back what the ring's bucket has lost, whether it lived or was away", async () => {
     start("kv5");
     await until(() => out.includes('"ready":true'), 20_000, "ready");
-    const streams = join(server.folder, "data", "jetstream", "$G", "streams");
-    const stream = join(streams, "KV_kv5-ring");
-    const copy = join(server.folder, "copy");
-    await server.kill();
-    cpSync(stream, copy, { recursive: true });
-    await server.restart();
-    const bus = await connected();
-    const options = { bus, bucket: "kv5-ring", replicas: 1, clock: systemClock, onFailure };
-    const bucket = await RingBucket.open(options);
-    const ringOf = async (): Promise<RingTable> =>
-      decodeRing((await bucket.read())?.value ?? new Uint8Array());
-    const epoch = (): Promise<number> =>
-      ringOf().then(
-        (found) => found.epoch,
-        () => 0,
-      );
-    const isKept = (kept: RingTable): boolean =>
-      readFileSync(join(folder, "ring.json"), "utf8").includes(JSON.stringify(encodeRing(kept)));
+    const { bus, bucket, ringOf, epoch, cutPower } = await lossyBucket("kv5");
     const first = await ringOf();
     const ring = repaired(repaired(first, 0), 0);
     // Two changes are lost, and come back as one: the next has a revision that was there before.
     await bucket.update(bytesOf(repaired(first, 0)), 1);
     await bucket.update(bytesOf(ring), 2);
-    await until(() => isKept(ring), 20_000, "the change is seen");
+    await untilKept(ring);
 
-    const cutPower = async (): Promise<void> => {
-      await server.kill();
-      rmSync(stream, { recursive: true });
-      cpSync(copy, stream, { recursive: true });
-      await server.restart();
-    };
     await cutPower();
     await until(async () => (await epoch()) === ring.epoch, 20_000, "put back");
     expect(await bucket.read()).to.deep.include({ value: bytesOf(ring), revision: 2 });
@@ -157,7 +124,7 @@ describe("node", function () {
     expect(info).to.have.nested.property("config.sealed", true);
     const next = repaired(ring, 0);
     await bucket.update(bytesOf(next), 2);
-    await until(() => isKept(next), 20_000, "the next change is seen");
+    await untilKept(next);
 
     child.kill("SIGTERM");
     await exit;
@@ -167,6 +134,78 @@ describe("node", function () {
     await until(async () => (await epoch()) === next.epoch, 20_000, "put back at a start");
     await bus.close();
   });
+
+  it("puts nothing back over what was written since, and shows that in status", async () => {
+    start("kv6");
+    await until(() => out.includes('"ready":true'), 20_000, "ready");
+    const { bus, bucket, ringOf, epoch, cutPower } = await lossyBucket("kv6");
+    const first = await ringOf();
+    await bucket.update(bytesOf(repaired(first, 0)), 1);
+    await untilKept(repaired(first, 0));
+    child.kill("SIGTERM");
+    await exit;
+    await cutPower();
+    await until(async () => (await epoch()) === 1, 20_000, "the bucket without changes");
+    const log = `kv6.log.s1.${first.shards[0]?.logId}`;
+    await bus.request(log, Buffer.from("since"), { timeoutMs: 10_000 });
+    start("kv6");
+    await untilWarned("kv6", bus, "s1 was written since in the log");
+    expect(await epoch()).to.equal(1);
+    await bus.close();
+  });
+
+  async function untilWarned(store: string, bus: NatsBus, part: string): Promise<string[]> {
+    let warnings: string[] = [];
+    const isWarned = async (): Promise<boolean> => {
+      const reply = await bus
+        .request(`${store}.status`, new Uint8Array(), { timeoutMs: 5_000 })
+        .catch(() => undefined); // it starts
+      if (reply === undefined) return false;
+      ({ warnings } = JSON.parse(Buffer.from(reply.data).toString()) as Status);
+      return warnings.some((warning) => warning.includes(part));
+    };
+    await until(isWarned, 20_000, "the warning");
+    return warnings;
+  }
+
+  function untilKept(ring: RingTable): Promise<void> {
+    const text = JSON.stringify(encodeRing(ring));
+    const isKept = (): boolean => readFileSync(join(folder, "ring.json"), "utf8").includes(text);
+    return until(isKept, 20_000, "the change is seen");
+  }
+
+  /** A bucket of which a power cut takes what is changed from now on. */
+  async function lossyBucket(store: string): Promise<{
+    readonly bus: NatsBus;
+    readonly bucket: RingBucket;
+    readonly ringOf: () => Promise<RingTable>;
+    /** 0 = it does not answer. */
+    readonly epoch: () => Promise<number>;
+    readonly cutPower: () => Promise<void>;
+  }> {
+    const streams = join(server.folder, "data", "jetstream", "$G", "streams");
+    const [stream, copy] = [join(streams, `KV_${store}-ring`), join(server.folder, store)];
+    await server.kill();
+    cpSync(stream, copy, { recursive: true });
+    await server.restart();
+    const bus = await connected();
+    const options = { bus, bucket: `${store}-ring`, replicas: 1, clock: systemClock, onFailure };
+    const bucket = await RingBucket.open(options);
+    const ringOf = async (): Promise<RingTable> =>
+      decodeRing((await bucket.read())?.value ?? new Uint8Array());
+    const epoch = (): Promise<number> =>
+      ringOf().then(
+        (ring) => ring.epoch,
+        () => 0,
+      );
+    const cutPower = async (): Promise<void> => {
+      await server.kill();
+      rmSync(stream, { recursive: true });
+      cpSync(copy, stream, { recursive: true });
+      await server.restart();
+    };
+    return { bus, bucket, ringOf, epoch, cutPower };
+  }
 });
 
 function bytesOf(ring: RingTable): Uint8Array {
@@ -178,5 +217,5 @@ function onFailure(error: unknown): void {
 }
 
 interface Status {
-  readonly warnings: readonly string[];
+  readonly warnings: string[];
 }
