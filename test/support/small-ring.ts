@@ -29,7 +29,9 @@ export function repaired(ring: RingTable, index: number): RingTable {
   const shards = ring.shards.map((shard, each) => {
     if (each !== index) return shard;
     const logIdsBefore = [shard.logId, ...(shard.logIdsBefore ?? [])];
-    return { ...shard, logId: `${epoch}${shard.logId.slice(1)}` as LogId, logIdsBefore };
+    // Never the same again, whatever it was.
+    const id = (BigInt(`0x${shard.logId}`) + (BigInt(epoch) << 32n)) & 0xffff_ffff_ffff_ffffn;
+    return { ...shard, logId: id.toString(16).padStart(16, "0") as LogId, logIdsBefore };
   });
   return { ...ring, epoch, shards };
 }
