@@ -183,6 +183,8 @@ class Node {
     if (this.stopping.aborted) return;
     if (found.ring.epoch > ring.epoch) {
       await keepRing(this.settings.dataFolder, found, this.logger);
+      // What is closed must not begin anything anew.
+      if (this.stopping.aborted) return;
       this.#kept = found;
       this.#ringWarning = undefined;
       this.#actors.ringChanged(found.ring);
