@@ -157,9 +157,9 @@ export class RingBucket {
     while ((await consumer.next()) !== undefined) {
       // The bucket may get other keys, and values that are no ring: what counts is asked for.
       const newest = await this.#readAgain(ending);
-      if (last !== undefined && !isAfter(newest, last)) {
+      if (last !== undefined) {
         if (newest !== undefined && isSame(newest, last)) continue;
-        return;
+        if (newest === undefined || newest.revision <= last.revision) return;
       }
       if (newest === undefined) continue;
       last = newest;
@@ -226,10 +226,6 @@ export class RingBucket {
       throw error;
     }
   }
-}
-
-function isAfter(newest: RingValue | undefined, last: RingValue): boolean {
-  return newest !== undefined && newest.revision > last.revision;
 }
 
 /** A bucket that has lost changes may have got others of the same revision since. */

@@ -33,10 +33,10 @@ import {
   type RepairRequest,
   type StoreFinding,
 } from "../../protocol/repair.js";
-import { encodeRing, fromRanges, type RingShard, type RingTable } from "../../protocol/ring.js";
+import { fromRanges, type RingShard, type RingTable } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
 import { planRepair, type Finding, type RepairPlan } from "./repair-plan.js";
-import { decodeRing, type LogMaker, type LogName } from "./ring-keeper.js";
+import { decodeRing, ringBytes, type LogMaker, type LogName } from "./ring-keeper.js";
 
 /** Where the ring table is kept and changed. */
 export interface RingCell {
@@ -215,7 +215,7 @@ export class Repairer {
   /** False if the ring is another one than was looked at. An answer that is lost is looked for. */
   async #publish(ring: RingTable, revision: number, next: RingShard): Promise<boolean> {
     const { cell, clock, logger } = this.parts;
-    const value = new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
+    const value = ringBytes(ring);
     for (;;) {
       try {
         if ((await cell.update(value, revision)) !== undefined) return true;

@@ -139,7 +139,7 @@ export class RingKeeper {
 
   /** The ring that stands in the end: ours, or that of whoever was first. */
   async #publish(ring: RingTable): Promise<RingTable> {
-    const value = new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
+    const value = ringBytes(ring);
     for (;;) {
       try {
         if (await this.place.createOnce(value)) return ring;
@@ -221,7 +221,12 @@ function ringIsLost(logs: readonly ListedLog[]): KvError {
   return new KvError("internal", `${text}. ${advice}`, { logs: names });
 }
 
-/** Throws KvError `internal` for what is no ring. */
+/** As it lies in the bucket. */
+export function ringBytes(ring: RingTable): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
+}
+
+/** What ringBytes makes. Throws KvError `internal` for what is no ring. */
 export function decodeRing(value: Uint8Array): RingTable {
   const text = new TextDecoder().decode(value);
   try {

@@ -13,12 +13,16 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { Repairer } from "../../actors/ring-keeper/repairer.js";
-import { decodeRing, RingKeeper } from "../../actors/ring-keeper/ring-keeper.js";
+import {
+  decodeRing,
+  RingKeeper,
+  type NewRingSettings,
+} from "../../actors/ring-keeper/ring-keeper.js";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
-import type { RingShard } from "../../protocol/ring.js";
+import type { RingShard, RingTable } from "../../protocol/ring.js";
 import { checkNodeName, Names } from "../../protocol/subjects.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
@@ -372,26 +376,23 @@ async function findRing(
   const warning =
     copy !== undefined && hasStores ? await putBack(bucket, maker, copy, logger) : undefined;
   if (warning !== undefined) logger.error(warning);
+  const nodes = settings.clusterNodes.map(checkNodeName);
   const found = await bucket.read();
   await refuseOtherRing(dataFolder, found && decodeRing(found.value));
-  await readOrCreate(settings, name, bucket, maker, logger);
-  const standing = await bucket.read();
+  if (found === undefined) {
+    const keeper = new RingKeeper(bucket, maker, systemClock, systemChance, logger);
+    await keeper.readOrCreate(newRingSettings(settings, nodes), nodes[0] === name);
+  }
+  const standing = found ?? (await bucket.read());
   assert(standing !== undefined, "the ring was there a moment before");
   const kept = keptOf(standing);
+  refuseIfNotOf(kept.ring, name);
   await keepRing(dataFolder, kept, logger);
   return { bucket, maker, kept, warning };
 }
 
-async function readOrCreate(
-  settings: NodeSettings,
-  name: NodeName,
-  bucket: RingBucket,
-  maker: StreamMaker,
-  logger: Logger,
-): Promise<void> {
-  const keeper = new RingKeeper(bucket, maker, systemClock, systemChance, logger);
-  const nodes = settings.clusterNodes.map(checkNodeName);
-  const wish = {
+function newRingSettings(settings: NodeSettings, nodes: readonly NodeName[]): NewRingSettings {
+  return {
     store: settings.store,
     positionCount: POSITION_COUNT,
     nodes,
@@ -399,11 +400,12 @@ async function readOrCreate(
     logBytesMax: settings.logBytesMax,
     indexPolicy: { excluded: settings.indexExclude },
   };
-  const ring = await keeper.readOrCreate(wish, nodes[0] === name);
-  if (!ring.nodes.some(({ node }) => node === name)) {
-    const known = ring.nodes.map(({ node }) => node).join(", ");
-    throw new NodeRefused(`node ${name} is not of the ring, which has ${known}`);
-  }
+}
+
+function refuseIfNotOf({ nodes }: RingTable, name: NodeName): void {
+  if (nodes.some(({ node }) => node === name)) return;
+  const known = nodes.map(({ node }) => node).join(", ");
+  throw new NodeRefused(`node ${name} is not of the ring, which has ${known}`);
 }
 
 function keptOf({ value, changedAtMs }: RingValue): KeptRing {

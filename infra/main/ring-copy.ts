@@ -16,7 +16,7 @@ import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { RingCell } from "../../actors/ring-keeper/repairer.js";
-import { decodeRing, type LogName } from "../../actors/ring-keeper/ring-keeper.js";
+import { decodeRing, ringBytes, type LogName } from "../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../protocol/errors.js";
 import type { TimeMs } from "../../protocol/ids.js";
 import { encodeRing, goesOnFrom, parseRing, type RingTable } from "../../protocol/ring.js";
@@ -44,17 +44,17 @@ export interface OldLogs {
 export async function keepRing(folder: string, kept: KeptRing, logger: Logger): Promise<void> {
   const file = fileOf(folder);
   const { ring, changedAtMs } = kept;
-  const text = `${JSON.stringify({ changed_at_ms: changedAtMs, ring: encodeRing(ring) })}\n`;
+  const before = await keptRing(folder, logger);
+  if (isDeepStrictEqual(before, kept)) return;
   try {
-    if ((await readFile(file, "utf8").catch(() => undefined)) === text) return;
-    const before = (await keptRing(folder, logger))?.ring;
-    const isSame = isDeepStrictEqual(before, ring);
-    if (before !== undefined && !isSame && before.epoch >= ring.epoch) {
-      const aside = join(folder, `ring-${before.epoch}.json`);
+    const isSame = isDeepStrictEqual(before?.ring, ring);
+    if (before !== undefined && !isSame && before.ring.epoch >= ring.epoch) {
+      const aside = join(folder, `ring-${before.ring.epoch}.json`);
       logger.error("the ring is not one that the node's copy says, which is renamed", { aside });
       await rename(file, aside);
     }
-    await writeDurably(file, text);
+    const json = { changed_at_ms: changedAtMs, ring: encodeRing(ring) };
+    await writeDurably(file, `${JSON.stringify(json)}\n`);
   } catch (error) {
     logger.error("the node's copy of the ring could not be written", { file, error });
   }
@@ -85,7 +85,7 @@ export async function putBack(
   { ring, changedAtMs }: KeptRing,
   logger: Logger,
 ): Promise<string | undefined> {
-  const value = Buffer.from(JSON.stringify(encodeRing(ring)));
+  const value = ringBytes(ring);
   for (;;) {
     const found = await cell.read();
     if (found === undefined) return undefined;

@@ -17,44 +17,41 @@ export interface Decoder {
 
 /** The result; undefined if the KvError was thrown that a request's sender would be told. */
 export function orKvError<Result>(decode: () => Result): Result | undefined {
-  try {
-    return decode();
-  } catch (error) {
-    if (!(error instanceof KvError)) throw error;
-    if (error.message === "") throw new Error("an error without a description", { cause: error });
-    return undefined;
-  }
+  return unlessDeclared(decode, (error) => {
+    if (error instanceof KvError && error.message === "") {
+      throw new Error("an error without a description", { cause: error });
+    }
+    return error instanceof KvError;
+  });
 }
 
 /** The same for a reply: what it tells is its sender's affair, an empty description too. */
 export function orToldError<Result>(decode: () => Result): Result | undefined {
-  try {
-    return decode();
-  } catch (error) {
-    if (!(error instanceof KvError)) throw error;
-    return undefined;
-  }
+  return unlessDeclared(decode, (error) => error instanceof KvError);
 }
 
 /** The same for what a store holds. */
 export function orDamaged<Result>(decode: () => Result): Result | undefined {
-  try {
-    return decode();
-  } catch (error) {
-    if (!(error instanceof DamagedError)) throw error;
-    return undefined;
-  }
+  return unlessDeclared(decode, (error) => error instanceof DamagedError);
 }
 
 /** The same for files of RocksDB and answers of nats-server: an Error that says what is wrong. */
 export function orPlainError<Result>(decode: () => Result): Result | undefined {
+  // A TypeError or a RangeError would be an accident.
+  return unlessDeclared(decode, (error) => {
+    return error instanceof Error && error.constructor === Error && error.message !== "";
+  });
+}
+
+function unlessDeclared<Result>(
+  decode: () => Result,
+  isDeclared: (error: unknown) => boolean,
+): Result | undefined {
   try {
     return decode();
   } catch (error) {
-    // A TypeError or a RangeError would be an accident.
-    const isSaid = error instanceof Error && error.constructor === Error && error.message !== "";
-    if (!isSaid) throw error;
-    return undefined;
+    if (isDeclared(error)) return undefined;
+    throw error;
   }
 }
 

@@ -4,12 +4,12 @@
  */
 import { expect } from "chai";
 import { Repairer, type LogMender } from "../../../actors/ring-keeper/repairer.js";
-import { decodeRing, type ListedLog } from "../../../actors/ring-keeper/ring-keeper.js";
+import { decodeRing, ringBytes, type ListedLog } from "../../../actors/ring-keeper/ring-keeper.js";
 import { decodeEntry } from "../../../protocol/entry.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { LogId, NodeName, Position, ShardId } from "../../../protocol/ids.js";
 import type { RepairReply, RepairReport } from "../../../protocol/repair.js";
-import { encodeRing, type RingTable } from "../../../protocol/ring.js";
+import type { RingTable } from "../../../protocol/ring.js";
 import { Names } from "../../../protocol/subjects.js";
 import { limits } from "../../support/log-writer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
@@ -184,7 +184,7 @@ class World {
         },
       ],
     };
-    this.cell.put(Buffer.from(JSON.stringify(encodeRing(ring))));
+    this.cell.put(ringBytes(ring));
     const entries = Array.from({ length: 53 }, () => new Uint8Array(1));
     this.logs.set(OLD, { first: 1, entries });
     for (const node of ["n1", "n2"] as const) this.#startNode(node);

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { systemClock } from "../../../infra/clock.js";
 import { askJetstream } from "../../../infra/jetstream-api.js";
-import { decodeRing } from "../../../actors/ring-keeper/ring-keeper.js";
+import { decodeRing, ringBytes } from "../../../actors/ring-keeper/ring-keeper.js";
 import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
 import { RingBucket } from "../../../infra/ring-bucket.js";
 import { encodeRing, type RingTable } from "../../../protocol/ring.js";
@@ -73,7 +73,7 @@ describe("node", function () {
     await until(() => out.includes("trying again"), 20_000, "the first attempt");
     expect(child.exitCode).to.equal(null);
     await server.restart();
-    await until(() => out.includes('"ready":true'), 20_000, "ready");
+    await untilReady();
     child.kill("SIGTERM");
     expect(await exit).to.equal(0);
   });
@@ -98,7 +98,7 @@ describe("node", function () {
     const config = { name: "bad", subjects: ["kv4.set.>"], storage: "memory", num_replicas: 1 };
     await askJetstream(bus, "STREAM.CREATE.bad", config);
     start("kv4");
-    await until(() => out.includes('"ready":true'), 20_000, "ready");
+    await untilReady();
     const warnings = await untilWarned("kv4", bus, "stream bad captures kv4.set.>");
     expect(warnings.join("\n")).to.contain("no mapping for this store");
     await askJetstream(bus, "STREAM.DELETE.bad");
@@ -107,29 +107,27 @@ describe("node", function () {
 
   it("puts back what the ring's bucket has lost, whether it lived or was away", async () => {
     start("kv5");
-    await until(() => out.includes('"ready":true'), 20_000, "ready");
-    const { bus, bucket, ringOf, epoch, cutPower } = await lossyBucket("kv5");
+    await untilReady();
+    const lossy = await lossyBucket("kv5");
+    const { bus, bucket, ringOf, epoch, cutPower } = lossy;
     const first = await ringOf();
     const ring = repaired(repaired(first, 0), 0);
     // Two changes are lost, and come back as one: the next has a revision that was there before.
-    await bucket.update(bytesOf(repaired(first, 0)), 1);
-    await bucket.update(bytesOf(ring), 2);
+    await bucket.update(ringBytes(repaired(first, 0)), 1);
+    await bucket.update(ringBytes(ring), 2);
     await untilKept(ring);
 
     await cutPower();
     await until(async () => (await epoch()) === ring.epoch, 20_000, "put back");
-    expect(await bucket.read()).to.deep.include({ value: bytesOf(ring), revision: 2 });
+    expect(await bucket.read()).to.deep.include({ value: ringBytes(ring), revision: 2 });
     const [old] = first.shards;
     const info = await askJetstream(bus, `STREAM.INFO.kv5-log-s1-${old?.logId}`);
     expect(info).to.have.nested.property("config.sealed", true);
     const next = repaired(ring, 0);
-    await bucket.update(bytesOf(next), 2);
+    await bucket.update(ringBytes(next), 2);
     await untilKept(next);
 
-    child.kill("SIGTERM");
-    await exit;
-    await cutPower();
-    await until(async () => (await epoch()) === 1, 20_000, "the bucket without changes");
+    await stopAndCutPower(lossy);
     start("kv5");
     await until(async () => (await epoch()) === next.epoch, 20_000, "put back at a start");
     await bus.close();
@@ -137,15 +135,13 @@ describe("node", function () {
 
   it("puts nothing back over what was written since, and shows that in status", async () => {
     start("kv6");
-    await until(() => out.includes('"ready":true'), 20_000, "ready");
-    const { bus, bucket, ringOf, epoch, cutPower } = await lossyBucket("kv6");
+    await untilReady();
+    const lossy = await lossyBucket("kv6");
+    const { bus, bucket, ringOf, epoch } = lossy;
     const first = await ringOf();
-    await bucket.update(bytesOf(repaired(first, 0)), 1);
+    await bucket.update(ringBytes(repaired(first, 0)), 1);
     await untilKept(repaired(first, 0));
-    child.kill("SIGTERM");
-    await exit;
-    await cutPower();
-    await until(async () => (await epoch()) === 1, 20_000, "the bucket without changes");
+    await stopAndCutPower(lossy);
     const log = `kv6.log.s1.${first.shards[0]?.logId}`;
     await bus.request(log, Buffer.from("since"), { timeoutMs: 10_000 });
     start("kv6");
@@ -153,6 +149,17 @@ describe("node", function () {
     expect(await epoch()).to.equal(1);
     await bus.close();
   });
+
+  function untilReady(): Promise<void> {
+    return until(() => out.includes('"ready":true'), 20_000, "ready");
+  }
+
+  async function stopAndCutPower({ cutPower, epoch }: LossyBucket): Promise<void> {
+    child.kill("SIGTERM");
+    await exit;
+    await cutPower();
+    await until(async () => (await epoch()) === 1, 20_000, "the bucket without changes");
+  }
 
   async function untilWarned(store: string, bus: NatsBus, part: string): Promise<string[]> {
     let warnings: string[] = [];
@@ -175,14 +182,7 @@ describe("node", function () {
   }
 
   /** A bucket of which a power cut takes what is changed from now on. */
-  async function lossyBucket(store: string): Promise<{
-    readonly bus: NatsBus;
-    readonly bucket: RingBucket;
-    readonly ringOf: () => Promise<RingTable>;
-    /** 0 = it does not answer. */
-    readonly epoch: () => Promise<number>;
-    readonly cutPower: () => Promise<void>;
-  }> {
+  async function lossyBucket(store: string): Promise<LossyBucket> {
     const streams = join(server.folder, "data", "jetstream", "$G", "streams");
     const [stream, copy] = [join(streams, `KV_${store}-ring`), join(server.folder, store)];
     await server.kill();
@@ -208,12 +208,17 @@ describe("node", function () {
   }
 });
 
-function bytesOf(ring: RingTable): Uint8Array {
-  return new Uint8Array(Buffer.from(JSON.stringify(encodeRing(ring))));
-}
-
 function onFailure(error: unknown): void {
   throw error;
+}
+
+interface LossyBucket {
+  readonly bus: NatsBus;
+  readonly bucket: RingBucket;
+  readonly ringOf: () => Promise<RingTable>;
+  /** 0 = it does not answer. */
+  readonly epoch: () => Promise<number>;
+  readonly cutPower: () => Promise<void>;
 }
 
 interface Status {

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { decodeRing, type LogName } from "../../../actors/ring-keeper/ring-keeper.js";
+import { decodeRing, ringBytes, type LogName } from "../../../actors/ring-keeper/ring-keeper.js";
 import {
   keepRing,
   keptRing,
@@ -14,7 +14,7 @@ import {
   type OldLogs,
 } from "../../../infra/main/ring-copy.js";
 import type { Epoch, TimeMs } from "../../../protocol/ids.js";
-import { encodeRing, type RingTable } from "../../../protocol/ring.js";
+import type { RingTable } from "../../../protocol/ring.js";
 import { refusal } from "../../support/failure.js";
 import { MemoryRing } from "../../support/memory-ring.js";
 import { NotedLogger } from "../../support/noted-logger.js";
@@ -111,7 +111,7 @@ describe("a ring's bucket that has lost changes", () => {
     cell = new MemoryRing();
     logs = new NotedLogs();
     logger = new NotedLogger();
-    cell.put(bytesOf(first));
+    cell.put(ringBytes(first));
   });
 
   it("gets them back, once the logs that they ended have ended", async () => {
@@ -157,7 +157,7 @@ describe("a ring's bucket that has lost changes", () => {
     await putBack(empty, logs, kept, logger);
     expect(empty.value).to.equal(undefined);
     for (const ring of [third, repaired(first, 1), smallRing([0], [1, 2, 3])]) {
-      cell.put(bytesOf(ring));
+      cell.put(ringBytes(ring));
       const { revision } = cell;
       expect(await back(second)).to.equal(undefined);
       expect(cell.revision).to.equal(revision);
@@ -167,7 +167,7 @@ describe("a ring's bucket that has lost changes", () => {
   });
 
   it("is looked at again when somebody was first", async () => {
-    logs.onSeal = () => cell.put(bytesOf(repaired(first, 1)));
+    logs.onSeal = () => cell.put(ringBytes(repaired(first, 1)));
     await back(second);
     expect(stored()).to.deep.equal(repaired(first, 1));
   });
@@ -189,19 +189,15 @@ describe("a ring's bucket that has lost changes", () => {
     expect(await guarded.read()).to.deep.equal(await cell.read());
     seen = second;
     expect(await refusal(guarded.read())).to.have.property("kind", "unavailable");
-    cell.put(bytesOf(second));
-    expect(await guarded.update(bytesOf(third), 2)).to.equal(3);
+    cell.put(ringBytes(second));
+    expect(await guarded.update(ringBytes(third), 2)).to.equal(3);
     expect(await guarded.read()).to.deep.equal(await cell.read());
   });
 
   it("is none either once somebody has written over all that it keeps", async () => {
-    cell.put(bytesOf({ ...first, epoch: (2 ** 53) as Epoch }));
+    cell.put(ringBytes({ ...first, epoch: (2 ** 53) as Epoch }));
     const { kind, message } = await refusal(notBehind(cell, () => first).read());
     expect(kind).to.equal("unavailable");
     expect(message).to.match(/was overwritten \(.*epoch is 9007199254740992.*ring\.json/);
   });
 });
-
-function bytesOf(ring: RingTable): Uint8Array {
-  return Buffer.from(JSON.stringify(encodeRing(ring)));
-}
