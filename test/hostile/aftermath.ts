@@ -2,12 +2,12 @@
  * What a campaign may leave behind in a cluster's folders, and what it must: no error that nobody
  * expected, an alarm for each entry above its log's version, and every store where it was.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { dataPaths } from "../../infra/main/data-folder.js";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { storesFolder } from "../../infra/main/store-folders.js";
 import { BEHAVIOUR_VERSION, decodeEntry, isEntry } from "../../protocol/entry.js";
 import type { Cluster } from "../support/cluster.js";
+import { linesLogged, nodeFolders } from "../support/node-logs.js";
 import type { Target } from "./target.js";
 
 /** Errors that a person is to look at, and that garbage in a log or in the bucket is to make. */
@@ -64,16 +64,4 @@ export class NewerEntries {
       return [`${heard.length} of ${wanted} alarms for entries of version ${version}`];
     });
   }
-}
-
-function linesLogged(cluster: Cluster): string[] {
-  return nodeFolders(cluster).flatMap((folder) => {
-    const files = readdirSync(folder).filter((file) => /^node(\.\d+)?\.log$/.test(file));
-    return files.flatMap((file) => readFileSync(join(folder, file), "utf8").split("\n"));
-  });
-}
-
-function nodeFolders(cluster: Cluster): string[] {
-  const nodes = dirname(dataPaths(cluster.dataFolder).node("n1"));
-  return readdirSync(nodes).map((node) => join(nodes, node));
 }

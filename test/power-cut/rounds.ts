@@ -10,6 +10,7 @@ import { systemClock } from "../../infra/clock.js";
 import type { StatusReport } from "../../protocol/status.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 import type { SeededChance } from "../support/manual-clock.js";
+import { linesLogged } from "../support/node-logs.js";
 import { runProgram } from "../support/run-program.js";
 import { until } from "../support/until.js";
 import type { Image, Loss } from "./disk.js";
@@ -126,7 +127,7 @@ export async function lossy(round: Round): Promise<LossResult> {
     await store.cutAll({ loss, chance });
     const held = lookUpIn(await storeContents(store.dataFolder));
     await store.start();
-    if (!(await store.nodeLogs()).some((log) => log.includes("last change, it is put back"))) {
+    if (!linesLogged(store.cluster).some((line) => line.includes("last change, it is put back"))) {
       wrong.push("no node has put the ring's change back");
     }
     wrong.push(...(await unsaid(store, witness, cutAtMs, held)));

@@ -7,7 +7,7 @@
  * left of it (disk.ts) before it is started again.
  */
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { dataPaths } from "../../infra/main/data-folder.js";
 import { findNatsServer } from "../../infra/nats-binary.js";
@@ -159,11 +159,6 @@ export class TracedStore {
   async stopNodes(): Promise<void> {
     await this.#cluster?.down();
     this.#cluster = undefined;
-  }
-
-  /** What each node has to say. */
-  nodeLogs(): Promise<string[]> {
-    return Promise.all(this.#nodeDisks.map((disk) => readFile(join(disk, "node.log"), "utf8")));
   }
 
   /** The replicas begin anew, from the logs that are given or there. The store does not run. */
