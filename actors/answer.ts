@@ -13,7 +13,7 @@ import type { Bus, Message } from "../infra/bus.js";
 import type { Logger } from "../infra/logger.js";
 import { KvError } from "../protocol/errors.js";
 import { REPLY_SUBJECT_BYTES_MAX } from "../protocol/limits.js";
-import type { Reply } from "../protocol/reply.js";
+import type { Reply } from "../protocol/result.js";
 import type { Names } from "../protocol/subjects.js";
 
 /** White space, controls, wildcards: what the Bus takes for a bug, and what is no one subject. */

@@ -11,8 +11,8 @@
 import { assert } from "../protocol/assert.js";
 import { KvError, type ErrorDetails } from "../protocol/errors.js";
 import type { LogId, Sequence, ShardId, TimeMs } from "../protocol/ids.js";
-import { missingLog } from "../protocol/missing-log.js";
 import { ATTEMPT_TIMEOUT_MS, ENTRY_BYTES_MAX } from "../protocol/limits.js";
+import { missingLog } from "../protocol/missing-log.js";
 import type { Bus, HeaderList } from "./bus.js";
 import type { Clock } from "./clock.js";
 import {
@@ -28,8 +28,14 @@ import {
   timeMsIn,
 } from "./jetstream-api.js";
 import { JetstreamConsumer } from "./jetstream-consumer.js";
-import { LOG_ROOM_BYTES } from "./log.js";
-import type { Appended, Log, LogConsumer, LogMessage, LogState } from "./log.js";
+import {
+  LOG_ROOM_BYTES,
+  type Appended,
+  type Log,
+  type LogConsumer,
+  type LogMessage,
+  type LogState,
+} from "./log.js";
 import type { NatsBus } from "./nats-bus.js";
 
 /** JetStream's shortest window for its own duplicate detection, which we do not use. */

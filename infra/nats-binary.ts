@@ -14,10 +14,10 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, dirname, join, sep } from "node:path";
+import { delimiter, join, sep } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { packageFolder } from "./package-version.js";
 
 /** Older servers lose data (nats-server #6888, #7594). */
 export const NATS_SERVER_VERSION_MIN = "2.12.3";
@@ -115,17 +115,6 @@ export function compareVersions(a: string, b: string): number {
   if (preA === undefined) return 1;
   if (preB === undefined) return -1;
   return preA < preB ? -1 : 1;
-}
-
-/** The folder of Ringdex's own package.json, wherever this file was compiled to. */
-export function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json"))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`no package.json above ${import.meta.url}`);
-    folder = parent;
-  }
-  return folder;
 }
 
 /** Where a nats-server that we got is kept. */

@@ -22,15 +22,15 @@ import type {
   Subscription,
 } from "./bus.js";
 import { ConnectionStatus, type Denial } from "./client/connection-status.js";
-import { inboxPrefixIn } from "./client/inbox.js";
-import { checkSize, headerBytes, ReplyMux } from "./client/reply-mux.js";
-import type { Clock } from "./clock.js";
 import {
   connectError,
   connectionCredentials,
   splitUrl,
   type Credentials,
 } from "./client/credentials.js";
+import { inboxPrefixIn } from "./client/inbox.js";
+import { checkSize, headerBytes, ReplyMux } from "./client/reply-mux.js";
+import type { Clock } from "./clock.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
 import { readInTurns } from "./read-in-turns.js";
 

@@ -6,8 +6,8 @@
  * begin to lose steps without a sign. The value given is not changed; the result shares with it
  * what lies off the path.
  */
-import { splitPath } from "./attribute-path.js";
 import { assert } from "./assert.js";
+import { splitPath } from "./attribute-path.js";
 import { KvError } from "./errors.js";
 import { DECODE_DEPTH_MAX } from "./limits.js";
 import {

@@ -18,8 +18,8 @@
  * A role's inbox is `_INBOX.<user>.>`. The users are named after their roles here; another reader
  * is another line with the same permissions and its own inbox.
  */
-import { checkStoreName, Names, singleKeyVerbs } from "./subjects.js";
 import type { NodeName, Position, ShardId } from "./ids.js";
+import { checkStoreName, Names, singleKeyVerbs } from "./subjects.js";
 
 export const roleNames = ["reader", "writer", "events", "operator", "node"] as const;
 export type RoleName = (typeof roleNames)[number];

@@ -1,10 +1,10 @@
 /**
  * What a client says to find, count and keys: a JSON object, checked member by member.
  */
+import { textOf } from "./content.js";
 import { KvError } from "./errors.js";
 import { checkPath, parseFilter, type Filter } from "./filter.js";
 import { KEY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "./limits.js";
-import { textOf } from "./content.js";
 import { quoteBytes, shown } from "./request-draft.js";
 
 export interface FindBody {

@@ -7,8 +7,8 @@
  *   kv.node.<node>.refill          set a stopped replica's store aside and fill it from another
  *   kv.node.<node>.seed            rows of a store, for one that has to be filled (seed.ts)
  */
-import { KvError } from "./errors.js";
 import type { LogParent, LoggedLimits } from "./entry.js";
+import { KvError } from "./errors.js";
 import type { ReplicaPhase } from "./replica-phase.js";
 
 export interface RepairReportRequest {

@@ -17,8 +17,9 @@ import {
   typeMember,
   writtenMembers,
 } from "./reply-json.js";
-import { errorReply, type BatchResult, type Reply, type Result } from "./reply.js";
+import { errorReply } from "./reply.js";
 import type { BatchRequest } from "./request.js";
+import type { BatchResult, Reply, Result } from "./result.js";
 
 /** With the `request` that it answers, a write can say that there was no record before it. */
 export function batchReply(result: BatchResult, request?: BatchRequest): Reply {

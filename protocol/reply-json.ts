@@ -9,7 +9,7 @@ import { jsonOfText, spliceJson } from "./content.js";
 import { KvError } from "./errors.js";
 import { REPLY_BYTES_MAX } from "./limits.js";
 import type { Done, StoredRecord } from "./operation.js";
-import type { ReadResult, WrittenResult } from "./reply.js";
+import type { ReadResult, WrittenResult } from "./result.js";
 import { formatTime } from "./ttl.js";
 
 /** `"type":…,` as it opens every JSON reply. */

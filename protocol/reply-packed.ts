@@ -18,8 +18,8 @@ import { REPLY_BYTES_MAX } from "./limits.js";
 import { scanMsgpack } from "./msgpack-scan.js";
 import { contentTypes, type ContentType, type Done, type StoredRecord } from "./operation.js";
 import { replyTooLarge, shortened } from "./reply-json.js";
-import type { BatchResult, Result, WrittenResult } from "./reply.js";
 import { OUTCOME_BYTES_MAX } from "./request-batch.js";
+import type { BatchResult, Result, WrittenResult } from "./result.js";
 
 const encoder = new Encoder();
 const decoder = new Decoder();

@@ -1,13 +1,10 @@
 /**
- * Replies: what came of a request, and its wire forms.
- *   subject, keyless   JSON, or a get's bytes with headers   here and reply-batch.ts
- *   packed             a MessagePack map                     reply-packed.ts
+ * Replies to subject and keyless requests of one operation: JSON, or a get's bytes with headers.
  */
 import { convertValue } from "./content.js";
 import { KvError } from "./errors.js";
-import type { Position } from "./ids.js";
 import { REPLY_BYTES_MAX } from "./limits.js";
-import type { ContentType, Done, StoredRecord } from "./operation.js";
+import type { ContentType } from "./operation.js";
 import {
   errorMember,
   replyTooLarge,
@@ -15,43 +12,8 @@ import {
   typeMember,
   writtenMembers,
 } from "./reply-json.js";
+import type { ReadResult, Reply, ReplyOptions, Result } from "./result.js";
 import { formatTime } from "./ttl.js";
-
-export interface WrittenResult {
-  readonly kind: "written";
-  readonly key: string;
-  readonly position: Position;
-  readonly done: Done;
-}
-export interface ReadResult {
-  readonly kind: "read";
-  readonly key: string;
-  readonly position: Position;
-  readonly record: StoredRecord;
-}
-export interface RefusedResult {
-  readonly kind: "refused";
-  readonly error: KvError;
-}
-export type Result = WrittenResult | ReadResult | RefusedResult;
-
-/** What came of a batch: an outcome for each operation in order, or one error for all. */
-export type BatchResult = readonly Result[] | KvError;
-
-/** Names in the case they are to have on the wire, with their values. */
-export type HeaderPairs = readonly (readonly [name: string, value: string])[];
-
-export interface Reply {
-  readonly headers: HeaderPairs;
-  readonly body: Uint8Array;
-}
-
-export interface ReplyOptions {
-  /** A get's wanted form. */
-  readonly accept?: ContentType | undefined;
-  /** The write asked for the value before it (`Kv-Return: previous`). */
-  readonly returnPrevious?: boolean;
-}
 
 /**
  * A single operation's reply to a subject or keyless request. Throws nothing a client could cause:
@@ -116,11 +78,3 @@ function headerText(text: string): string {
   if (line.length <= headerUnitsMax) return line;
   return `${line.slice(0, headerUnitsMax).replace(/\p{Surrogate}/gu, "")}…`;
 }
-
-export { batchReply } from "./reply-batch.js";
-export {
-  packedBatchReply,
-  packedReply,
-  parsePackedBatchReply,
-  parsePackedReply,
-} from "./reply-packed.js";

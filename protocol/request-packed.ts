@@ -22,11 +22,21 @@ import { Decoder, Encoder } from "@msgpack/msgpack";
 import { assert } from "./assert.js";
 import { KvError } from "./errors.js";
 import { TTL_MAX_MS, TTL_MIN_MS } from "./limits.js";
-import { contentTypes, type ContentType, type Operation, type Ttl } from "./operation.js";
 import { scanMsgpack } from "./msgpack-scan.js";
+import { contentTypes, type ContentType, type Operation, type Ttl } from "./operation.js";
 import { assembleBatch } from "./request-batch.js";
-import { checkLevel, checkReturn, checkWhole, finishRequest, newDraft } from "./request-draft.js";
-import { quote, shown, verbs, type Draft, type Verb } from "./request-draft.js";
+import {
+  checkLevel,
+  checkReturn,
+  checkWhole,
+  finishRequest,
+  newDraft,
+  quote,
+  shown,
+  verbs,
+  type Draft,
+  type Verb,
+} from "./request-draft.js";
 import type { BatchRequest, ReadLevel, RefusedRequest, Request } from "./request.js";
 
 // One of each is enough: encoding and decoding never wait, and the encoder's buffer is reused.

@@ -54,12 +54,3 @@ export interface BatchRequest {
 
 /** Received headers: lower-case name → its values in order. The bus's, told by structure. */
 export type RequestHeaders = ReadonlyMap<string, readonly string[]>;
-
-export { keyOf } from "./request-batch.js";
-export { parseBatchRequest, parseKeylessRequest, parseSubjectRequest } from "./request-text.js";
-export {
-  encodePackedBatch,
-  encodePackedRequest,
-  parsePackedBatch,
-  parsePackedRequest,
-} from "./request-packed.js";

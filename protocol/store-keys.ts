@@ -17,8 +17,8 @@
  * Parse functions return views, not copies, and throw DamagedError for what no builder made.
  */
 import { assert } from "./assert.js";
-import { DamagedError } from "./damaged.js";
 import type { Attribute } from "./attributes.js";
+import { DamagedError } from "./damaged.js";
 import type { Origin, Position, Sequence, TimeMs } from "./ids.js";
 import {
   decodeTyped,

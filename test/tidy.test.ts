@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { expect } from "chai";
-import { packageFolder } from "../infra/nats-binary.js";
+import { packageFolder } from "../infra/package-version.js";
 
 const COLUMNS_MAX = 100;
 /** Written by programs, or not ours to form. */

@@ -16,8 +16,9 @@
  */
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
-import type { BatchResult, Result } from "../../protocol/reply.js";
-import { keyOf, type BatchRequest } from "../../protocol/request.js";
+import { keyOf } from "../../protocol/request-batch.js";
+import type { BatchRequest } from "../../protocol/request.js";
+import type { BatchResult, Result } from "../../protocol/result.js";
 import { finalError, isWorthAnother, readError } from "./attempts.js";
 
 export class BatchProgress {

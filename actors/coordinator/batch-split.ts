@@ -15,21 +15,18 @@ import {
   ATTEMPT_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
 } from "../../protocol/limits.js";
-import {
-  batchReply,
-  parsePackedBatchReply,
-  type BatchResult,
-  type Reply,
-} from "../../protocol/reply.js";
-import {
-  encodePackedBatch,
-  keyOf,
-  parseBatchRequest,
-  type BatchRequest,
-  type RefusedRequest,
-  type Request,
-  type RequestHeaders,
+import { batchReply } from "../../protocol/reply-batch.js";
+import { parsePackedBatchReply } from "../../protocol/reply-packed.js";
+import { keyOf } from "../../protocol/request-batch.js";
+import { encodePackedBatch } from "../../protocol/request-packed.js";
+import { parseBatchRequest } from "../../protocol/request-text.js";
+import type {
+  BatchRequest,
+  RefusedRequest,
+  Request,
+  RequestHeaders,
 } from "../../protocol/request.js";
+import type { BatchResult, Reply } from "../../protocol/result.js";
 import { RingLookup, type RingTable } from "../../protocol/ring.js";
 import type { Names } from "../../protocol/subjects.js";
 import { AGAIN_FIRST_MS, AGAIN_MAX_MS, newRequestId } from "./attempts.js";

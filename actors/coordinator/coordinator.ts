@@ -13,9 +13,11 @@ import type { Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import { errorReply, subjectReply, type Reply } from "../../protocol/reply.js";
+import { errorReply, subjectReply } from "../../protocol/reply.js";
 import { readQueryLevel } from "../../protocol/request-headers.js";
-import { parseKeylessRequest, parseSubjectRequest, type Request } from "../../protocol/request.js";
+import { parseKeylessRequest, parseSubjectRequest } from "../../protocol/request-text.js";
+import type { Request } from "../../protocol/request.js";
+import type { Reply } from "../../protocol/result.js";
 import {
   isSingleKeyVerb,
   multiKeyVerbs,
@@ -27,8 +29,8 @@ import {
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
-import { untilDone } from "../until-done.js";
 import type { ServiceCounters } from "../service.js";
+import { untilDone } from "../until-done.js";
 import type { BatchRunner } from "./batch-split.js";
 import type { Finder } from "./find.js";
 import type { Router } from "./router.js";

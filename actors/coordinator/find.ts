@@ -9,16 +9,14 @@
  * missing after ROUNDS_MAX rounds makes the reply `incomplete`, or, if the client said `partial`,
  * is listed in it.
  */
-import { Coverage } from "./coverage.js";
-import { cutPage, mergePage, type Page } from "./merge.js";
 import { spliceJson, jsonOfText } from "../../protocol/content.js";
 import { decodeCursor, encodeCursor, queryHash, type Cursor } from "../../protocol/cursor.js";
 import { KvError } from "../../protocol/errors.js";
 import { KEY_PATH, type Condition } from "../../protocol/filter.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { REPLY_BYTES_MAX } from "../../protocol/limits.js";
-import { parseCount, parseFind, parseKeys } from "../../protocol/query-json.js";
 import { checkDriver, chooseDriver } from "../../protocol/query-driver.js";
+import { parseCount, parseFind, parseKeys } from "../../protocol/query-json.js";
 import {
   decodeCountReply,
   decodePageReply,
@@ -32,6 +30,8 @@ import {
   type QueryRequest,
 } from "../../protocol/query-messages.js";
 import { RingLookup, toRanges, type RingTable } from "../../protocol/ring.js";
+import { Coverage } from "./coverage.js";
+import { cutPage, mergePage, type Page } from "./merge.js";
 
 /** Sends a shard's query to one of its replicas. Rejects with KvError if no answer came. */
 export type AskShard = (

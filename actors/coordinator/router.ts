@@ -19,8 +19,10 @@ import {
   REQUEST_TIMEOUT_MS,
   SESSION_WAIT_MS,
 } from "../../protocol/limits.js";
-import { parsePackedReply, type Result } from "../../protocol/reply.js";
-import { encodePackedRequest, type Request } from "../../protocol/request.js";
+import { parsePackedReply } from "../../protocol/reply-packed.js";
+import { encodePackedRequest } from "../../protocol/request-packed.js";
+import type { Request } from "../../protocol/request.js";
+import type { Result } from "../../protocol/result.js";
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
 import {
   AGAIN_FIRST_MS,

@@ -4,8 +4,8 @@
  * Cost: one message to each node; a node that does not answer within STATUS_TIMEOUT_MS is `down`.
  */
 import type { Bus } from "../../infra/bus.js";
-import { KvError } from "../../protocol/errors.js";
 import { BEHAVIOUR_VERSION } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
 import * as limits from "../../protocol/limits.js";
 import { encodeRing, type RingTable } from "../../protocol/ring.js";

@@ -13,10 +13,10 @@
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Events, EventWriter, Fence } from "../../infra/events.js";
 import type { Delivery, Log, LogConsumer, LogMessage } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
-import type { Events, EventWriter, Fence } from "../../infra/events.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
 import {

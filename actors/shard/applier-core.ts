@@ -14,13 +14,15 @@
  *   2. Log time never goes back. Rule L6.
  *   3. Two replicas that decided the same entries hold the same records, index rows and outcomes.
  */
+import type { LogMessage } from "../../infra/log.js";
+import type { StoreWrite } from "../../infra/store.js";
+import { encodeAppliedRow, messageHashOf, STORE_FORMAT } from "../../protocol/applied-row.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
 import { decodeEntry, isEntry, type Entry, type EntryRefusal } from "../../protocol/entry.js";
 import type { Origin, Position, Sequence, TimeMs } from "../../protocol/ids.js";
 import { ENTRY_OPERATIONS_MAX } from "../../protocol/limits.js";
 import type { Outcome, StoredRecord } from "../../protocol/operation.js";
-import { encodeAppliedRow, messageHashOf, STORE_FORMAT } from "../../protocol/applied-row.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
@@ -30,8 +32,6 @@ import {
 import { positionOf } from "../../protocol/position.js";
 import { decodeRecord } from "../../protocol/record.js";
 import { appliedKey, originKey, outcomeKey, recordKey } from "../../protocol/store-keys.js";
-import type { LogMessage } from "../../infra/log.js";
-import type { StoreWrite } from "../../infra/store.js";
 import { ChangeSet } from "./change-set.js";
 import { EntryWork, type DueRows } from "./entry-work.js";
 import { fitOf, unfitReason } from "./log-fit.js";

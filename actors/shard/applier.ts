@@ -12,8 +12,7 @@
  * Whenever the consumer is new or the connection was away, the log is compared with what was
  * applied before anything else is taken (rule L1).
  */
-import type { Chance, Clock, Timer } from "../../infra/clock.js";
-import { sleep } from "../../infra/clock.js";
+import { type Chance, type Clock, type Timer, sleep } from "../../infra/clock.js";
 import type {
   Appended,
   Delivery,

@@ -10,17 +10,12 @@
  * they done, and this reply lost, the whole batch would be sent again: the first would be done now,
  * and the others would be told what they did before it.
  */
-import type { Operation } from "../../protocol/operation.js";
-import type { BatchResult, Result } from "../../protocol/reply.js";
-import {
-  keyOf,
-  type BatchRequest,
-  type RefusedRequest,
-  type Request,
-} from "../../protocol/request.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Border } from "./border.js";
-import { resultOf } from "./border.js";
+import type { Operation } from "../../protocol/operation.js";
+import { keyOf } from "../../protocol/request-batch.js";
+import type { BatchRequest, RefusedRequest, Request } from "../../protocol/request.js";
+import type { BatchResult, Result } from "../../protocol/result.js";
+import { type Border, resultOf } from "./border.js";
 import type { Proposer } from "./proposer.js";
 
 /** Resolves with one result for each request, in order, or one error for an atomic batch. */

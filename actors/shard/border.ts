@@ -15,19 +15,12 @@ import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { HOPS_MAX } from "../../protocol/limits.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";
-import {
-  errorReply,
-  packedReply,
-  subjectReply,
-  type Reply,
-  type Result,
-} from "../../protocol/reply.js";
-import {
-  parsePackedRequest,
-  parseSubjectRequest,
-  type GetRequest,
-  type Request,
-} from "../../protocol/request.js";
+import { packedReply } from "../../protocol/reply-packed.js";
+import { errorReply, subjectReply } from "../../protocol/reply.js";
+import { parsePackedRequest } from "../../protocol/request-packed.js";
+import { parseSubjectRequest } from "../../protocol/request-text.js";
+import type { GetRequest, Request } from "../../protocol/request.js";
+import type { Reply, Result } from "../../protocol/result.js";
 import { singleKeyVerbs, type Names, type SingleKeyVerb } from "../../protocol/subjects.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";

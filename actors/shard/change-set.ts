@@ -11,6 +11,7 @@
  *      the only way to change a record.
  *   2. Every record asked for was read beforehand (asserted).
  */
+import type { StoreWrite } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";
 import type { Attribute } from "../../protocol/attributes.js";
 import { decodeValue } from "../../protocol/content.js";
@@ -21,7 +22,6 @@ import type { StoredRecord } from "../../protocol/operation.js";
 import { encodePositionRow, type PositionState } from "../../protocol/position-row.js";
 import { encodeRecord } from "../../protocol/record.js";
 import { expiryKey, indexKeysOf, positionKey, recordKey } from "../../protocol/store-keys.js";
-import type { StoreWrite } from "../../infra/store.js";
 import { indexedAttributes, type Indexing } from "./indexing.js";
 import type { Ownership } from "./ownership.js";
 import type { PositionTable } from "./position-table.js";

@@ -12,12 +12,12 @@
  *      takes a revision. Rule L6.
  */
 import { assert } from "../../protocol/assert.js";
-import { KvError } from "../../protocol/errors.js";
 import type { Group } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
 import type { Position, Revision, Sequence, TimeMs } from "../../protocol/ids.js";
 import { REQUEST_AHEAD_MAX_MS, REQUEST_WINDOW_MS } from "../../protocol/limits.js";
-import type { Done, Operation, Outcome, StoredRecord } from "../../protocol/operation.js";
 import { operationHash } from "../../protocol/operation-hash.js";
+import type { Done, Operation, Outcome, StoredRecord } from "../../protocol/operation.js";
 import type { Expired, OperationOutcome, OutcomeRow } from "../../protocol/outcome-row.js";
 import { positionOf } from "../../protocol/position.js";
 import { requestTime } from "../../protocol/request-id.js";

@@ -15,13 +15,10 @@ import { KvError } from "../../protocol/errors.js";
 import type { Epoch, Sequence } from "../../protocol/ids.js";
 import { MAILBOX_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { encodeQueryError, queryErrorOf } from "../../protocol/query-messages.js";
-import {
-  packedBatchReply,
-  type BatchResult,
-  type Reply,
-  type Result,
-} from "../../protocol/reply.js";
-import { parsePackedBatch, type BatchRequest, type Request } from "../../protocol/request.js";
+import { packedBatchReply } from "../../protocol/reply-packed.js";
+import { parsePackedBatch } from "../../protocol/request-packed.js";
+import type { BatchRequest, Request } from "../../protocol/request.js";
+import type { BatchResult, Reply, Result } from "../../protocol/result.js";
 import { singleKeyVerbs, type Names } from "../../protocol/subjects.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";

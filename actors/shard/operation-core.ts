@@ -11,9 +11,9 @@ import { assert } from "../../protocol/assert.js";
 import type { Attribute } from "../../protocol/attributes.js";
 import { decodeValue, encodeValue, isExact, type Plain } from "../../protocol/content.js";
 import { KvError } from "../../protocol/errors.js";
-import { TTL_MAX_MS } from "../../protocol/limits.js";
 import type { Revision, TimeMs } from "../../protocol/ids.js";
 import { increment } from "../../protocol/increment.js";
+import { TTL_MAX_MS } from "../../protocol/limits.js";
 import { mergePatch } from "../../protocol/merge-patch.js";
 import type {
   ContentType,

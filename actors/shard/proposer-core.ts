@@ -17,6 +17,7 @@
  *   2. Every pending group is settled exactly once: applied, dead, or in doubt.
  *   3. What is queued has been told to nobody: refusing it is always `written: no`.
  */
+import type { Appended } from "../../infra/log.js";
 import { assert } from "../../protocol/assert.js";
 import {
   BEHAVIOUR_VERSION,
@@ -35,7 +36,6 @@ import {
   MAILBOX_REQUESTS_MAX,
 } from "../../protocol/limits.js";
 import type { Outcome } from "../../protocol/operation.js";
-import type { Appended } from "../../infra/log.js";
 
 /** A group that waits for its outcomes. Times are by elapsed time. */
 export interface Pending {

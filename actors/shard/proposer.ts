@@ -7,8 +7,7 @@
  * Lifecycle   run until closed; callers are settled by the applier through `applied`
  * On a bug    InvariantError leaves run(); the replica is started again
  */
-import type { Chance, Clock, Timer } from "../../infra/clock.js";
-import { sleep } from "../../infra/clock.js";
+import { type Chance, type Clock, type Timer, sleep } from "../../infra/clock.js";
 import type { Log } from "../../infra/log.js";
 import type { Group } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";

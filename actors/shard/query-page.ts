@@ -12,8 +12,8 @@ import { COUNT_MS_MAX, PAGE_MS_MAX } from "../../protocol/limits.js";
 import type { FindRequest, FoundRow, KeysRequest } from "../../protocol/query-messages.js";
 import { compileSelect, type Selected } from "../../protocol/select.js";
 import { compareText } from "../../protocol/typed-value.js";
-import type { Candidate } from "./query-sources.js";
 import type { Found, Scan } from "./query-scan.js";
+import type { Candidate } from "./query-sources.js";
 
 export interface PagePart {
   readonly rows: readonly FoundRow[];

@@ -5,9 +5,8 @@
  * choice, because it changes the cost and never the rows.
  */
 import { assert } from "../../protocol/assert.js";
+import { type IndexPolicy, canonicalPath, joinPath, splitPath } from "../../protocol/attributes.js";
 import { KEY_PATH, type Condition, type FilterValue } from "../../protocol/filter.js";
-import type { IndexPolicy } from "../../protocol/attributes.js";
-import { canonicalPath, joinPath, splitPath } from "../../protocol/attributes.js";
 import {
   checkDriver,
   chooseDriver,

@@ -27,12 +27,11 @@ import {
 } from "../../protocol/query-messages.js";
 import { recordRange, type KeyRange } from "../../protocol/store-keys.js";
 import type { Applied, View } from "./applied.js";
-import { countMatches, findPage, keysPage, sortedPage } from "./query-page.js";
 import { Mailbox } from "./mailbox.js";
+import { countMatches, findPage, keysPage, sortedPage } from "./query-page.js";
 import { isExactFor, isWholeScan, planOf, type Plan, type Source } from "./query-plan.js";
 import { Scan } from "./query-scan.js";
-import { openSource, raceStreams, sourceRanges } from "./query-sources.js";
-import type { CandidateStream } from "./query-sources.js";
+import { openSource, raceStreams, sourceRanges, type CandidateStream } from "./query-sources.js";
 
 /** Verbs of kv.shard.<shard>.<verb> that are answered here. */
 export const queryVerbs: ReadonlySet<string> = new Set<QueryRequest["verb"]>([

@@ -4,8 +4,8 @@
 import { KvError } from "../../protocol/errors.js";
 import type { TimeMs } from "../../protocol/ids.js";
 import type { StoredRecord } from "../../protocol/operation.js";
-import type { Result } from "../../protocol/reply.js";
 import type { GetRequest } from "../../protocol/request.js";
+import type { Result } from "../../protocol/result.js";
 import { isDue } from "./entry-work.js";
 
 /** True if the get is to see every write acknowledged before it. */

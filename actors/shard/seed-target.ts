@@ -14,8 +14,8 @@ import { PositionDigest } from "../../protocol/digest.js";
 import type { LogId, Position, Sequence } from "../../protocol/ids.js";
 import { isKeyRow, KEY_ROW_HEAD_BYTES } from "../../protocol/key-rows.js";
 import { decodeOutcomeRow } from "../../protocol/outcome-row.js";
-import { positionOf } from "../../protocol/position.js";
 import { decodePositionRow } from "../../protocol/position-row.js";
+import { positionOf } from "../../protocol/position.js";
 import { decodeRecord } from "../../protocol/record.js";
 import { SeedRows, type SeedReply, type SeedRow } from "../../protocol/seed.js";
 import {

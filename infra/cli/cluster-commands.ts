@@ -16,10 +16,10 @@ import {
   type SettingName,
   type Settings,
 } from "../config.js";
-import { findNatsServer } from "../nats-binary.js";
 import { startInBackground, stopCluster } from "../main/background.js";
 import { EXIT_REFUSED } from "../main/node-process.js";
 import { runSupervisor } from "../main/supervisor.js";
+import { findNatsServer } from "../nats-binary.js";
 import { addSettingOptions, settingFlagsOf, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 

@@ -7,6 +7,7 @@
  */
 import { Option, type Command } from "commander";
 import { connect, type NatsConnection } from "nats";
+import { connectError, connectionCredentials, withoutCredentials } from "../client/credentials.js";
 import {
   credentialSettingNames,
   credentialsOf,
@@ -17,7 +18,6 @@ import {
   type SettingName,
   type Settings,
 } from "../config.js";
-import { connectError, connectionCredentials, withoutCredentials } from "../client/credentials.js";
 import { dataPaths, liveAddress, type Address } from "../main/data-folder.js";
 import { withTimes } from "../timed-lines.js";
 import { CommandFailed, type ExitName } from "./exit-codes.js";

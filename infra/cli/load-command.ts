@@ -15,8 +15,8 @@ import { load, type LoadFigures, type LoadStore } from "./load.js";
 import type { RecordForm } from "./loaded-record.js";
 import { announceStdin, jsonOption, ttlOption } from "./option-values.js";
 import { readElements, type Place } from "./records-file.js";
-import { addStoreOptions, openStore } from "./store-access.js";
 import { RejectedLines } from "./rejected-lines.js";
+import { addStoreOptions, openStore } from "./store-access.js";
 import { unreadableFile } from "./unreadable-file.js";
 
 /** How far it got is written down so often at most. */

@@ -6,10 +6,9 @@ import { KvError } from "../../protocol/errors.js";
 import type { Position, Revision } from "../../protocol/ids.js";
 import type { ContentType, Done, Operation, RequestRef, Ttl } from "../../protocol/operation.js";
 import { checkKey } from "../../protocol/position.js";
-import type { Result } from "../../protocol/reply.js";
 import type { Request } from "../../protocol/request.js";
+import type { Result } from "../../protocol/result.js";
 import { parseTtl } from "../../protocol/ttl.js";
-import * as from from "./results.js";
 import type {
   CheckResult,
   DelResult,
@@ -28,6 +27,7 @@ import type {
   TouchResult,
   WriteOptions,
 } from "./options.js";
+import * as from from "./results.js";
 import { encodeValue } from "./values.js";
 
 /** What an operation needs to know of where and when it is sent. */

@@ -5,8 +5,10 @@
 import type { Position } from "../../protocol/ids.js";
 import type { RequestRef } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import { parsePackedReply, type Result } from "../../protocol/reply.js";
-import { encodePackedRequest, type Request } from "../../protocol/request.js";
+import { parsePackedReply } from "../../protocol/reply-packed.js";
+import { encodePackedRequest } from "../../protocol/request-packed.js";
+import type { Request } from "../../protocol/request.js";
+import type { Result } from "../../protocol/result.js";
 import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
 import type { Message } from "../bus.js";
 import type { Caller } from "./caller.js";
@@ -14,7 +16,6 @@ import type { Prepare } from "./chunks.js";
 import { BatchError } from "./client-errors.js";
 import { Many } from "./many.js";
 import { ops, type BatchOperation } from "./operations.js";
-import { newRequestId } from "./request-ids.js";
 import type {
   BatchOptions,
   CountOptions,
@@ -44,6 +45,7 @@ import type {
   WriteOptions,
 } from "./options.js";
 import { Find, Queries } from "./query.js";
+import { newRequestId } from "./request-ids.js";
 import type { RingView } from "./ring-view.js";
 import type { Session } from "./session.js";
 import { Watch, type WatchParts } from "./watch.js";

@@ -14,11 +14,11 @@
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { POSITION_COUNT } from "../../protocol/limits.js";
 import type { Settings } from "../config.js";
 import { writeDurably } from "../durable-file.js";
 import { makeFolder, unwritable } from "../make-folder.js";
 import { commandLine } from "../nats-server.js";
-import { POSITION_COUNT } from "../../protocol/limits.js";
 
 const DATA_FORMAT = 1;
 

@@ -27,8 +27,8 @@ import type { Events } from "../events.js";
 import type { Log } from "../log.js";
 import type { Logger } from "../logger.js";
 import { packageVersion } from "../package-version.js";
-import type { Store } from "../store.js";
 import type { StoreShelf } from "../store-shelf.js";
+import type { Store } from "../store.js";
 import { NodeRepair } from "./node-repair.js";
 import { ReplicaHost } from "./replica-host.js";
 

@@ -3,10 +3,10 @@
  * pulls, which would hold the others up while catching up (rule L7).
  */
 import { KvError } from "../../protocol/errors.js";
+import { Names } from "../../protocol/subjects.js";
 import { sleep, systemClock } from "../clock.js";
 import type { NodeSettings } from "../config.js";
 import type { Logger } from "../logger.js";
-import { Names } from "../../protocol/subjects.js";
 import { connectBus, type NatsBus } from "../nats-bus.js";
 import { checkRights } from "./rights-check.js";
 

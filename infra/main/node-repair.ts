@@ -18,7 +18,7 @@ import {
   parseReportRequest,
   type RepairReport,
 } from "../../protocol/repair.js";
-import type { Reply } from "../../protocol/reply.js";
+import type { Reply } from "../../protocol/result.js";
 import { encodeSeedReply, parseSeedRequest } from "../../protocol/seed.js";
 import type { Names } from "../../protocol/subjects.js";
 import type { Bus, Message, Subscription } from "../bus.js";

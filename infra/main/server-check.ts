@@ -5,11 +5,11 @@
  * one for another position count) is told: requests then go through coordinators. The mapping is
  * found out by asking for keys nobody has and looking at the subject the message arrives on.
  */
-import { compareVersions, NATS_SERVER_VERSION_MIN } from "../nats-binary.js";
-import { positionOf } from "../../protocol/position.js";
 import { KEY_TOKENS_MAPPED_MAX, PAYLOAD_BYTES_MAX } from "../../protocol/limits.js";
+import { positionOf } from "../../protocol/position.js";
 import type { Names } from "../../protocol/subjects.js";
 import type { Chance } from "../clock.js";
+import { compareVersions, NATS_SERVER_VERSION_MIN } from "../nats-binary.js";
 import type { NatsBus } from "../nats-bus.js";
 import { NodeRefused } from "./node-identity.js";
 

@@ -22,13 +22,13 @@ import {
   SYNC_INTERVAL_UNKNOWN,
   type Settings,
 } from "../config.js";
+import { makeFolder } from "../make-folder.js";
 import {
   compareVersions,
   findNatsServer,
   natsServerVersion,
   NATS_SERVER_VERSION_MIN,
 } from "../nats-binary.js";
-import { makeFolder } from "../make-folder.js";
 import {
   findLeftover,
   readServerInfo,

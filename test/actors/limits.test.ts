@@ -6,9 +6,9 @@
  */
 import { expect } from "chai";
 import { AGAIN_MAX_MS } from "../../actors/coordinator/attempts.js";
-import { Pulse, tooLate } from "../../actors/pulse.js";
 import { Router } from "../../actors/coordinator/router.js";
 import { UnderWay } from "../../actors/coordinator/under-way.js";
+import { Pulse, tooLate } from "../../actors/pulse.js";
 import type { View } from "../../actors/shard/applied.js";
 import { Mailbox } from "../../actors/shard/mailbox.js";
 import { ProposerCore } from "../../actors/shard/proposer-core.js";
@@ -38,7 +38,8 @@ import {
   queryErrorOf,
   type PageReply,
 } from "../../protocol/query-messages.js";
-import { batchReply, type Result } from "../../protocol/reply.js";
+import { batchReply } from "../../protocol/reply-batch.js";
+import type { Result } from "../../protocol/result.js";
 import { Names } from "../../protocol/subjects.js";
 import { refusal, refusalNow } from "../support/failure.js";
 import { FakeShard } from "../support/fake-shard.js";

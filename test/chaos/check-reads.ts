@@ -10,8 +10,14 @@
  * is there must have matched at some time. Pages of one find are one query: a key that did not
  * change from its first page to its last is in just one of them.
  */
-import { nameOf, describeRow, type FoundItem, type HistoryRow } from "../history/history.js";
-import type { QueryStep, Step } from "../history/history.js";
+import {
+  nameOf,
+  describeRow,
+  type FoundItem,
+  type HistoryRow,
+  type QueryStep,
+  type Step,
+} from "../history/history.js";
 import { isSameJson, KeyVersions, type Version } from "./versions.js";
 
 export interface ReadsReport {

@@ -6,8 +6,8 @@
  *   pair     two counters in one position; only atomic batches write them, and their sum stays 0
  *   probe    one set and one get every few milliseconds, to see when a shard answers
  */
-import { positionOf } from "../../protocol/position.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
+import { positionOf } from "../../protocol/position.js";
 
 /** Keys that a client writes alone. */
 const OWN_KEYS = 16;

@@ -5,8 +5,8 @@ import { fork, type ChildProcess } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseHistory, type HistoryRow } from "../history/history.js";
 import { exitOf, type Exit } from "../../infra/nats-server.js";
+import { parseHistory, type HistoryRow } from "../history/history.js";
 import type { LoadSettings } from "./load-program.js";
 
 const program = fileURLToPath(new URL("./load-program.js", import.meta.url));

@@ -6,8 +6,8 @@
  * everybody's. A probe asks each shard at a steady beat, whether or not it answers, so that the
  * time without an answer is the shard's and not that of a client that waits for another one.
  */
-import type { Step, StepOutcome } from "../history/history.js";
 import { sleep, systemClock } from "../../infra/clock.js";
+import type { Step, StepOutcome } from "../history/history.js";
 import type { SeededChance } from "../support/manual-clock.js";
 import type { Asked } from "./access.js";
 import { hotCounters, hotKeys, ownKeys, ownPrefix, pairs } from "./keys.js";

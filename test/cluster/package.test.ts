@@ -18,7 +18,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { findNatsServer, packageFolder } from "../../infra/nats-binary.js";
+import { findNatsServer } from "../../infra/nats-binary.js";
+import { packageFolder } from "../../infra/package-version.js";
 import { runProgram, type Ran, type RunOptions } from "../support/run-program.js";
 import { until } from "../support/until.js";
 

@@ -3,8 +3,8 @@
  */
 import { expect } from "chai";
 import type { Bus, Message } from "../../infra/bus.js";
-import { until } from "../support/until.js";
 import { refusal } from "../support/failure.js";
+import { until } from "../support/until.js";
 
 export interface FaultyBusWorld {
   /** Buses of one world reach one another. */

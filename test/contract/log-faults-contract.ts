@@ -3,8 +3,13 @@
  * simulation would prove nothing about the real one.
  */
 import { expect } from "chai";
-import { LOG_ROOM_BYTES } from "../../infra/log.js";
-import type { Appended, Log, LogConsumer, LogMessage } from "../../infra/log.js";
+import {
+  LOG_ROOM_BYTES,
+  type Appended,
+  type Log,
+  type LogConsumer,
+  type LogMessage,
+} from "../../infra/log.js";
 import type { Sequence } from "../../protocol/ids.js";
 
 export interface FaultyLogWorld {

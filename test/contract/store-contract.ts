@@ -5,8 +5,8 @@
  */
 import { expect } from "chai";
 import fc from "fast-check";
-import { InvariantError } from "../../protocol/assert.js";
 import type { Store, StoreIterator, StoreRow, StoreWrite } from "../../infra/store.js";
+import { InvariantError } from "../../protocol/assert.js";
 
 export interface Folder {
   open(): Promise<Store>;

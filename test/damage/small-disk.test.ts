@@ -6,9 +6,9 @@ import { expect } from "chai";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { takeLock, dataPaths, Refusal } from "../../infra/main/data-folder.js";
 import { openRocksStore } from "../../infra/rocks-store.js";
 import { StoreError } from "../../infra/store-error.js";
-import { takeLock, dataPaths, Refusal } from "../../infra/main/data-folder.js";
 import { knownBatch, momentOf } from "./known-store.js";
 import { mountSmallDisk, type SmallDisk } from "./small-disk.js";
 

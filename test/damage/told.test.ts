@@ -4,7 +4,7 @@
 import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageFolder } from "../../infra/nats-binary.js";
+import { packageFolder } from "../../infra/package-version.js";
 import { storeError } from "../../infra/rocks-store.js";
 import { documented, isDocumented } from "./told.js";
 

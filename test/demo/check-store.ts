@@ -12,8 +12,9 @@
  *
  * Memory: a hash for each record; in a second reading also all index keys of the store.
  */
-import { attributesOf } from "../../protocol/attributes.js";
+import type { Store, StoreRow } from "../../infra/store.js";
 import { decodeAppliedRow, STORE_FORMAT, type AppliedRow } from "../../protocol/applied-row.js";
+import { attributesOf } from "../../protocol/attributes.js";
 import { decodeValue } from "../../protocol/content.js";
 import { DamagedError } from "../../protocol/damaged.js";
 import { hash64, PositionDigest } from "../../protocol/digest.js";
@@ -36,7 +37,6 @@ import {
   recordKey,
   type KeyRange,
 } from "../../protocol/store-keys.js";
-import type { Store, StoreRow } from "../../infra/store.js";
 import type { Problems } from "./problems.js";
 
 const ROWS_PER_READ = 1_000;

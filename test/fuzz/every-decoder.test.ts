@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { packageFolder } from "../../infra/nats-binary.js";
+import { packageFolder } from "../../infra/package-version.js";
 import { decoders } from "./decoders.js";
 
 /** Called by no target itself, and why not. */

@@ -5,8 +5,8 @@
  * SEED makes the same inputs again, DECODER=<name> takes one decoder only, and INPUT=<base64> with
  * it tries one input.
  */
-import { Coverage } from "./coverage.js";
 import { Random } from "../hostile/random.js";
+import { Coverage } from "./coverage.js";
 import { decoders } from "./decoders.js";
 import { corpusOf, Fault, Fuzzer, keep, tryInput } from "./fuzzer.js";
 

@@ -5,6 +5,7 @@
 import { readMarker } from "../../actors/relay/relay-core.js";
 import { decodeRing } from "../../actors/ring-keeper/ring-keeper.js";
 import { decodeAppliedRow, encodeAppliedRow } from "../../protocol/applied-row.js";
+import { PositionDigest } from "../../protocol/digest.js";
 import {
   decodeEntry,
   encodeEntry,
@@ -12,6 +13,7 @@ import {
   type Entry,
   type Genesis,
 } from "../../protocol/entry.js";
+import { KvError } from "../../protocol/errors.js";
 import type {
   Epoch,
   LogId,
@@ -23,8 +25,6 @@ import type {
   ShardId,
   TimeMs,
 } from "../../protocol/ids.js";
-import { PositionDigest } from "../../protocol/digest.js";
-import { KvError } from "../../protocol/errors.js";
 import type { Done, Operation } from "../../protocol/operation.js";
 import { decodeOutcomeRow, encodeOutcomeRow } from "../../protocol/outcome-row.js";
 import { decodePositionRow, encodePositionRow } from "../../protocol/position-row.js";

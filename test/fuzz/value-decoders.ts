@@ -3,6 +3,7 @@
  */
 import { encode } from "@msgpack/msgpack";
 import { decode } from "@msgpack/msgpack";
+import { createHash } from "node:crypto";
 import { settingsOf, SettingError, settingsTable } from "../../infra/config.js";
 import { canonicalPath, joinPath, splitPath } from "../../protocol/attribute-path.js";
 import { attributesOf } from "../../protocol/attributes.js";
@@ -15,8 +16,8 @@ import {
   type Plain,
 } from "../../protocol/content.js";
 import { decodeCursor, encodeCursor, queryHash } from "../../protocol/cursor.js";
-import { parseFilter } from "../../protocol/filter.js";
 import { compileFilter } from "../../protocol/filter-match.js";
+import { parseFilter } from "../../protocol/filter.js";
 import { elementsOf, membersOf, sliceOf } from "../../protocol/json-members.js";
 import { DEPTH_MAX, INDEX_ENTRIES_MAX, PATH_BYTES_MAX } from "../../protocol/limits.js";
 import { mergePatch } from "../../protocol/merge-patch.js";
@@ -27,7 +28,6 @@ import { requestTime } from "../../protocol/request-id.js";
 import { formatDuration, parseTtl } from "../../protocol/ttl.js";
 import { decodeTyped, typedBytes } from "../../protocol/typed-value.js";
 import { chosen, orDamaged, orKvError, same, utf8, withChecksum, type Decoder } from "./decoder.js";
-import { createHash } from "node:crypto";
 
 const indexLimits = {
   depthMax: DEPTH_MAX,

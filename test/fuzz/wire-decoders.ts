@@ -15,26 +15,27 @@ import {
   encodeQuery,
   queryErrorOf,
 } from "../../protocol/query-messages.js";
+import { batchReply } from "../../protocol/reply-batch.js";
 import {
-  batchReply,
   packedBatchReply,
   packedReply,
   parsePackedBatchReply,
   parsePackedReply,
-  subjectReply,
-} from "../../protocol/reply.js";
+} from "../../protocol/reply-packed.js";
+import { subjectReply } from "../../protocol/reply.js";
 import { readHeaders, readQueryLevel } from "../../protocol/request-headers.js";
 import {
   encodePackedBatch,
   encodePackedRequest,
-  parseBatchRequest,
-  parseKeylessRequest,
   parsePackedBatch,
   parsePackedRequest,
+} from "../../protocol/request-packed.js";
+import {
+  parseBatchRequest,
+  parseKeylessRequest,
   parseSubjectRequest,
-  type BatchRequest,
-  type Request,
-} from "../../protocol/request.js";
+} from "../../protocol/request-text.js";
+import type { BatchRequest, Request } from "../../protocol/request.js";
 import { Names, singleKeyVerbs } from "../../protocol/subjects.js";
 import { chosen, orKvError, orToldError, same, utf8, type Decoder } from "./decoder.js";
 

@@ -7,7 +7,7 @@ import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { headers as natsHeaders } from "nats";
-import { packageFolder } from "../../infra/nats-binary.js";
+import { packageFolder } from "../../infra/package-version.js";
 import { errorNames, KvError } from "../../protocol/errors.js";
 import * as limits from "../../protocol/limits.js";
 import { positionOf } from "../../protocol/position.js";

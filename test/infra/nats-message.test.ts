@@ -5,7 +5,7 @@ import { expect } from "chai";
 import type { Msg } from "nats";
 import { natsMessage } from "../../infra/nats-message.js";
 import { KvError } from "../../protocol/errors.js";
-import { parseSubjectRequest } from "../../protocol/request.js";
+import { parseSubjectRequest } from "../../protocol/request-text.js";
 import { Names } from "../../protocol/subjects.js";
 
 const names = new Names("kv");

@@ -10,10 +10,10 @@
  *   BURST=50000  the size of the first
  */
 import { connect } from "../../infra/client/client.js";
+import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 import { processesOf, watchMemory } from "../support/watch-memory.js";
-import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { FloodReport } from "./flood.js";
 import { Floods, percentileMs } from "./floods.js";
 

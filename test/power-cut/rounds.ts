@@ -14,8 +14,8 @@ import { linesLogged } from "../support/node-logs.js";
 import { runProgram } from "../support/run-program.js";
 import { until } from "../support/until.js";
 import type { Image, Loss } from "./disk.js";
-import type { TracedStore } from "./traced-store.js";
 import { lookUpIn, storeContents, type StoreContents } from "./store-contents.js";
+import type { TracedStore } from "./traced-store.js";
 import { Witness, type LookUp, type Verdict } from "./witness.js";
 
 const OPERATION_TIMEOUT_MS = 20_000;

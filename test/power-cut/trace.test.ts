@@ -2,8 +2,8 @@
  * What each system call does to a disk.
  */
 import { expect } from "chai";
-import { CallReader } from "./system-call.js";
 import type { DiskChange } from "./disk.js";
+import { CallReader } from "./system-call.js";
 import { changeOf } from "./trace.js";
 
 const cases: readonly (readonly [line: string, change: DiskChange | undefined])[] = [

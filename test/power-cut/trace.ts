@@ -9,8 +9,8 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readSync } from "node:fs";
 import { isAbsolute, relative, resolve } from "node:path";
-import { CallReader, decodeText, type SystemCall } from "./system-call.js";
 import type { DiskChange } from "./disk.js";
+import { CallReader, decodeText, type SystemCall } from "./system-call.js";
 
 /** Longer than any message or batch of ours. */
 const STRING_BYTES_MAX = 64 * 1_024 * 1_024;

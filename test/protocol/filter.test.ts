@@ -5,8 +5,8 @@ import { expect } from "chai";
 import { attributesOf } from "../../protocol/attributes.js";
 import type { Plain } from "../../protocol/content.js";
 import { KvError, type ErrorName } from "../../protocol/errors.js";
-import { parseFilter } from "../../protocol/filter.js";
 import { compileFilter } from "../../protocol/filter-match.js";
+import { parseFilter } from "../../protocol/filter.js";
 import { parseCount, parseFind, parseKeys } from "../../protocol/query-json.js";
 
 describe("filter", () => {

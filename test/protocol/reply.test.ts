@@ -8,18 +8,16 @@ import { KvError, errorNames } from "../../protocol/errors.js";
 import type { Position, Revision, TimeMs } from "../../protocol/ids.js";
 import { REPLY_BYTES_MAX, VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import { contentTypes, type Done, type StoredRecord } from "../../protocol/operation.js";
+import { batchReply } from "../../protocol/reply-batch.js";
 import {
-  batchReply,
-  errorReply,
   packedBatchReply,
   packedReply,
   parsePackedBatchReply,
   parsePackedReply,
-  subjectReply,
-  type Reply,
-  type Result,
-} from "../../protocol/reply.js";
-import { parseBatchRequest } from "../../protocol/request.js";
+} from "../../protocol/reply-packed.js";
+import { errorReply, subjectReply } from "../../protocol/reply.js";
+import { parseBatchRequest } from "../../protocol/request-text.js";
+import type { Reply, Result } from "../../protocol/result.js";
 
 const TIME = 1_700_000_000_000 as TimeMs;
 

@@ -3,7 +3,9 @@
  */
 import { encode } from "@msgpack/msgpack";
 import { expect } from "chai";
-import { parseBatchRequest, parsePackedBatch, type BatchRequest } from "../../protocol/request.js";
+import { parsePackedBatch } from "../../protocol/request-packed.js";
+import { parseBatchRequest } from "../../protocol/request-text.js";
+import type { BatchRequest } from "../../protocol/request.js";
 import { refusalNow } from "../support/failure.js";
 
 const POSITIONS = 1_024;

@@ -14,8 +14,8 @@ import {
   encodePackedRequest,
   parsePackedBatch,
   parsePackedRequest,
-  type Request,
-} from "../../protocol/request.js";
+} from "../../protocol/request-packed.js";
+import type { Request } from "../../protocol/request.js";
 import { refusalNow } from "../support/failure.js";
 
 const POSITIONS = 1_024;

@@ -6,12 +6,8 @@ import type { ErrorName } from "../../protocol/errors.js";
 import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import {
-  parseKeylessRequest,
-  parseSubjectRequest,
-  type GetRequest,
-  type Request,
-} from "../../protocol/request.js";
+import { parseKeylessRequest, parseSubjectRequest } from "../../protocol/request-text.js";
+import type { GetRequest, Request } from "../../protocol/request.js";
 import { refusalNow } from "../support/failure.js";
 
 const POSITIONS = 1_024;

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { nkeys } from "nats";
 import { connect, KvError, type ConnectOptions } from "../../infra/client/client.js";
+import { connectionCredentials, inboxPrefixOf, splitUrl } from "../../infra/client/credentials.js";
 import { systemClock } from "../../infra/clock.js";
 import {
   credentialsOf,
@@ -16,7 +17,6 @@ import {
   nodeArguments,
   settingsOf,
 } from "../../infra/config.js";
-import { connectionCredentials, inboxPrefixOf, splitUrl } from "../../infra/client/credentials.js";
 import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { runProgram } from "../support/run-program.js";

@@ -2,8 +2,8 @@
  * Check context: what the checks of a run share. Which shard a key belongs to, what each log says,
  * and where each log stood when a request began.
  */
-import { positionOf } from "../../protocol/position.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
+import { positionOf } from "../../protocol/position.js";
 import { RingLookup } from "../../protocol/ring.js";
 import { describeRow, type HistoryRow, type Step } from "../history/history.js";
 import type { RunFacts, ShardFacts } from "./facts.js";

@@ -4,8 +4,8 @@
  *
  * Simpler than that: an entry of JSON values only, and few records.
  */
-import type { ErrorName } from "../../protocol/errors.js";
 import type { Entry, LoggedLimits } from "../../protocol/entry.js";
+import type { ErrorName } from "../../protocol/errors.js";
 import { REQUEST_AHEAD_MAX_MS, REQUEST_WINDOW_MS } from "../../protocol/limits.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";

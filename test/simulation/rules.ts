@@ -5,8 +5,8 @@
  * that never came into play in a thousand runs has not been tested by them.
  */
 import type { StoredEvent } from "../../infra/events.js";
-import type { LogFields } from "../../infra/logger.js";
 import type { LogMessage } from "../../infra/log.js";
+import type { LogFields } from "../../infra/logger.js";
 import type { Entry } from "../../protocol/entry.js";
 import { Acceptance } from "../support/log-rules.js";
 import { entryOf } from "./entry-of.js";

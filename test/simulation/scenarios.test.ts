@@ -6,14 +6,14 @@ import { StoreError } from "../../infra/store-error.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, Origin } from "../../protocol/ids.js";
 import type { Operation } from "../../protocol/operation.js";
-import type { Result } from "../../protocol/reply.js";
 import type { Request } from "../../protocol/request.js";
+import type { Result } from "../../protocol/result.js";
+import { set } from "../support/log-writer.js";
 import { ManualClock, seededChance } from "../support/manual-clock.js";
 import { MemoryNetwork } from "../support/memory-bus.js";
-import { set } from "../support/log-writer.js";
-import { getOf, MemoryShard, type MemoryNode } from "../support/memory-shard.js";
 import { MemoryEventStream } from "../support/memory-events.js";
 import { MemoryStream } from "../support/memory-log.js";
+import { getOf, MemoryShard, type MemoryNode } from "../support/memory-shard.js";
 import { Disk } from "../support/memory-store.js";
 import { EntryWriter, names, RelayReplica } from "../support/relay-shard.js";
 

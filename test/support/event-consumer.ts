@@ -3,8 +3,7 @@
  * nothing is missing and nothing comes twice.
  */
 import type { StoredEvent } from "../../infra/events.js";
-import type { ContentType } from "../../protocol/operation.js";
-import { contentTypes } from "../../protocol/operation.js";
+import { type ContentType, contentTypes } from "../../protocol/operation.js";
 
 export interface Rebuilt {
   readonly revision: number;

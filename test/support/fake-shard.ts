@@ -7,13 +7,10 @@ import type { Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, Revision, ShardId, TimeMs } from "../../protocol/ids.js";
 import type { Operation, StoredRecord } from "../../protocol/operation.js";
-import { packedBatchReply, packedReply, type Result } from "../../protocol/reply.js";
-import {
-  parsePackedBatch,
-  parsePackedRequest,
-  type RefusedRequest,
-  type Request,
-} from "../../protocol/request.js";
+import { packedBatchReply, packedReply } from "../../protocol/reply-packed.js";
+import { parsePackedBatch, parsePackedRequest } from "../../protocol/request-packed.js";
+import type { RefusedRequest, Request } from "../../protocol/request.js";
+import type { Result } from "../../protocol/result.js";
 import type { Names } from "../../protocol/subjects.js";
 
 /**

@@ -5,15 +5,15 @@
  * an acknowledgement or a delivery is lost). Everything passes through the clock.
  */
 import type { Clock } from "../../infra/clock.js";
-import type {
-  Appended,
-  Delivery,
-  Log,
-  LogConsumer,
-  LogMessage,
-  LogState,
+import {
+  type Appended,
+  type Delivery,
+  type Log,
+  type LogConsumer,
+  type LogMessage,
+  type LogState,
+  LOG_ROOM_BYTES,
 } from "../../infra/log.js";
-import { LOG_ROOM_BYTES } from "../../infra/log.js";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, Sequence, ShardId, TimeMs } from "../../protocol/ids.js";

@@ -7,25 +7,14 @@ import type { Chance, Clock } from "../../infra/clock.js";
 import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
-import type { Epoch } from "../../protocol/ids.js";
+import type { Epoch, ShardId } from "../../protocol/ids.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import {
-  encodePackedBatch,
-  encodePackedRequest,
-  type GetRequest,
-  type ReadLevel,
-  type Request,
-} from "../../protocol/request.js";
-import {
-  parsePackedBatchReply,
-  parsePackedReply,
-  type BatchResult,
-  type Result,
-} from "../../protocol/reply.js";
-import type { ShardId } from "../../protocol/ids.js";
-import type { SingleKeyVerb } from "../../protocol/subjects.js";
-import { Names } from "../../protocol/subjects.js";
+import { parsePackedBatchReply, parsePackedReply } from "../../protocol/reply-packed.js";
+import { encodePackedBatch, encodePackedRequest } from "../../protocol/request-packed.js";
+import type { GetRequest, ReadLevel, Request } from "../../protocol/request.js";
+import type { BatchResult, Result } from "../../protocol/result.js";
+import { type SingleKeyVerb, Names } from "../../protocol/subjects.js";
 import { genesisBytes, POSITIONS } from "./log-writer.js";
 import { ManualClock, seededChance } from "./manual-clock.js";
 import { MemoryNetwork, type MemoryBus } from "./memory-bus.js";

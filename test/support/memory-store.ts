@@ -14,8 +14,8 @@
  * other work in there, or rejects, to play a disk that fails. After a batch that failed so it
  * takes no further one, as RocksStore does.
  */
-import { assert } from "../../protocol/assert.js";
 import type { Store, StoreIterator, StoreRange, StoreRow, StoreWrite } from "../../infra/store.js";
+import { assert } from "../../protocol/assert.js";
 import { copyOfBytes } from "./copy-of-bytes.js";
 
 const LEAF_ROWS_MAX = 64;

@@ -7,8 +7,8 @@
 import { Applied } from "../../actors/shard/applied.js";
 import { Ownership } from "../../actors/shard/ownership.js";
 import { PositionTable } from "../../actors/shard/position-table.js";
-import { Query } from "../../actors/shard/query.js";
 import { attributesOfRecord } from "../../actors/shard/query-scan.js";
+import { Query } from "../../actors/shard/query.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store, StoreWrite } from "../../infra/store.js";
 import { encodeValue, type Plain } from "../../protocol/content.js";

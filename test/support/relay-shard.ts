@@ -2,10 +2,11 @@
  * One shard of a few positions in memory: a log, an events stream, and replicas of applier and
  * relay, without proposers. Entries are written straight to the log.
  */
+import { Relay } from "../../actors/relay/relay.js";
 import { Applied } from "../../actors/shard/applied.js";
 import { Applier } from "../../actors/shard/applier.js";
 import { loadReplica } from "../../actors/shard/load.js";
-import { Relay } from "../../actors/relay/relay.js";
+import type { Bus } from "../../infra/bus.js";
 import type { Clock } from "../../infra/clock.js";
 import type { Events } from "../../infra/events.js";
 import type { Log } from "../../infra/log.js";
@@ -23,7 +24,6 @@ import { decodeRecord } from "../../protocol/record.js";
 import { parseRecordKey, recordRange } from "../../protocol/store-keys.js";
 import { Names } from "../../protocol/subjects.js";
 import { seededChance } from "./manual-clock.js";
-import type { Bus } from "../../infra/bus.js";
 import { Disk, type MemoryStore } from "./memory-store.js";
 
 export const POSITIONS = 4;

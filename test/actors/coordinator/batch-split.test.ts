@@ -7,7 +7,7 @@ import { BatchRunner, splitByShard } from "../../../actors/coordinator/batch-spl
 import { KvError, type ErrorName } from "../../../protocol/errors.js";
 import { positionOf } from "../../../protocol/position.js";
 import { errorReply } from "../../../protocol/reply.js";
-import { parseBatchRequest } from "../../../protocol/request.js";
+import { parseBatchRequest } from "../../../protocol/request-text.js";
 import { RingLookup } from "../../../protocol/ring.js";
 import { Names } from "../../../protocol/subjects.js";
 import { FakeShard, type MessageFate } from "../../support/fake-shard.js";

@@ -9,9 +9,10 @@ import {
   HOPS_MAX,
   REQUEST_TIMEOUT_MS,
 } from "../../../protocol/limits.js";
-import type { Result } from "../../../protocol/reply.js";
 import { requestTime } from "../../../protocol/request-id.js";
-import { parseKeylessRequest, type Request } from "../../../protocol/request.js";
+import { parseKeylessRequest } from "../../../protocol/request-text.js";
+import type { Request } from "../../../protocol/request.js";
+import type { Result } from "../../../protocol/result.js";
 import { Names } from "../../../protocol/subjects.js";
 import { FakeShard } from "../../support/fake-shard.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";

@@ -3,12 +3,12 @@
  * what a crash leaves of a stream that is written asynchronously.
  */
 import { expect } from "chai";
+import { readMarker } from "../../../actors/relay/relay-core.js";
 import { systemChance, systemClock } from "../../../infra/clock.js";
 import { EventStream } from "../../../infra/event-stream.js";
 import type { StoredEvent } from "../../../infra/events.js";
 import { createLogStream, JetstreamLog } from "../../../infra/jetstream-log.js";
 import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
-import { readMarker } from "../../../actors/relay/relay-core.js";
 import type { LogId, Sequence, ShardId } from "../../../protocol/ids.js";
 import { EventConsumer } from "../../support/event-consumer.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";

@@ -4,15 +4,15 @@
  */
 import { expect } from "chai";
 import fc from "fast-check";
-import { outcomeKey } from "../../../protocol/store-keys.js";
 import { readMarker } from "../../../actors/relay/relay-core.js";
 import type { LogId, Sequence } from "../../../protocol/ids.js";
+import { outcomeKey } from "../../../protocol/store-keys.js";
 import { EventConsumer, type Rebuilt } from "../../support/event-consumer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork, type MemoryBus } from "../../support/memory-bus.js";
 import { MemoryEventStream, type MemoryEvents } from "../../support/memory-events.js";
-import { Disk, type StoreCall } from "../../support/memory-store.js";
 import { MemoryStream, type MemoryLog } from "../../support/memory-log.js";
+import { Disk, type StoreCall } from "../../support/memory-store.js";
 import { EntryWriter, names, RelayReplica, type Wanted } from "../../support/relay-shard.js";
 
 interface Node {

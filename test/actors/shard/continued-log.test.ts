@@ -8,7 +8,7 @@ import { chainHex, decodeEntry, type LogParent } from "../../../protocol/entry.j
 import { KvError } from "../../../protocol/errors.js";
 import type { LogId, Sequence } from "../../../protocol/ids.js";
 import { missingLog } from "../../../protocol/missing-log.js";
-import type { Result } from "../../../protocol/reply.js";
+import type { Result } from "../../../protocol/result.js";
 import {
   entryBytes,
   genesisBytes,
@@ -19,8 +19,8 @@ import {
   zeroOrigin,
 } from "../../support/log-writer.js";
 import { seededChance } from "../../support/manual-clock.js";
-import { MemoryNode, MemoryShard } from "../../support/memory-shard.js";
 import { MemoryStream } from "../../support/memory-log.js";
+import { MemoryNode, MemoryShard } from "../../support/memory-shard.js";
 import { appliedRow, dump } from "../../support/store-check.js";
 
 const NEW_ID = "00000000000000b2" as LogId;

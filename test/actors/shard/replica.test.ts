@@ -4,11 +4,13 @@
  */
 import { expect } from "chai";
 import { KvError } from "../../../protocol/errors.js";
-import type { Operation } from "../../../protocol/operation.js";
 import type { ShardId } from "../../../protocol/ids.js";
-import { parsePackedBatchReply, type BatchResult, type Result } from "../../../protocol/reply.js";
-import { encodePackedBatch, type Request } from "../../../protocol/request.js";
 import { LAG_SERVING_MAX, MAILBOX_BYTES_MAX } from "../../../protocol/limits.js";
+import type { Operation } from "../../../protocol/operation.js";
+import { parsePackedBatchReply } from "../../../protocol/reply-packed.js";
+import { encodePackedBatch } from "../../../protocol/request-packed.js";
+import type { Request } from "../../../protocol/request.js";
+import type { BatchResult, Result } from "../../../protocol/result.js";
 import {
   del,
   entryBytes,

@@ -8,7 +8,7 @@ import { expect } from "chai";
 import { exitCodes, exitOfError } from "../../../infra/cli/exit-codes.js";
 import { runCli } from "../../../infra/cli/program.js";
 import { settingsTable } from "../../../infra/config.js";
-import { packageFolder } from "../../../infra/nats-binary.js";
+import { packageFolder } from "../../../infra/package-version.js";
 import { errorNames, KvError } from "../../../protocol/errors.js";
 
 describe("command line", () => {

@@ -2,11 +2,11 @@
  * Elements of a records file as records: keys, values as their source text, and what is refused.
  */
 import { expect } from "chai";
-import { recordOf, type LoadedRecord } from "../../../infra/cli/loaded-record.js";
 import { exportLine } from "../../../infra/cli/export-command.js";
-import type { ContentType } from "../../../protocol/operation.js";
+import { recordOf, type LoadedRecord } from "../../../infra/cli/loaded-record.js";
 import type { TimeMs } from "../../../protocol/ids.js";
 import { VALUE_BYTES_MAX } from "../../../protocol/limits.js";
+import type { ContentType } from "../../../protocol/operation.js";
 
 const nowMs = Date.parse("2026-01-02T03:04:05Z") as TimeMs;
 

@@ -8,9 +8,9 @@ import { KvError } from "../../../protocol/errors.js";
 import type { LogId, NodeName, ShardId } from "../../../protocol/ids.js";
 import { encodeSeedReply, encodeSeedRow, parseSeedRequest } from "../../../protocol/seed.js";
 import { set } from "../../support/log-writer.js";
+import { seededChance } from "../../support/manual-clock.js";
 import { MemoryShard, names } from "../../support/memory-shard.js";
 import { Disk } from "../../support/memory-store.js";
-import { seededChance } from "../../support/manual-clock.js";
 import { NotedLogger } from "../../support/noted-logger.js";
 import { appliedRow } from "../../support/store-check.js";
 

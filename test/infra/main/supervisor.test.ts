@@ -9,10 +9,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { stopCluster } from "../../../infra/main/background.js";
+import { dataPaths, liveAddress } from "../../../infra/main/data-folder.js";
 import { findNatsServer } from "../../../infra/nats-binary.js";
 import { commandLine, readPid, readServerInfo, signalTo } from "../../../infra/nats-server.js";
-import { dataPaths, liveAddress } from "../../../infra/main/data-folder.js";
-import { stopCluster } from "../../../infra/main/background.js";
 import { startTestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";
 
