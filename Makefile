@@ -1,5 +1,5 @@
 # Everything one does with Ringdex. Each target gets what it needs: npm packages, the build, and a
-# nats-server (found on PATH, else built with Go, else downloaded; see infra/nats-binary.ts).
+# nats-server (found on PATH, else built with Go, else downloaded; see infra/nats-server/nats-binary.ts).
 #
 # Settings are variables, as in `make run RINGDEX_PORT=5000`; `make help` lists the targets, and
 # `node dist/infra/cli/ringdex.js up --help` the settings.
@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s%s\n", $$1, $$2 }' Makefile
 
 demo: build nats-server ## load all cities, ask for them, kill a node, check everything
-	@node dist/test/demo/demo.js
+	@node dist/test/programs/demo/demo.js
 
 run: build ## a cluster in the foreground; Ctrl-C stops it
 	@$(RINGDEX) up
@@ -49,7 +49,7 @@ mutants: build ## plant defects into copies, see that the simulation notices; ON
 	@node dist/test/mutants/run.js
 
 bench: build nats-server ## operations a second, beside NATS KV on the same server
-	@node dist/test/bench/side-by-side.js
+	@node dist/test/programs/bench/side-by-side.js
 
 chaos: build nats-server ## kill, pause, cut for SECONDS=120 under load, check it all; SEED=... PORCUPINE=no
 	@node dist/test/chaos/chaos.js $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \

@@ -13,8 +13,8 @@ import type { Bus, Message } from "../infra/bus.js";
 import type { Logger } from "../infra/logger.js";
 import { KvError } from "../protocol/errors.js";
 import { REPLY_SUBJECT_BYTES_MAX } from "../protocol/limits.js";
-import type { Reply } from "../protocol/result.js";
-import type { Names } from "../protocol/subjects.js";
+import type { Names } from "../protocol/nats/subjects.js";
+import type { Reply } from "../protocol/reply/result.js";
 
 /** White space, controls, wildcards: what the Bus takes for a bug, and what is no one subject. */
 const unfit = /[\s\0-\u0020\u007f*>]/;

@@ -9,7 +9,7 @@ import type { Bus, Message, Subscription } from "../infra/bus.js";
 import type { Clock } from "../infra/clock.js";
 import { assert } from "../protocol/assert.js";
 import type { KvError } from "../protocol/errors.js";
-import type { Reply } from "../protocol/result.js";
+import type { Reply } from "../protocol/reply/result.js";
 import type { Answers } from "./answer.js";
 
 /** What STATS tells of one verb. */

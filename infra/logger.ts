@@ -16,7 +16,7 @@
 import winston from "winston";
 import Transport from "winston-transport";
 import { systemClock } from "./clock.js";
-import { LogFile } from "./log-file.js";
+import { LogFile } from "./files/log-file.js";
 
 /** A file is rotated when it has grown beyond. */
 export const LOG_FILE_BYTES_MAX = 16 * 1_024 * 1_024;

@@ -16,9 +16,9 @@
  */
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
-import { keyOf } from "../../protocol/request-batch.js";
-import type { BatchRequest } from "../../protocol/request.js";
-import type { BatchResult, Result } from "../../protocol/result.js";
+import type { BatchResult, Result } from "../../protocol/reply/result.js";
+import { keyOf } from "../../protocol/request/batch.js";
+import type { BatchRequest } from "../../protocol/request/request.js";
 import { finalError, isWorthAnother, readError } from "./attempts.js";
 
 export class BatchProgress {

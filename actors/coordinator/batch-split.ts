@@ -15,20 +15,20 @@ import {
   ATTEMPT_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
 } from "../../protocol/limits.js";
-import { batchReply } from "../../protocol/reply-batch.js";
-import { parsePackedBatchReply } from "../../protocol/reply-packed.js";
-import { keyOf } from "../../protocol/request-batch.js";
-import { encodePackedBatch } from "../../protocol/request-packed.js";
-import { parseBatchRequest } from "../../protocol/request-text.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import { batchReply } from "../../protocol/reply/batch.js";
+import { parsePackedBatchReply } from "../../protocol/reply/packed.js";
+import type { BatchResult, Reply } from "../../protocol/reply/result.js";
+import { keyOf } from "../../protocol/request/batch.js";
+import { encodePackedBatch } from "../../protocol/request/packed.js";
 import type {
   BatchRequest,
   RefusedRequest,
   Request,
   RequestHeaders,
-} from "../../protocol/request.js";
-import type { BatchResult, Reply } from "../../protocol/result.js";
-import { RingLookup, type RingTable } from "../../protocol/ring.js";
-import type { Names } from "../../protocol/subjects.js";
+} from "../../protocol/request/request.js";
+import { parseBatchRequest } from "../../protocol/request/text.js";
+import { RingLookup, type RingTable } from "../../protocol/ring/ring.js";
 import { AGAIN_FIRST_MS, AGAIN_MAX_MS, newRequestId } from "./attempts.js";
 import { BatchProgress } from "./batch-progress.js";
 

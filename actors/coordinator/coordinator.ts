@@ -4,7 +4,7 @@
  * Mailbox     kv.<verb> of every verb, and kv.<verb>.> of the single-key verbs, in one queue group
  *             over all nodes; the latter sees only what the server's mapping did not take
  * State       how many requests are under way, and their bytes (under-way.ts)
- * Decides in  coverage.ts, merge.ts (queries), batch-split.ts (batches), protocol/request.ts (form)
+ * Decides in  coverage.ts, merge.ts (queries), batch-split.ts (batches), protocol/request/ (form)
  * Lifecycle   run until closed; then what was taken is answered first
  * On a bug    the request is answered `internal`, with the incident it was logged as
  */
@@ -13,11 +13,6 @@ import type { Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import { errorReply, subjectReply } from "../../protocol/reply.js";
-import { readQueryLevel } from "../../protocol/request-headers.js";
-import { parseKeylessRequest, parseSubjectRequest } from "../../protocol/request-text.js";
-import type { Request } from "../../protocol/request.js";
-import type { Reply } from "../../protocol/result.js";
 import {
   isSingleKeyVerb,
   multiKeyVerbs,
@@ -25,7 +20,12 @@ import {
   type MultiKeyVerb,
   type Names,
   type SingleKeyVerb,
-} from "../../protocol/subjects.js";
+} from "../../protocol/nats/subjects.js";
+import type { Reply } from "../../protocol/reply/result.js";
+import { errorReply, subjectReply } from "../../protocol/reply/subject.js";
+import { readQueryLevel } from "../../protocol/request/headers.js";
+import type { Request } from "../../protocol/request/request.js";
+import { parseKeylessRequest, parseSubjectRequest } from "../../protocol/request/text.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";

@@ -9,14 +9,13 @@
  * missing after ROUNDS_MAX rounds makes the reply `incomplete`, or, if the client said `partial`,
  * is listed in it.
  */
-import { spliceJson, jsonOfText } from "../../protocol/content.js";
-import { decodeCursor, encodeCursor, queryHash, type Cursor } from "../../protocol/cursor.js";
 import { KvError } from "../../protocol/errors.js";
-import { KEY_PATH, type Condition } from "../../protocol/filter.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { REPLY_BYTES_MAX } from "../../protocol/limits.js";
-import { checkDriver, chooseDriver } from "../../protocol/query-driver.js";
-import { parseCount, parseFind, parseKeys } from "../../protocol/query-json.js";
+import { parseCount, parseFind, parseKeys } from "../../protocol/query/body.js";
+import { decodeCursor, encodeCursor, queryHash, type Cursor } from "../../protocol/query/cursor.js";
+import { checkDriver, chooseDriver } from "../../protocol/query/driver.js";
+import type { Condition } from "../../protocol/query/filter.js";
 import {
   decodeCountReply,
   decodePageReply,
@@ -28,8 +27,10 @@ import {
   type PageReply,
   type QueryLevel,
   type QueryRequest,
-} from "../../protocol/query-messages.js";
-import { RingLookup, toRanges, type RingTable } from "../../protocol/ring.js";
+} from "../../protocol/query/messages.js";
+import { RingLookup, toRanges, type RingTable } from "../../protocol/ring/ring.js";
+import { KEY_PATH } from "../../protocol/value/attribute-path.js";
+import { spliceJson, jsonOfText } from "../../protocol/value/content.js";
 import { Coverage } from "./coverage.js";
 import { cutPage, mergePage, type Page } from "./merge.js";
 

@@ -10,8 +10,8 @@
  * Invariant: the pages of a query, one after another, name each place at most once, in order.
  */
 import { assert } from "../../protocol/assert.js";
-import type { Place } from "../../protocol/cursor.js";
-import { compareText } from "../../protocol/typed-value.js";
+import type { Place } from "../../protocol/query/cursor.js";
+import { compareText } from "../../protocol/value/typed-value.js";
 
 /** The part of an answer that merging needs. */
 export interface SortedRows<Row extends Place> {

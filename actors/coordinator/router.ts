@@ -19,11 +19,11 @@ import {
   REQUEST_TIMEOUT_MS,
   SESSION_WAIT_MS,
 } from "../../protocol/limits.js";
-import { parsePackedReply } from "../../protocol/reply-packed.js";
-import { encodePackedRequest } from "../../protocol/request-packed.js";
-import type { Request } from "../../protocol/request.js";
-import type { Result } from "../../protocol/result.js";
-import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+import type { Names, SingleKeyVerb } from "../../protocol/nats/subjects.js";
+import { parsePackedReply } from "../../protocol/reply/packed.js";
+import type { Result } from "../../protocol/reply/result.js";
+import { encodePackedRequest } from "../../protocol/request/packed.js";
+import type { Request } from "../../protocol/request/request.js";
 import {
   AGAIN_FIRST_MS,
   AGAIN_MAX_MS,

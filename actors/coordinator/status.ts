@@ -4,13 +4,13 @@
  * Cost: one message to each node; a node that does not answer within STATUS_TIMEOUT_MS is `down`.
  */
 import type { Bus } from "../../infra/bus.js";
-import { BEHAVIOUR_VERSION } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
 import * as limits from "../../protocol/limits.js";
-import { encodeRing, type RingTable } from "../../protocol/ring.js";
-import type { NodeReport, StatusReport } from "../../protocol/status.js";
-import type { Names } from "../../protocol/subjects.js";
+import { BEHAVIOUR_VERSION } from "../../protocol/log/entry.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import type { NodeReport, StatusReport } from "../../protocol/node/status.js";
+import { encodeRing, type RingTable } from "../../protocol/ring/ring.js";
 
 const STATUS_TIMEOUT_MS = 1_000;
 /** A log fuller than this share is warned of. */

@@ -6,8 +6,8 @@
  */
 import type { Store } from "../../infra/store.js";
 import type { Position, Revision, Sequence } from "../../protocol/ids.js";
-import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/outcome-row.js";
-import { outcomeRange, parseOutcomeKey } from "../../protocol/store-keys.js";
+import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/store/outcome-row.js";
+import { outcomeRange, parseOutcomeKey } from "../../protocol/store/store-keys.js";
 
 const ROWS_PER_READ = 256;
 

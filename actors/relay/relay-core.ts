@@ -17,11 +17,11 @@
 import type { HeaderMap } from "../../infra/bus.js";
 import type { OutgoingEvent, StoredEvent } from "../../infra/events.js";
 import { assert } from "../../protocol/assert.js";
-import type { Entry } from "../../protocol/entry.js";
 import type { LogId, NodeName, Position, Revision, Sequence, TimeMs } from "../../protocol/ids.js";
+import type { Entry } from "../../protocol/log/entry.js";
+import type { EventOperation, Names } from "../../protocol/nats/subjects.js";
 import type { ContentType, Operation } from "../../protocol/operation.js";
-import type { OperationOutcome, OutcomeRow } from "../../protocol/outcome-row.js";
-import type { EventOperation, Names } from "../../protocol/subjects.js";
+import type { OperationOutcome, OutcomeRow } from "../../protocol/store/outcome-row.js";
 
 export interface Change {
   readonly op: EventOperation;

@@ -19,19 +19,19 @@ import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
+import { KvError } from "../../protocol/errors.js";
+import type { LogId, NodeName, Revision, Sequence, ShardId } from "../../protocol/ids.js";
 import {
   decodeEntry,
   isEntry,
   type Entry,
   type EntryRefusal,
   type LogParent,
-} from "../../protocol/entry.js";
-import { KvError } from "../../protocol/errors.js";
-import type { LogId, NodeName, Revision, Sequence, ShardId } from "../../protocol/ids.js";
-import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/outcome-row.js";
-import { outcomeKey } from "../../protocol/store-keys.js";
-import type { Names } from "../../protocol/subjects.js";
-import type { Applied } from "../shard/applied.js";
+} from "../../protocol/log/entry.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/store/outcome-row.js";
+import { outcomeKey } from "../../protocol/store/store-keys.js";
+import type { Applied } from "../shard/state/applied.js";
 import { readBridge } from "./bridge.js";
 import {
   changesOf,

@@ -14,8 +14,8 @@
  *   3. A shard of which some replica serves keeps its log.
  */
 import type { NodeName } from "../../protocol/ids.js";
-import type { RepairReplica, RepairReport, StoreFinding } from "../../protocol/repair.js";
-import type { RingShard } from "../../protocol/ring.js";
+import type { RepairReplica, RepairReport, StoreFinding } from "../../protocol/node/repair.js";
+import type { RingShard } from "../../protocol/ring/ring.js";
 
 /** What was heard of one node of the shard. */
 export interface Finding {

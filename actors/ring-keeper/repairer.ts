@@ -23,18 +23,18 @@
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
-import { encodeEntry } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, LogId, NodeName, Origin, Sequence } from "../../protocol/ids.js";
+import { encodeEntry } from "../../protocol/log/entry.js";
+import type { Names } from "../../protocol/nats/subjects.js";
 import {
   decodeRepairReply,
   type RepairReply,
   type RepairReport,
   type RepairRequest,
   type StoreFinding,
-} from "../../protocol/repair.js";
-import { fromRanges, type RingShard, type RingTable } from "../../protocol/ring.js";
-import type { Names } from "../../protocol/subjects.js";
+} from "../../protocol/node/repair.js";
+import { fromRanges, type RingShard, type RingTable } from "../../protocol/ring/ring.js";
 import { planRepair, type Finding, type RepairPlan } from "./repair-plan.js";
 import { decodeRing, ringBytes, type LogMaker, type LogName } from "./ring-keeper.js";
 

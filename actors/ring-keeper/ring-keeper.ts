@@ -3,7 +3,7 @@
  *
  * Mailbox     none yet
  * State       none
- * Decides in  protocol/ring-plan.ts
+ * Decides in  actors/ring-keeper/ring-plan.ts
  * Lifecycle   one call at a node's start
  *
  * Streams and their first entries are created first and the ring last, by compare-and-set (rule
@@ -19,8 +19,6 @@
  */
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
-import type { IndexPolicy } from "../../protocol/attributes.js";
-import { BEHAVIOUR_VERSION, encodeEntry } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, NodeName, Origin, Sequence } from "../../protocol/ids.js";
 import {
@@ -30,8 +28,10 @@ import {
   PATH_BYTES_MAX,
   VALUE_BYTES_MAX,
 } from "../../protocol/limits.js";
-import { planNewRing } from "../../protocol/ring-plan.js";
-import { encodeRing, parseRing, type RingShard, type RingTable } from "../../protocol/ring.js";
+import { BEHAVIOUR_VERSION, encodeEntry } from "../../protocol/log/entry.js";
+import { encodeRing, parseRing, type RingShard, type RingTable } from "../../protocol/ring/ring.js";
+import type { IndexPolicy } from "../../protocol/value/attributes.js";
+import { planNewRing } from "./ring-plan.js";
 
 /** Where the ring table is kept. */
 export interface RingPlace {

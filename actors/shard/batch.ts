@@ -12,11 +12,11 @@
  */
 import { KvError } from "../../protocol/errors.js";
 import type { Operation } from "../../protocol/operation.js";
-import { keyOf } from "../../protocol/request-batch.js";
-import type { BatchRequest, RefusedRequest, Request } from "../../protocol/request.js";
-import type { BatchResult, Result } from "../../protocol/result.js";
+import type { BatchResult, Result } from "../../protocol/reply/result.js";
+import { keyOf } from "../../protocol/request/batch.js";
+import type { BatchRequest, RefusedRequest, Request } from "../../protocol/request/request.js";
 import { type Border, resultOf } from "./border.js";
-import type { Proposer } from "./proposer.js";
+import type { Proposer } from "./propose/proposer.js";
 
 /** Resolves with one result for each request, in order, or one error for an atomic batch. */
 export async function runBatch(

@@ -3,7 +3,7 @@
  *
  * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.batch
  * State       none
- * Decides in  protocol/request.ts and reply.ts (form, limits); which loop takes what is said here
+ * Decides in  protocol/request/ and reply/ (form, limits); which loop takes what is said here
  * Lifecycle   none of its own: called for each message while the replica is subscribed
  * On a bug    the request is answered `internal`, with the incident it was logged as
  *
@@ -14,21 +14,21 @@ import type { Message } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
 import { HOPS_MAX } from "../../protocol/limits.js";
+import { singleKeyVerbs, type Names, type SingleKeyVerb } from "../../protocol/nats/subjects.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";
-import { packedReply } from "../../protocol/reply-packed.js";
-import { errorReply, subjectReply } from "../../protocol/reply.js";
-import { parsePackedRequest } from "../../protocol/request-packed.js";
-import { parseSubjectRequest } from "../../protocol/request-text.js";
-import type { GetRequest, Request } from "../../protocol/request.js";
-import type { Reply, Result } from "../../protocol/result.js";
-import { singleKeyVerbs, type Names, type SingleKeyVerb } from "../../protocol/subjects.js";
+import { packedReply } from "../../protocol/reply/packed.js";
+import type { Reply, Result } from "../../protocol/reply/result.js";
+import { errorReply, subjectReply } from "../../protocol/reply/subject.js";
+import { parsePackedRequest } from "../../protocol/request/packed.js";
+import type { GetRequest, Request } from "../../protocol/request/request.js";
+import { parseSubjectRequest } from "../../protocol/request/text.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
 import type { ServiceCounters } from "../service.js";
-import { isNotOwned, type Ownership } from "./ownership.js";
-import type { Proposer } from "./proposer.js";
-import type { Reader } from "./reader.js";
+import type { Proposer } from "./propose/proposer.js";
+import type { Reader } from "./read/reader.js";
+import { isNotOwned, type Ownership } from "./state/ownership.js";
 
 /** Made in advance: when many are to be told it, there is no time to make it for each. */
 const tooLatePacked = packed({ kind: "refused", error: tooLate });

@@ -5,10 +5,14 @@
  * records.
  */
 import type { Store, StoreRow } from "../../infra/store.js";
-import { decodeAppliedRow, STORE_FORMAT, type AppliedRow } from "../../protocol/applied-row.js";
 import type { LogId, Sequence, TimeMs } from "../../protocol/ids.js";
-import { decodeOutcomeRow } from "../../protocol/outcome-row.js";
-import { decodePositionRow } from "../../protocol/position-row.js";
+import {
+  decodeAppliedRow,
+  STORE_FORMAT,
+  type AppliedRow,
+} from "../../protocol/store/applied-row.js";
+import { decodeOutcomeRow } from "../../protocol/store/outcome-row.js";
+import { decodePositionRow } from "../../protocol/store/position-row.js";
 import {
   allOriginsRange,
   allPositionsRange,
@@ -17,13 +21,13 @@ import {
   parseOriginKey,
   parseOutcomeKey,
   parsePositionKey,
-} from "../../protocol/store-keys.js";
-import { firstExpiry } from "./expiry.js";
-import { fingerprint, isRemembered } from "./outcomes.js";
-import { Ownership } from "./ownership.js";
-import { PositionTable } from "./position-table.js";
-import { ReplicaState } from "./replica-state.js";
-import { ReplicaStopped } from "./stopped.js";
+} from "../../protocol/store/store-keys.js";
+import { firstExpiry } from "./apply/expiry.js";
+import { fingerprint, isRemembered } from "./state/outcomes.js";
+import { Ownership } from "./state/ownership.js";
+import { PositionTable } from "./state/position-table.js";
+import { ReplicaState } from "./state/replica-state.js";
+import { ReplicaStopped } from "./state/stopped.js";
 
 const ROWS_PER_READ = 256;
 const SEQUENCE_MAX = (2 ** 48 - 1) as Sequence;

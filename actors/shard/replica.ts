@@ -19,13 +19,13 @@ import { PositionDigest } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, Sequence } from "../../protocol/ids.js";
 import { LAG_SERVING_AGAIN, LAG_SERVING_MAX, BARRIER_QUIET_MS } from "../../protocol/limits.js";
-import { isMissingLog } from "../../protocol/missing-log.js";
-import type { StoreFinding } from "../../protocol/repair.js";
-import type { ReplicaPhase } from "../../protocol/replica-phase.js";
-import type { Applied } from "./applied.js";
+import { isMissingLog } from "../../protocol/log/missing-log.js";
+import type { StoreFinding } from "../../protocol/node/repair.js";
+import type { ReplicaPhase } from "../../protocol/node/replica-phase.js";
 import { loadReplica } from "./load.js";
 import { Loops, type ReplicaParts } from "./loops.js";
-import { REPAIR, ReplicaStopped, type StopReason } from "./stopped.js";
+import type { Applied } from "./state/applied.js";
+import { REPAIR, ReplicaStopped, type StopReason } from "./state/stopped.js";
 import { findingOf } from "./store-finding.js";
 
 /** How often the lag is looked at. */

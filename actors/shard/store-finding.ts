@@ -3,11 +3,11 @@
  * I/O: all of it is in memory once the store was read, also after the replica has stopped.
  */
 import { PositionDigest } from "../../protocol/digest.js";
-import { chainHex } from "../../protocol/entry.js";
 import type { Sequence } from "../../protocol/ids.js";
-import type { StoreFinding } from "../../protocol/repair.js";
-import { toRanges } from "../../protocol/ring.js";
-import type { ReplicaState } from "./replica-state.js";
+import { chainHex } from "../../protocol/log/entry.js";
+import type { StoreFinding } from "../../protocol/node/repair.js";
+import { toRanges } from "../../protocol/ring/ring.js";
+import type { ReplicaState } from "./state/replica-state.js";
 
 /** Null = nothing was applied here. `chainsAt`: sequences whose chain is wanted. */
 export function findingOf(state: ReplicaState, chainsAt: readonly number[]): StoreFinding | null {

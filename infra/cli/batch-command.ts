@@ -8,12 +8,12 @@
 import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
-import { membersOf } from "../../protocol/json-members.js";
 import {
   ATOMIC_BYTES_MAX,
   BATCH_OPERATIONS_MAX,
   PAYLOAD_BYTES_MAX,
 } from "../../protocol/limits.js";
+import { membersOf } from "../../protocol/value/json-members.js";
 import { newRequestId } from "../client/request-ids.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";

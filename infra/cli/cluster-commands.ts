@@ -5,7 +5,11 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
-import { natsConf } from "../../protocol/nats-conf.js";
+import { natsConf } from "../../protocol/nats/nats-conf.js";
+import { startInBackground, stopCluster } from "../main/server/background.js";
+import { EXIT_REFUSED } from "../main/server/node-process.js";
+import { runSupervisor } from "../main/server/supervisor.js";
+import { findNatsServer } from "../nats-server/nats-binary.js";
 import {
   credentialSettingNames,
   credentialsOf,
@@ -15,11 +19,7 @@ import {
   type NodeSettings,
   type SettingName,
   type Settings,
-} from "../config.js";
-import { startInBackground, stopCluster } from "../main/background.js";
-import { EXIT_REFUSED } from "../main/node-process.js";
-import { runSupervisor } from "../main/supervisor.js";
-import { findNatsServer } from "../nats-binary.js";
+} from "../settings/config.js";
 import { addSettingOptions, settingFlagsOf, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 

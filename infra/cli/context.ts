@@ -7,7 +7,9 @@
  */
 import { Option, type Command } from "commander";
 import { connect, type NatsConnection } from "nats";
-import { connectError, connectionCredentials, withoutCredentials } from "../client/credentials.js";
+import { withTimes } from "../files/timed-lines.js";
+import { dataPaths, liveAddress, type Address } from "../main/server/data-folder.js";
+import { connectError, connectionCredentials, withoutCredentials } from "../nats/credentials.js";
 import {
   credentialSettingNames,
   credentialsOf,
@@ -17,9 +19,7 @@ import {
   type SettingFlags,
   type SettingName,
   type Settings,
-} from "../config.js";
-import { dataPaths, liveAddress, type Address } from "../main/data-folder.js";
-import { withTimes } from "../timed-lines.js";
+} from "../settings/config.js";
 import { CommandFailed, type ExitName } from "./exit-codes.js";
 
 export interface CliIo {

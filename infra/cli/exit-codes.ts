@@ -5,8 +5,8 @@
  * (6). Everything else is for people. 130 is what a shell says of a program ended by Ctrl-C.
  */
 import { KvError } from "../../protocol/errors.js";
-import { SettingError } from "../config.js";
-import { Refusal } from "../main/data-folder.js";
+import { Refusal } from "../main/server/data-folder.js";
+import { SettingError } from "../settings/config.js";
 
 export const exitCodes = {
   ok: { code: 0, about: "done" },

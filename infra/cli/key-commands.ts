@@ -5,8 +5,8 @@
  * stored, and get writes what was stored. Only a terminal gets a line end added.
  */
 import type { Command } from "commander";
-import { spliceJson } from "../../protocol/content.js";
 import type { ContentType } from "../../protocol/operation.js";
+import { spliceJson } from "../../protocol/value/content.js";
 import type { Entry, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";

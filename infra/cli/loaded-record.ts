@@ -7,15 +7,15 @@
  *
  *   {"key","value"|"value_base64","content_type","ttl"|"expires_at"}, and more that is not read
  */
-import { parseContentType } from "../../protocol/content.js";
 import { KvError } from "../../protocol/errors.js";
 import type { TimeMs } from "../../protocol/ids.js";
-import { membersOf, sliceOf } from "../../protocol/json-members.js";
 import { TTL_MIN_MS, VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import type { ContentType } from "../../protocol/operation.js";
 import { checkKey } from "../../protocol/position.js";
-import { valueFromJson } from "../../protocol/request-draft.js";
-import { parseTtl } from "../../protocol/ttl.js";
+import { valueFromJson } from "../../protocol/request/draft.js";
+import { parseContentType } from "../../protocol/value/content.js";
+import { membersOf, sliceOf } from "../../protocol/value/json-members.js";
+import { parseTtl } from "../../protocol/value/ttl.js";
 
 export interface RecordForm {
   /** Undefined = elements are records. */

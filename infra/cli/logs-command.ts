@@ -8,9 +8,9 @@
 import { open, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Option, type Command } from "commander";
-import { Names } from "../../protocol/subjects.js";
-import { logLevels, type LogLevel } from "../config.js";
-import { dataPaths } from "../main/data-folder.js";
+import { Names } from "../../protocol/nats/subjects.js";
+import { dataPaths } from "../main/server/data-folder.js";
+import { logLevels, type LogLevel } from "../settings/config.js";
 import { addSettingOptions, shownUrl, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { jsonOption, wholeNumber } from "./option-values.js";

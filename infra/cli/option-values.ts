@@ -7,7 +7,7 @@ import type { ReadStream } from "node:tty";
 import { InvalidArgumentError, Option } from "commander";
 import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import type { ContentType } from "../../protocol/operation.js";
-import { parseTtl } from "../../protocol/ttl.js";
+import { parseTtl } from "../../protocol/value/ttl.js";
 import type { Filter, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";

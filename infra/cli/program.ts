@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
-import { packageFolder } from "../package-version.js";
+import { packageFolder } from "../files/package-version.js";
 import { registerBatchCommand } from "./batch-command.js";
 import { registerClusterCommands } from "./cluster-commands.js";
 import { RunContext, type CliContext, type CliIo } from "./context.js";

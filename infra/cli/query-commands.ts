@@ -2,8 +2,8 @@
  * Commands on many keys by what they are: find, count, keys.
  */
 import type { Command } from "commander";
-import { operatorNames } from "../../protocol/filter.js";
 import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
+import { operatorNames } from "../../protocol/query/filter.js";
 import type { FindItem, FindOptions, FindPage, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";

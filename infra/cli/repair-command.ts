@@ -9,10 +9,14 @@ import { ErrorCode, NatsError, type NatsConnection } from "nats";
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
-import { decodeRepairReply, type RepairReplica, type RepairReply } from "../../protocol/repair.js";
-import { parseRing, type RingShard, type RingTable } from "../../protocol/ring.js";
-import type { ReplicaReport, StatusReport } from "../../protocol/status.js";
-import type { Names } from "../../protocol/subjects.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import {
+  decodeRepairReply,
+  type RepairReplica,
+  type RepairReply,
+} from "../../protocol/node/repair.js";
+import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
+import { parseRing, type RingShard, type RingTable } from "../../protocol/ring/ring.js";
 import { sleep, systemClock } from "../clock.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";

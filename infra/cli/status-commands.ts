@@ -4,8 +4,8 @@
  */
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
-import { parseRing, toRanges, type RingTable } from "../../protocol/ring.js";
-import type { ReplicaReport, StatusReport } from "../../protocol/status.js";
+import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
+import { parseRing, toRanges, type RingTable } from "../../protocol/ring/ring.js";
 import type { CliContext } from "./context.js";
 import { jsonOption } from "./option-values.js";
 import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";

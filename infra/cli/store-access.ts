@@ -5,14 +5,14 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { ErrorCode, NatsError, type NatsConnection } from "nats";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import { Names, type MultiKeyVerb } from "../../protocol/subjects.js";
+import { Names, type MultiKeyVerb } from "../../protocol/nats/subjects.js";
 import type { HeaderList } from "../bus.js";
 import { Caller, IN_FLIGHT_MAX } from "../client/caller.js";
 import { connect, type Ringdex } from "../client/client.js";
 import { bodyOf } from "../client/json-reply.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
-import { settingsTable } from "../config.js";
-import { NatsBus } from "../nats-bus.js";
+import { NatsBus } from "../nats/nats-bus.js";
+import { settingsTable } from "../settings/config.js";
 import { addConnectionOptions, shownUrl, type CliConnection, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 

@@ -3,7 +3,7 @@
  */
 import { InvalidArgumentError, type Command } from "commander";
 import type { TimeMs } from "../../protocol/ids.js";
-import { parseTtl } from "../../protocol/ttl.js";
+import { parseTtl } from "../../protocol/value/ttl.js";
 import type { ChangeEvent, EventGap, WatchOptions } from "../client/options.js";
 import { systemClock } from "../clock.js";
 import type { CliContext } from "./context.js";

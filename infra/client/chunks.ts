@@ -5,8 +5,8 @@ import type { KvError } from "../../protocol/errors.js";
 import type { Position } from "../../protocol/ids.js";
 import { BATCH_OPERATIONS_MAX } from "../../protocol/limits.js";
 import type { RequestRef } from "../../protocol/operation.js";
-import type { Request } from "../../protocol/request.js";
-import type { Result } from "../../protocol/result.js";
+import type { Result } from "../../protocol/reply/result.js";
+import type { Request } from "../../protocol/request/request.js";
 import type { BatchOperation } from "./operations.js";
 import { newRequestId } from "./request-ids.js";
 

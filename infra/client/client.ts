@@ -14,11 +14,16 @@
 import { connect as connectNats, type ConnectionOptions, type NatsConnection } from "nats";
 import { KvError } from "../../protocol/errors.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import { systemChance, systemClock } from "../clock.js";
-import { NatsBus } from "../nats-bus.js";
+import {
+  connectError,
+  connectionCredentials,
+  splitUrl,
+  type Credentials,
+} from "../nats/credentials.js";
+import { NatsBus } from "../nats/nats-bus.js";
 import { Caller, IN_FLIGHT_MAX } from "./caller.js";
-import { connectError, connectionCredentials, splitUrl, type Credentials } from "./credentials.js";
 import type { ConnectOptions, Json } from "./options.js";
 import { RingView } from "./ring-view.js";
 import { Session } from "./session.js";

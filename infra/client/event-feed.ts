@@ -29,8 +29,8 @@ import {
 } from "nats";
 import { KvError } from "../../protocol/errors.js";
 import type { Clock, Timer } from "../clock.js";
-import { deniedError } from "./connection-status.js";
-import { inboxPrefixIn } from "./inbox.js";
+import { deniedError } from "../nats/connection-status.js";
+import { inboxPrefixIn } from "../nats/inbox.js";
 
 export const BATCH_MESSAGES = 256;
 const BATCH_BYTES = 4 * 1_024 * 1_024;

@@ -6,9 +6,9 @@ import { KvError } from "../../protocol/errors.js";
 import type { Position, Revision } from "../../protocol/ids.js";
 import type { ContentType, Done, Operation, RequestRef, Ttl } from "../../protocol/operation.js";
 import { checkKey } from "../../protocol/position.js";
-import type { Request } from "../../protocol/request.js";
-import type { Result } from "../../protocol/result.js";
-import { parseTtl } from "../../protocol/ttl.js";
+import type { Result } from "../../protocol/reply/result.js";
+import type { Request } from "../../protocol/request/request.js";
+import { parseTtl } from "../../protocol/value/ttl.js";
 import type {
   CheckResult,
   DelResult,

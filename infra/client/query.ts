@@ -7,8 +7,8 @@
  */
 import { KvError } from "../../protocol/errors.js";
 import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
+import type { MultiKeyVerb, Names } from "../../protocol/nats/subjects.js";
 import { contentTypes, type ContentType } from "../../protocol/operation.js";
-import type { MultiKeyVerb, Names } from "../../protocol/subjects.js";
 import type { Caller } from "./caller.js";
 import { bodyOf } from "./json-reply.js";
 import type {

@@ -3,7 +3,7 @@
  */
 import { KvError } from "../../protocol/errors.js";
 import type { Done, StoredRecord } from "../../protocol/operation.js";
-import type { Result } from "../../protocol/result.js";
+import type { Result } from "../../protocol/reply/result.js";
 import type {
   CheckResult,
   DelResult,

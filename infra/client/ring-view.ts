@@ -7,8 +7,8 @@
  */
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
-import { parseRing, RingLookup } from "../../protocol/ring.js";
-import type { Names } from "../../protocol/subjects.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import { parseRing, RingLookup } from "../../protocol/ring/ring.js";
 import type { Caller } from "./caller.js";
 import { bodyOf } from "./json-reply.js";
 

@@ -3,13 +3,13 @@
  * of it has the same, with reads of its own level.
  */
 import type { Position } from "../../protocol/ids.js";
+import type { Names, SingleKeyVerb } from "../../protocol/nats/subjects.js";
 import type { RequestRef } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import { parsePackedReply } from "../../protocol/reply-packed.js";
-import { encodePackedRequest } from "../../protocol/request-packed.js";
-import type { Request } from "../../protocol/request.js";
-import type { Result } from "../../protocol/result.js";
-import type { Names, SingleKeyVerb } from "../../protocol/subjects.js";
+import { parsePackedReply } from "../../protocol/reply/packed.js";
+import type { Result } from "../../protocol/reply/result.js";
+import { encodePackedRequest } from "../../protocol/request/packed.js";
+import type { Request } from "../../protocol/request/request.js";
 import type { Message } from "../bus.js";
 import type { Caller } from "./caller.js";
 import type { Prepare } from "./chunks.js";

@@ -12,10 +12,10 @@
  *   2. Without onGap, no event follows a gap.
  */
 import type { Msg, NatsConnection } from "nats";
-import { parseContentType } from "../../protocol/content.js";
 import { KvError } from "../../protocol/errors.js";
+import { eventOperations, type EventOperation, type Names } from "../../protocol/nats/subjects.js";
 import { isSubjectKey } from "../../protocol/position.js";
-import { eventOperations, type EventOperation, type Names } from "../../protocol/subjects.js";
+import { parseContentType } from "../../protocol/value/content.js";
 import type { Caller } from "./caller.js";
 import { EventGapError } from "./client-errors.js";
 import { EventFeed, streamEnd, type FeedStart } from "./event-feed.js";

@@ -9,8 +9,8 @@ import type { ListedLog, LogName } from "../../actors/ring-keeper/ring-keeper.js
 import { KvError } from "../../protocol/errors.js";
 import type { Sequence, TimeMs } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
-import type { RingShard } from "../../protocol/ring.js";
-import type { Names } from "../../protocol/subjects.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import type { RingShard } from "../../protocol/ring/ring.js";
 import {
   askJetstream,
   errorCodes,
@@ -21,10 +21,10 @@ import {
   streamNames,
   timeMsIn,
   type JsonObject,
-} from "../jetstream-api.js";
-import { createLogStream, deleteLogStream, sealLogStream } from "../jetstream-log.js";
+} from "../jetstream/jetstream-api.js";
+import { createLogStream, deleteLogStream, sealLogStream } from "../jetstream/jetstream-log.js";
 import type { Logger } from "../logger.js";
-import type { NatsBus } from "../nats-bus.js";
+import type { NatsBus } from "../nats/nats-bus.js";
 
 /** Less than this is no use. */
 export const LOG_BYTES_MIN = 16 * 1_024 * 1_024;

@@ -3,11 +3,11 @@
  * pulls, which would hold the others up while catching up (rule L7).
  */
 import { KvError } from "../../protocol/errors.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import { sleep, systemClock } from "../clock.js";
-import type { NodeSettings } from "../config.js";
 import type { Logger } from "../logger.js";
-import { connectBus, type NatsBus } from "../nats-bus.js";
+import { connectBus, type NatsBus } from "../nats/nats-bus.js";
+import type { NodeSettings } from "../settings/config.js";
 import { checkRights } from "./rights-check.js";
 
 /** Between two attempts to reach nats-server at the start. */

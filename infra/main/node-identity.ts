@@ -5,9 +5,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { RingTable } from "../../protocol/ring.js";
-import { writeDurably } from "../durable-file.js";
-import { makeFolder, unwritable } from "../make-folder.js";
+import type { RingTable } from "../../protocol/ring/ring.js";
+import { writeDurably } from "../files/durable-file.js";
+import { makeFolder, unwritable } from "../files/make-folder.js";
 import { knownNames, storesInUse } from "./store-folders.js";
 
 /** Layout of a node's folder. */

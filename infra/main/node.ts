@@ -12,6 +12,7 @@
  */
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { NodeActors } from "../../actors/node/node-actors.js";
 import { Repairer } from "../../actors/ring-keeper/repairer.js";
 import {
   decodeRing,
@@ -22,24 +23,23 @@ import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
-import { checkNodeName, Names } from "../../protocol/subjects.js";
+import { checkNodeName, Names } from "../../protocol/nats/subjects.js";
+import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
-import type { NodeSettings } from "../config.js";
-import { EventStream } from "../event-stream.js";
-import { JetstreamLog } from "../jetstream-log.js";
+import { packageVersion } from "../files/package-version.js";
+import { EventStream } from "../jetstream/event-stream.js";
+import { JetstreamLog } from "../jetstream/jetstream-log.js";
+import { RingBucket, type RingValue } from "../jetstream/ring-bucket.js";
 import { createLogger, type Logger } from "../logger.js";
-import { packageVersion } from "../package-version.js";
-import { RingBucket, type RingValue } from "../ring-bucket.js";
-import { openRocksStore } from "../rocks-store.js";
+import { openRocksStore } from "../rocksdb/rocks-store.js";
+import type { NodeSettings } from "../settings/config.js";
 import type { Store } from "../store.js";
 import { StreamMaker } from "./log-maker.js";
-import { NodeActors } from "./node-actors.js";
 import { untilConnected, type Connections } from "./node-connections.js";
 import { claimFolder, NodeRefused, refuseOtherRing } from "./node-identity.js";
-import { EXIT_REFUSED } from "./node-process.js";
 import { keepRing, keptRing, notBehind, putBack, type KeptRing } from "./ring-copy.js";
 import { checkServer } from "./server-check.js";
+import { EXIT_REFUSED } from "./server/node-process.js";
 import { StoreFolders, storeFolder, storesInUse } from "./store-folders.js";
 import { checkStreams } from "./stream-check.js";
 
@@ -229,6 +229,7 @@ class Node {
     return new NodeActors({
       names,
       node,
+      version: packageVersion,
       ring: this.#kept.ring,
       bus,
       events,

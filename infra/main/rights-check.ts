@@ -7,10 +7,10 @@
  * stream meets.
  */
 import type { LogId, NodeName, Position, ShardId } from "../../protocol/ids.js";
-import type { Names } from "../../protocol/subjects.js";
+import type { Names } from "../../protocol/nats/subjects.js";
 import type { HeaderList } from "../bus.js";
 import { systemClock } from "../clock.js";
-import type { NatsBus } from "../nats-bus.js";
+import type { NatsBus } from "../nats/nats-bus.js";
 import { NodeRefused } from "./node-identity.js";
 
 const PROBE = "ringdex-probe" as unknown;

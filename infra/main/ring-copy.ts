@@ -19,8 +19,8 @@ import type { RingCell } from "../../actors/ring-keeper/repairer.js";
 import { decodeRing, ringBytes, type LogName } from "../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../protocol/errors.js";
 import type { TimeMs } from "../../protocol/ids.js";
-import { encodeRing, goesOnFrom, parseRing, type RingTable } from "../../protocol/ring.js";
-import { writeDurably } from "../durable-file.js";
+import { encodeRing, goesOnFrom, parseRing, type RingTable } from "../../protocol/ring/ring.js";
+import { writeDurably } from "../files/durable-file.js";
 import type { Logger } from "../logger.js";
 
 export interface KeptRing {

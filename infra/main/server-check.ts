@@ -6,11 +6,11 @@
  * found out by asking for keys nobody has and looking at the subject the message arrives on.
  */
 import { KEY_TOKENS_MAPPED_MAX, PAYLOAD_BYTES_MAX } from "../../protocol/limits.js";
+import type { Names } from "../../protocol/nats/subjects.js";
 import { positionOf } from "../../protocol/position.js";
-import type { Names } from "../../protocol/subjects.js";
 import type { Chance } from "../clock.js";
-import { compareVersions, NATS_SERVER_VERSION_MIN } from "../nats-binary.js";
-import type { NatsBus } from "../nats-bus.js";
+import { compareVersions, NATS_SERVER_VERSION_MIN } from "../nats-server/nats-binary.js";
+import type { NatsBus } from "../nats/nats-bus.js";
 import { NodeRefused } from "./node-identity.js";
 
 const nothing = new Uint8Array(0);

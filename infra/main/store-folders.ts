@@ -11,8 +11,8 @@
  */
 import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { RingShard } from "../../protocol/ring.js";
-import { syncNames } from "../durable-file.js";
+import type { RingShard } from "../../protocol/ring/ring.js";
+import { syncNames } from "../files/durable-file.js";
 import type { StoreShelf } from "../store-shelf.js";
 import type { Store } from "../store.js";
 

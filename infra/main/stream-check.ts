@@ -6,10 +6,10 @@
  * the disk space that JetStream has reserved for it. Neither is ours to remove, so both are told.
  */
 import type { NodeName, Position, ShardId } from "../../protocol/ids.js";
-import type { RingTable } from "../../protocol/ring.js";
-import { multiKeyVerbs, singleKeyVerbs, type Names } from "../../protocol/subjects.js";
+import { multiKeyVerbs, singleKeyVerbs, type Names } from "../../protocol/nats/subjects.js";
+import type { RingTable } from "../../protocol/ring/ring.js";
 import type { Bus } from "../bus.js";
-import { askJetstream, objectIn, streamNames } from "../jetstream-api.js";
+import { askJetstream, objectIn, streamNames } from "../jetstream/jetstream-api.js";
 
 /** Warnings for status. Rejects with JetstreamError or KvError. Cost: a message, if all is well. */
 export async function checkStreams(bus: Bus, names: Names, ring: RingTable): Promise<string[]> {

@@ -5,8 +5,8 @@
 import { expect } from "chai";
 import { Answers } from "../../actors/answer.js";
 import { REPLY_SUBJECT_BYTES_MAX } from "../../protocol/limits.js";
-import { errorReply } from "../../protocol/reply.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
+import { errorReply } from "../../protocol/reply/subject.js";
 import { ManualClock, seededChance } from "../support/manual-clock.js";
 import { MemoryNetwork } from "../support/memory-bus.js";
 import { NotedLogger } from "../support/noted-logger.js";

@@ -8,17 +8,15 @@ import { expect } from "chai";
 import { AGAIN_MAX_MS } from "../../actors/coordinator/attempts.js";
 import { Router } from "../../actors/coordinator/router.js";
 import { UnderWay } from "../../actors/coordinator/under-way.js";
+import { SeedSource } from "../../actors/node/seed-source.js";
 import { Pulse, tooLate } from "../../actors/pulse.js";
-import type { View } from "../../actors/shard/applied.js";
-import { Mailbox } from "../../actors/shard/mailbox.js";
-import { ProposerCore } from "../../actors/shard/proposer-core.js";
-import { Reader } from "../../actors/shard/reader.js";
-import { SeedSource } from "../../actors/shard/seed-source.js";
+import { ProposerCore } from "../../actors/shard/propose/proposer-core.js";
+import { Reader } from "../../actors/shard/read/reader.js";
+import type { View } from "../../actors/shard/state/applied.js";
+import { Mailbox } from "../../actors/shard/state/mailbox.js";
 import { sleep } from "../../infra/clock.js";
 import type { StoreIterator } from "../../infra/store.js";
-import { decodeEntry } from "../../protocol/entry.js";
 import { KvError, type ErrorDetails } from "../../protocol/errors.js";
-import { parseFilter } from "../../protocol/filter.js";
 import type {
   LogId,
   Origin,
@@ -29,18 +27,20 @@ import type {
   TimeMs,
 } from "../../protocol/ids.js";
 import * as limits from "../../protocol/limits.js";
+import { decodeEntry } from "../../protocol/log/entry.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import type { Operation, StoredRecord } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
+import { parseFilter } from "../../protocol/query/filter.js";
 import {
   decodeCountReply,
   decodePageReply,
   encodeQuery,
   queryErrorOf,
   type PageReply,
-} from "../../protocol/query-messages.js";
-import { batchReply } from "../../protocol/reply-batch.js";
-import type { Result } from "../../protocol/result.js";
-import { Names } from "../../protocol/subjects.js";
+} from "../../protocol/query/messages.js";
+import { batchReply } from "../../protocol/reply/batch.js";
+import type { Result } from "../../protocol/reply/result.js";
 import { refusal, refusalNow } from "../support/failure.js";
 import { FakeShard } from "../support/fake-shard.js";
 import { entryBytes, LogWriter, set, zeroOrigin } from "../support/log-writer.js";

@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { Answers } from "../../actors/answer.js";
 import { Service, ServiceCounters } from "../../actors/service.js";
 import { KvError } from "../../protocol/errors.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import { ManualClock, seededChance } from "../support/manual-clock.js";
 import { MemoryNetwork, type MemoryBus } from "../support/memory-bus.js";
 import { NotedLogger } from "../support/noted-logger.js";

@@ -5,7 +5,7 @@
 import { expect } from "chai";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { renderReport } from "./report.js";
 import { runChaos } from "./run.js";
 

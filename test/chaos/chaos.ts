@@ -13,7 +13,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { withoutPorcupine } from "./check-linear.js";
 import { buildPorcupine } from "./porcupine.js";
 import { renderReport } from "./report.js";

@@ -1,8 +1,8 @@
 /**
  * All checks of a chaos run, once it is over and everything has been written down.
  */
-import { checkStores } from "../demo/check-stores.js";
 import type { HistoryRow } from "../history/history.js";
+import { checkStores } from "../programs/demo/check-stores.js";
 import { isAnswer, isAnswered, measureGaps, type Span, type SpanGaps } from "./availability.js";
 import { checkLinear, hotRows, type LinearReport } from "./check-linear.js";
 import { checkReads } from "./check-reads.js";

@@ -5,7 +5,7 @@
  * twice or stands in the wrong place shows.
  */
 import { connect, consumerOpts } from "nats";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import type { Cluster } from "../support/cluster.js";
 import { relaysDone } from "../support/equal-replicas.js";
 

@@ -2,8 +2,8 @@
  * Carries the planned faults out on a running cluster, and undoes those that last.
  */
 import { sleep, systemClock } from "../../infra/clock.js";
-import { dataPaths } from "../../infra/main/data-folder.js";
-import { commandLine, readPid, signalTo } from "../../infra/nats-server.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
+import { commandLine, readPid, signalTo } from "../../infra/nats-server/nats-server.js";
 import type { Cluster } from "../support/cluster.js";
 import type { TcpProxy } from "../support/tcp-proxy.js";
 import { until } from "../support/until.js";

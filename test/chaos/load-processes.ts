@@ -5,7 +5,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { exitOf, type Exit } from "../../infra/nats-server.js";
+import { exitOf, type Exit } from "../../infra/nats-server/nats-server.js";
 import { parseHistory, type HistoryRow } from "../history/history.js";
 import type { LoadSettings } from "./load-program.js";
 

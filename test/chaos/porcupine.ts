@@ -3,7 +3,7 @@
  * files with rows of the history. Its model of a key is its own (porcupine/main.go).
  */
 import { join } from "node:path";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { runProgram } from "../support/run-program.js";
 
 export type Result = "Ok" | "Illegal" | "Unknown";

@@ -15,7 +15,7 @@ import { connect as connectNats } from "nats";
 import { connect, Session } from "../../infra/client/client.js";
 import { sleep, systemClock } from "../../infra/clock.js";
 import { positionOf } from "../../protocol/position.js";
-import { parseRing, RingLookup } from "../../protocol/ring.js";
+import { parseRing, RingLookup } from "../../protocol/ring/ring.js";
 import { formatHistory, type HistoryRow } from "../history/history.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import { equalReplicas } from "../support/equal-replicas.js";

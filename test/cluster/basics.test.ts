@@ -7,7 +7,7 @@ import { headers, type Msg } from "nats";
 import { isConflict, isNotFound } from "../../infra/client/client.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { positionOf } from "../../protocol/position.js";
-import { fromRanges, parseRing } from "../../protocol/ring.js";
+import { fromRanges, parseRing } from "../../protocol/ring/ring.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 import { useSharedCluster } from "../support/shared-cluster.js";
 

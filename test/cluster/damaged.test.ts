@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { connect, isKvError, type Ringdex } from "../../infra/client/client.js";
-import { dataPaths } from "../../infra/main/data-folder.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 

@@ -3,8 +3,8 @@
  * by itself.
  */
 import { expect } from "chai";
-import { dataPaths } from "../../infra/main/data-folder.js";
-import { readPid } from "../../infra/nats-server.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
+import { readPid } from "../../infra/nats-server/nats-server.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 import { Load } from "../support/load.js";
 import { useSharedCluster } from "../support/shared-cluster.js";

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { dataPaths } from "../../infra/main/data-folder.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
 import { useSharedCluster } from "../support/shared-cluster.js";
 import { until } from "../support/until.js";
 

@@ -18,8 +18,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { findNatsServer } from "../../infra/nats-binary.js";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
+import { findNatsServer } from "../../infra/nats-server/nats-binary.js";
 import { runProgram, type Ran, type RunOptions } from "../support/run-program.js";
 import { until } from "../support/until.js";
 

@@ -2,8 +2,8 @@
  * Everything is stopped and started again, in order and by SIGKILL, under clients that stay.
  */
 import { expect } from "chai";
-import { dataPaths } from "../../infra/main/data-folder.js";
-import { commandLine, readPid, signalTo } from "../../infra/nats-server.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
+import { commandLine, readPid, signalTo } from "../../infra/nats-server/nats-server.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 import { Load } from "../support/load.js";
 import { useSharedCluster } from "../support/shared-cluster.js";

@@ -3,7 +3,7 @@
  */
 import type { Bus } from "../../infra/bus.js";
 import { systemChance, systemClock } from "../../infra/clock.js";
-import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
+import { connectBus, type NatsBus } from "../../infra/nats/nats-bus.js";
 import { MemoryNetwork, type MemoryBus } from "../support/memory-bus.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { busFaultsContract } from "./bus-faults-contract.js";

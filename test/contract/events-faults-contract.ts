@@ -5,7 +5,7 @@
 import { expect } from "chai";
 import type { Events, EventWriter, OutgoingEvent, StoredEvent } from "../../infra/events.js";
 import type { Sequence, ShardId } from "../../protocol/ids.js";
-import type { Names } from "../../protocol/subjects.js";
+import type { Names } from "../../protocol/nats/subjects.js";
 import { refusal } from "../support/failure.js";
 
 export interface FaultyEventsWorld {

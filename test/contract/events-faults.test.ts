@@ -4,12 +4,12 @@
 import { expect } from "chai";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { EventStream } from "../../infra/event-stream.js";
 import type { Events } from "../../infra/events.js";
-import { askJetstream, objectIn } from "../../infra/jetstream-api.js";
-import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
+import { EventStream } from "../../infra/jetstream/event-stream.js";
+import { askJetstream, objectIn } from "../../infra/jetstream/jetstream-api.js";
+import { connectBus, type NatsBus } from "../../infra/nats/nats-bus.js";
 import type { Sequence, ShardId } from "../../protocol/ids.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import { MemoryEventStream, type MemoryEvents } from "../support/memory-events.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { PacedClock } from "../support/paced-clock.js";

@@ -2,9 +2,9 @@
  * The faults of logs, in memory and on a JetStream that is stopped, purged and made to forget.
  */
 import { systemClock } from "../../infra/clock.js";
-import { createLogStream, JetstreamLog } from "../../infra/jetstream-log.js";
+import { createLogStream, JetstreamLog } from "../../infra/jetstream/jetstream-log.js";
 import type { Log } from "../../infra/log.js";
-import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
+import { connectBus, type NatsBus } from "../../infra/nats/nats-bus.js";
 import type { LogId, ShardId } from "../../protocol/ids.js";
 import { MemoryStream, type MemoryLog } from "../support/memory-log.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";

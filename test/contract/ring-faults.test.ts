@@ -3,9 +3,9 @@
  * and what a watcher of that one sees.
  */
 import { expect } from "chai";
-import { askJetstream } from "../../infra/jetstream-api.js";
-import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
-import { RingBucket } from "../../infra/ring-bucket.js";
+import { askJetstream } from "../../infra/jetstream/jetstream-api.js";
+import { RingBucket } from "../../infra/jetstream/ring-bucket.js";
+import { connectBus, type NatsBus } from "../../infra/nats/nats-bus.js";
 import { MemoryRing } from "../support/memory-ring.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { PacedClock } from "../support/paced-clock.js";

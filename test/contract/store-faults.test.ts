@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { cp, mkdtemp, readdir, rm, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openRocksStore } from "../../infra/rocks-store.js";
+import { openRocksStore } from "../../infra/rocksdb/rocks-store.js";
 import { StoreError } from "../../infra/store-error.js";
 import type { Store, StoreWrite } from "../../infra/store.js";
 import { Disk, type StoreCall } from "../support/memory-store.js";

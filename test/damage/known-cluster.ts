@@ -8,7 +8,7 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { connect, isKvError, type Ringdex } from "../../infra/client/client.js";
-import type { StatusReport } from "../../protocol/status.js";
+import type { StatusReport } from "../../protocol/node/status.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import { until } from "../support/until.js";
 import { isDocumented } from "./told.js";

@@ -7,7 +7,7 @@
  */
 import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { openRocksStore } from "../../infra/rocks-store.js";
+import { openRocksStore } from "../../infra/rocksdb/rocks-store.js";
 import type { Store, StoreWrite } from "../../infra/store.js";
 
 const SHARED_ROWS = 100;

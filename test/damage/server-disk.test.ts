@@ -7,7 +7,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, isKvError, type Ringdex } from "../../infra/client/client.js";
-import { dataPaths } from "../../infra/main/data-folder.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import { until } from "../support/until.js";
 import { mountSmallDisk, type SmallDisk } from "./small-disk.js";

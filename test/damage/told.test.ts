@@ -4,8 +4,8 @@
 import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageFolder } from "../../infra/package-version.js";
-import { storeError } from "../../infra/rocks-store.js";
+import { packageFolder } from "../../infra/files/package-version.js";
+import { storeError } from "../../infra/rocksdb/rocks-store.js";
 import { documented, isDocumented } from "./told.js";
 
 describe("what is said of a damage", () => {

@@ -4,17 +4,17 @@
 import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as applierCore from "../../actors/shard/applier-core.js";
+import * as applierCore from "../../actors/shard/apply/applier-core.js";
 import { exitCodes } from "../../infra/cli/exit-codes.js";
 import * as recordsFile from "../../infra/cli/records-file.js";
 import * as caller from "../../infra/client/caller.js";
 import * as session from "../../infra/client/session.js";
-import * as config from "../../infra/config.js";
 import * as events from "../../infra/events.js";
 import * as logger from "../../infra/logger.js";
-import * as keepRunning from "../../infra/main/keep-running.js";
 import * as logMaker from "../../infra/main/log-maker.js";
-import * as natsBinary from "../../infra/nats-binary.js";
+import * as keepRunning from "../../infra/main/server/keep-running.js";
+import * as natsBinary from "../../infra/nats-server/nats-binary.js";
+import * as config from "../../infra/settings/config.js";
 import * as limits from "../../protocol/limits.js";
 import { page, root, rowsUnder } from "./pages.js";
 
@@ -73,7 +73,7 @@ describe("operations page", () => {
   });
 
   it("says what to do for each reason a replica stops for", () => {
-    const source = readFileSync(join(root, "actors/shard/stopped.ts"), "utf8");
+    const source = readFileSync(join(root, "actors/shard/state/stopped.ts"), "utf8");
     const reasons = [...source.matchAll(/\| "([a-z-]+)"/g)].map(([, reason = ""]) => code(reason));
     expect(reasons).to.include(code("log-shorter"));
     const [, ...rows] = rowsUnder(operations, "### A replica is stopped");

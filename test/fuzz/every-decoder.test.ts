@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { decoders } from "./decoders.js";
 
 /** Called by no target itself, and why not. */
@@ -40,7 +40,9 @@ describe("every decoder of the protocol", () => {
 
 /** What the pattern finds in the folder's sources, tests and comments left out. */
 function namesIn(folder: string, pattern: RegExp): string[] {
-  const files = readdirSync(join(root, folder)).filter((file) => /(?<!\.test)\.ts$/.test(file));
+  const files = readdirSync(join(root, folder), { recursive: true })
+    .map(String)
+    .filter((file) => /(?<!\.test)\.ts$/.test(file));
   return files.flatMap((file) => {
     const text = readFileSync(join(root, folder, file), "utf8").replace(/^\s*(\*|\/[*/]).*$/gm, "");
     return [...text.matchAll(pattern)].map(([, name = ""]) => name);

@@ -3,11 +3,11 @@
  * right after each mutation, for a writer with a bug, or a person, gets them right too.
  */
 import { compressSync } from "snappy";
-import { crc32c, maskCrc } from "../../infra/crc32c.js";
-import { readLogFile } from "../../infra/rocks-log-file.js";
-import { readManifest } from "../../infra/rocks-manifest.js";
-import { tableCheck } from "../../infra/rocks-table-file.js";
-import { unsnap } from "../../infra/snappy.js";
+import { crc32c, maskCrc } from "../../infra/rocksdb/crc32c.js";
+import { readLogFile } from "../../infra/rocksdb/rocks-log-file.js";
+import { readManifest } from "../../infra/rocksdb/rocks-manifest.js";
+import { tableCheck } from "../../infra/rocksdb/rocks-table-file.js";
+import { unsnap } from "../../infra/rocksdb/snappy.js";
 import { orPlainError, same, utf8, type Decoder } from "./decoder.js";
 
 const BLOCK_BYTES = 32 * 1_024;

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { mutated } from "../hostile/mutate.js";
 import { structuredAttack } from "../hostile/payloads.js";
 import { Random } from "../hostile/random.js";

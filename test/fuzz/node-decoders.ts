@@ -1,8 +1,8 @@
 /**
  * Fuzz targets: what nodes say to each other about repairs and seeds, and what nats-server says.
  */
-import { numberIn, objectIn, parseJson } from "../../infra/jetstream-api.js";
-import { parseAckSubject } from "../../infra/jetstream-consumer.js";
+import { numberIn, objectIn, parseJson } from "../../infra/jetstream/jetstream-api.js";
+import { parseAckSubject } from "../../infra/jetstream/jetstream-consumer.js";
 import { DamagedError } from "../../protocol/damaged.js";
 import { KvError } from "../../protocol/errors.js";
 import {
@@ -10,7 +10,7 @@ import {
   encodeRepairError,
   parseRepairRequest,
   parseReportRequest,
-} from "../../protocol/repair.js";
+} from "../../protocol/node/repair.js";
 import {
   decodeSeedReply,
   encodeSeedReply,
@@ -18,7 +18,7 @@ import {
   parseSeedRequest,
   SeedRows,
   type SeedRow,
-} from "../../protocol/seed.js";
+} from "../../protocol/node/seed.js";
 import { orKvError, orToldError, same, utf8, type Decoder } from "./decoder.js";
 
 function repairRequest(bytes: Buffer): void {

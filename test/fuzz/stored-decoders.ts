@@ -4,15 +4,7 @@
  */
 import { readMarker } from "../../actors/relay/relay-core.js";
 import { decodeRing } from "../../actors/ring-keeper/ring-keeper.js";
-import { decodeAppliedRow, encodeAppliedRow } from "../../protocol/applied-row.js";
 import { PositionDigest } from "../../protocol/digest.js";
-import {
-  decodeEntry,
-  encodeEntry,
-  isEntry,
-  type Entry,
-  type Genesis,
-} from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
 import type {
   Epoch,
@@ -25,12 +17,20 @@ import type {
   ShardId,
   TimeMs,
 } from "../../protocol/ids.js";
+import {
+  decodeEntry,
+  encodeEntry,
+  isEntry,
+  type Entry,
+  type Genesis,
+} from "../../protocol/log/entry.js";
 import type { Done, Operation } from "../../protocol/operation.js";
-import { decodeOutcomeRow, encodeOutcomeRow } from "../../protocol/outcome-row.js";
-import { decodePositionRow, encodePositionRow } from "../../protocol/position-row.js";
-import { decodeRecord, encodeRecord } from "../../protocol/record.js";
-import { encodeRing, parseRing } from "../../protocol/ring.js";
-import * as storeKeys from "../../protocol/store-keys.js";
+import { encodeRing, parseRing } from "../../protocol/ring/ring.js";
+import { decodeAppliedRow, encodeAppliedRow } from "../../protocol/store/applied-row.js";
+import { decodeOutcomeRow, encodeOutcomeRow } from "../../protocol/store/outcome-row.js";
+import { decodePositionRow, encodePositionRow } from "../../protocol/store/position-row.js";
+import { decodeRecord, encodeRecord } from "../../protocol/store/record.js";
+import * as storeKeys from "../../protocol/store/store-keys.js";
 import { orDamaged, orKvError, same, utf8, withChecksum, type Decoder } from "./decoder.js";
 
 const head = {

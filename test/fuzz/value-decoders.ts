@@ -4,9 +4,15 @@
 import { encode } from "@msgpack/msgpack";
 import { decode } from "@msgpack/msgpack";
 import { createHash } from "node:crypto";
-import { settingsOf, SettingError, settingsTable } from "../../infra/config.js";
-import { canonicalPath, joinPath, splitPath } from "../../protocol/attribute-path.js";
-import { attributesOf } from "../../protocol/attributes.js";
+import { settingsOf, SettingError, settingsTable } from "../../infra/settings/config.js";
+import { DEPTH_MAX, INDEX_ENTRIES_MAX, PATH_BYTES_MAX } from "../../protocol/limits.js";
+import { contentTypes } from "../../protocol/operation.js";
+import { decodeCursor, encodeCursor, queryHash } from "../../protocol/query/cursor.js";
+import { compileFilter } from "../../protocol/query/filter-match.js";
+import { parseFilter } from "../../protocol/query/filter.js";
+import { requestTime } from "../../protocol/request-id.js";
+import { canonicalPath, joinPath, splitPath } from "../../protocol/value/attribute-path.js";
+import { attributesOf } from "../../protocol/value/attributes.js";
 import {
   convertValue,
   decodeValue,
@@ -14,19 +20,13 @@ import {
   isExact,
   spliceJson,
   type Plain,
-} from "../../protocol/content.js";
-import { decodeCursor, encodeCursor, queryHash } from "../../protocol/cursor.js";
-import { compileFilter } from "../../protocol/filter-match.js";
-import { parseFilter } from "../../protocol/filter.js";
-import { elementsOf, membersOf, sliceOf } from "../../protocol/json-members.js";
-import { DEPTH_MAX, INDEX_ENTRIES_MAX, PATH_BYTES_MAX } from "../../protocol/limits.js";
-import { mergePatch } from "../../protocol/merge-patch.js";
-import { scanMsgpack } from "../../protocol/msgpack-scan.js";
-import { contentTypes } from "../../protocol/operation.js";
-import { memberOf, type PlainObject } from "../../protocol/plain.js";
-import { requestTime } from "../../protocol/request-id.js";
-import { formatDuration, parseTtl } from "../../protocol/ttl.js";
-import { decodeTyped, typedBytes } from "../../protocol/typed-value.js";
+} from "../../protocol/value/content.js";
+import { elementsOf, membersOf, sliceOf } from "../../protocol/value/json-members.js";
+import { mergePatch } from "../../protocol/value/merge-patch.js";
+import { scanMsgpack } from "../../protocol/value/msgpack-scan.js";
+import { memberOf, type PlainObject } from "../../protocol/value/plain.js";
+import { formatDuration, parseTtl } from "../../protocol/value/ttl.js";
+import { decodeTyped, typedBytes } from "../../protocol/value/typed-value.js";
 import { chosen, orDamaged, orKvError, same, utf8, withChecksum, type Decoder } from "./decoder.js";
 
 const indexLimits = {

@@ -2,41 +2,41 @@
  * Fuzz targets: what comes over the wire from clients, and between coordinators and replicas.
  */
 import { encode } from "@msgpack/msgpack";
-import { planOf } from "../../actors/shard/query-plan.js";
-import { parseHeaders } from "../../infra/nats-message.js";
+import { planOf } from "../../actors/shard/query/query-plan.js";
+import { parseHeaders } from "../../infra/nats/nats-message.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
+import { Names, singleKeyVerbs } from "../../protocol/nats/subjects.js";
 import { contentTypes } from "../../protocol/operation.js";
-import { parseCount, parseFind, parseKeys } from "../../protocol/query-json.js";
+import { parseCount, parseFind, parseKeys } from "../../protocol/query/body.js";
 import {
   decodeCountReply,
   decodePageReply,
   decodeQuery,
   encodeQuery,
   queryErrorOf,
-} from "../../protocol/query-messages.js";
-import { batchReply } from "../../protocol/reply-batch.js";
+} from "../../protocol/query/messages.js";
+import { batchReply } from "../../protocol/reply/batch.js";
 import {
   packedBatchReply,
   packedReply,
   parsePackedBatchReply,
   parsePackedReply,
-} from "../../protocol/reply-packed.js";
-import { subjectReply } from "../../protocol/reply.js";
-import { readHeaders, readQueryLevel } from "../../protocol/request-headers.js";
+} from "../../protocol/reply/packed.js";
+import { subjectReply } from "../../protocol/reply/subject.js";
+import { readHeaders, readQueryLevel } from "../../protocol/request/headers.js";
 import {
   encodePackedBatch,
   encodePackedRequest,
   parsePackedBatch,
   parsePackedRequest,
-} from "../../protocol/request-packed.js";
+} from "../../protocol/request/packed.js";
+import type { BatchRequest, Request } from "../../protocol/request/request.js";
 import {
   parseBatchRequest,
   parseKeylessRequest,
   parseSubjectRequest,
-} from "../../protocol/request-text.js";
-import type { BatchRequest, Request } from "../../protocol/request.js";
-import { Names, singleKeyVerbs } from "../../protocol/subjects.js";
+} from "../../protocol/request/text.js";
 import { chosen, orKvError, orToldError, same, utf8, type Decoder } from "./decoder.js";
 
 const POSITIONS = 1_024;

@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { storesFolder } from "../../infra/main/store-folders.js";
-import { BEHAVIOUR_VERSION, decodeEntry, isEntry } from "../../protocol/entry.js";
+import { BEHAVIOUR_VERSION, decodeEntry, isEntry } from "../../protocol/log/entry.js";
 import type { Cluster } from "../support/cluster.js";
 import { linesLogged, nodeFolders } from "../support/node-logs.js";
 import type { Target } from "./target.js";

@@ -1,10 +1,10 @@
 /**
  * Cursors with a right checksum and whatever inside. The checksum has no secret, so anybody who
- * reads protocol/cursor.ts can make them.
+ * reads protocol/query/cursor.ts can make them.
  */
 import { createHash } from "node:crypto";
-import { encodeCursor, queryHash } from "../../protocol/cursor.js";
-import type { Condition } from "../../protocol/filter.js";
+import { encodeCursor, queryHash } from "../../protocol/query/cursor.js";
+import type { Condition } from "../../protocol/query/filter.js";
 import { mutated } from "./mutate.js";
 import { texts } from "./payloads.js";
 import type { Random } from "./random.js";

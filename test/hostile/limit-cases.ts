@@ -6,8 +6,8 @@ import { encode } from "@msgpack/msgpack";
 import type { ErrorName } from "../../protocol/errors.js";
 import type * as limits from "../../protocol/limits.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
+import { Names, type SingleKeyVerb } from "../../protocol/nats/subjects.js";
 import { positionOf } from "../../protocol/position.js";
-import { Names, type SingleKeyVerb } from "../../protocol/subjects.js";
 
 export type LimitName = keyof typeof limits;
 
@@ -308,20 +308,20 @@ export const otherLimits: Partial<Record<LimitName, Elsewhere>> = {
   NAME_CHARS_MAX: ours("NAME_CHARS_MAX: "),
   KEY_TOKENS_MAPPED_MAX: ours("KEY_TOKENS_MAPPED_MAX: "),
   INDEX_TEXT_BYTES_MAX: {
-    file: "test/actors/shard/query.test.ts",
+    file: "test/actors/shard/query/query.test.ts",
     it: "checks in full what the index holds cut",
   },
   REQUEST_WINDOW_MS: {
-    file: "test/actors/shard/applier-core.test.ts",
+    file: "test/actors/shard/apply/applier-core.test.ts",
     it: "that are UUIDv7 are refused when too old or too far ahead",
   },
   REQUEST_AHEAD_MAX_MS: {
-    file: "test/actors/shard/applier-core.test.ts",
+    file: "test/actors/shard/apply/applier-core.test.ts",
     it: "that are UUIDv7 are refused when too old or too far ahead",
   },
   // Logged, so that a log of the test's own has it smaller.
   OUTCOMES_MAX: {
-    file: "test/actors/shard/applier-core.test.ts",
+    file: "test/actors/shard/apply/applier-core.test.ts",
     it: "are overloaded beyond what is remembered, until the window has passed",
   },
   ENTRY_OPERATIONS_MAX: byHand("ENTRY_OPERATIONS_MAX"),
@@ -339,7 +339,7 @@ export const otherLimits: Partial<Record<LimitName, Elsewhere>> = {
   MAILBOX_REQUESTS_MAX: byHand("MAILBOX_REQUESTS_MAX"),
   MAILBOX_BYTES_MAX: byHand("MAILBOX_BYTES_MAX"),
   MAILBOX_MS_MAX: {
-    file: "test/actors/shard/mailbox.test.ts",
+    file: "test/actors/shard/state/mailbox.test.ts",
     it: "takes nothing more once its oldest item has waited for MAILBOX_MS_MAX",
   },
   QUEUE_MS_MAX: byHand("QUEUE_MS_MAX"),
@@ -378,11 +378,11 @@ export const otherLimits: Partial<Record<LimitName, Elsewhere>> = {
   ATTEMPT_TIMEOUT_MS: byHand("ATTEMPT_TIMEOUT_MS"),
   ATTEMPT_MS_PER_OPERATION: { why: "added to a wait of ours; nobody is answered by it" },
   REPAIRS_MAX: {
-    file: "test/infra/main/node-repair.test.ts",
+    file: "test/actors/node/node-repair.test.ts",
     it: "run one after another, and more than REPAIRS_MAX are refused",
   },
   SEED_SESSIONS_MAX: {
-    file: "test/actors/shard/seed.test.ts",
+    file: "test/actors/node/seed.test.ts",
     it: "forgets a session that nobody asks for, and has room for few",
   },
   SEED_PART_BYTES: { why: "how a copy is cut into messages; nothing is refused" },

@@ -7,12 +7,12 @@ import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { headers as natsHeaders } from "nats";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { errorNames, KvError } from "../../protocol/errors.js";
 import * as limits from "../../protocol/limits.js";
+import { checkNodeName, checkStoreName } from "../../protocol/nats/subjects.js";
 import { positionOf } from "../../protocol/position.js";
-import { encodeRing, parseRing, type RingJson } from "../../protocol/ring.js";
-import { checkNodeName, checkStoreName } from "../../protocol/subjects.js";
+import { encodeRing, parseRing, type RingJson } from "../../protocol/ring/ring.js";
 import { useSharedCluster } from "../support/shared-cluster.js";
 import {
   limitCases,

@@ -6,11 +6,11 @@
  * made to break decoders.
  */
 import { hash32 } from "../../protocol/digest.js";
-import { encodeEntry, BEHAVIOUR_VERSION, type EntryBody } from "../../protocol/entry.js";
 import type { Origin, Sequence } from "../../protocol/ids.js";
+import { encodeEntry, BEHAVIOUR_VERSION, type EntryBody } from "../../protocol/log/entry.js";
+import { multiKeyVerbs, singleKeyVerbs } from "../../protocol/nats/subjects.js";
 import type { Operation } from "../../protocol/operation.js";
 import { isSubjectKey, positionOf } from "../../protocol/position.js";
-import { multiKeyVerbs, singleKeyVerbs } from "../../protocol/subjects.js";
 import { forgedCursor } from "./forged-cursor.js";
 import { anyHeaders } from "./headers.js";
 import { mutated } from "./mutate.js";

@@ -4,9 +4,9 @@
  * without its form, and every `internal`, which means a bug.
  */
 import { decode } from "@msgpack/msgpack";
-import { parseHeaders } from "../../infra/nats-message.js";
+import { parseHeaders } from "../../infra/nats/nats-message.js";
 import { errorNames, KvError, type ErrorName } from "../../protocol/errors.js";
-import { decodeSeedReply } from "../../protocol/seed.js";
+import { decodeSeedReply } from "../../protocol/node/seed.js";
 import type { HostileMessage, Kind } from "./messages.js";
 import type { RawMessage } from "./raw-nats.js";
 

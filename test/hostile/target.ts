@@ -3,8 +3,8 @@
  */
 import { RequestStrategy, type NatsConnection } from "nats";
 import type { ShardId } from "../../protocol/ids.js";
-import { encodeRing, parseRing, type RingJson } from "../../protocol/ring.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
+import { encodeRing, parseRing, type RingJson } from "../../protocol/ring/ring.js";
 
 const ANSWER_LIMIT_MS = 20_000;
 /** All that is a service answers one ping; who is later than this is not there. */

@@ -8,7 +8,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, cpSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { page, rowsUnder, titlesOf } from "../docs/pages.js";
 import { isDrawn, parseMutant, readMutants, type Mutant } from "./mutants.js";
 import { columns, tableOf } from "./report.js";

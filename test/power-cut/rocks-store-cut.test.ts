@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { openRocksStore } from "../../infra/rocks-store.js";
+import { openRocksStore } from "../../infra/rocksdb/rocks-store.js";
 import { seededChance } from "../support/manual-clock.js";
 import { runProgram } from "../support/run-program.js";
 import { diskAt, differences, readImage, untraced, writeImage } from "./cut.js";

@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { connect, type Ringdex } from "../../infra/client/client.js";
 import { systemClock } from "../../infra/clock.js";
-import type { StatusReport } from "../../protocol/status.js";
+import type { StatusReport } from "../../protocol/node/status.js";
 import { equalReplicas } from "../support/equal-replicas.js";
 import type { SeededChance } from "../support/manual-clock.js";
 import { linesLogged } from "../support/node-logs.js";

@@ -4,8 +4,8 @@
  */
 import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openRocksStore } from "../../infra/rocks-store.js";
-import { decodeValue } from "../../protocol/content.js";
+import { openRocksStore } from "../../infra/rocksdb/rocks-store.js";
+import { decodeValue } from "../../protocol/value/content.js";
 import { appliedRow, checkStore } from "../support/store-check.js";
 import type { LookUp } from "./witness.js";
 

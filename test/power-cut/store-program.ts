@@ -7,7 +7,7 @@
  */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
-import { openRocksStore } from "../../infra/rocks-store.js";
+import { openRocksStore } from "../../infra/rocksdb/rocks-store.js";
 import { LAST_KEY, storeKey, storeValue, STORE_FOLDER, TOLD_FILE } from "./store-batches.js";
 
 const SYNC_EVERY = 5;

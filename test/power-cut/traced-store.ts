@@ -9,15 +9,15 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { dataPaths } from "../../infra/main/data-folder.js";
-import { findNatsServer } from "../../infra/nats-binary.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
+import { findNatsServer } from "../../infra/nats-server/nats-binary.js";
 import {
   commandLine,
   signalTo,
   startNatsServer,
   type NatsServer,
-} from "../../infra/nats-server.js";
-import { natsConf } from "../../protocol/nats-conf.js";
+} from "../../infra/nats-server/nats-server.js";
+import { natsConf } from "../../protocol/nats/nats-conf.js";
 import { startCluster, type Cluster } from "../support/cluster.js";
 import type { SeededChance } from "../support/manual-clock.js";
 import { until } from "../support/until.js";

@@ -3,7 +3,7 @@
  */
 import { expect } from "chai";
 import { errorNames, KvError } from "../../protocol/errors.js";
-import { decodeRepairReply } from "../../protocol/repair.js";
+import { decodeRepairReply } from "../../protocol/node/repair.js";
 
 describe("an error's body", () => {
   it("is the error again", () => {

@@ -6,9 +6,9 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { connect, type Msg, type NatsConnection } from "nats";
 import type { NodeName, Position, ShardId } from "../../protocol/ids.js";
-import { natsConf } from "../../protocol/nats-conf.js";
+import { natsConf } from "../../protocol/nats/nats-conf.js";
+import { Names, singleKeyVerbs } from "../../protocol/nats/subjects.js";
 import { isSubjectKey, positionOf } from "../../protocol/position.js";
-import { Names, singleKeyVerbs } from "../../protocol/subjects.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 
 const KEY_COUNT = 2_000;

@@ -9,15 +9,15 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { nkeys } from "nats";
 import { connect, KvError, type ConnectOptions } from "../../infra/client/client.js";
-import { connectionCredentials, inboxPrefixOf, splitUrl } from "../../infra/client/credentials.js";
 import { systemClock } from "../../infra/clock.js";
+import { connectionCredentials, inboxPrefixOf, splitUrl } from "../../infra/nats/credentials.js";
+import { connectBus, type NatsBus } from "../../infra/nats/nats-bus.js";
 import {
   credentialsOf,
   credentialVariables,
   nodeArguments,
   settingsOf,
-} from "../../infra/config.js";
-import { connectBus, type NatsBus } from "../../infra/nats-bus.js";
+} from "../../infra/settings/config.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 import { runProgram } from "../support/run-program.js";
 import { makeCertificates } from "./certificates.js";

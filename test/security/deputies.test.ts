@@ -5,11 +5,11 @@
 import { expect } from "chai";
 import { AckPolicy, type NatsConnection } from "nats";
 import { systemClock } from "../../infra/clock.js";
-import { JetstreamLog } from "../../infra/jetstream-log.js";
-import { connectBus } from "../../infra/nats-bus.js";
+import { JetstreamLog } from "../../infra/jetstream/jetstream-log.js";
+import { connectBus } from "../../infra/nats/nats-bus.js";
 import type { LogId, Sequence, ShardId } from "../../protocol/ids.js";
-import { parseRing } from "../../protocol/ring.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
+import { parseRing } from "../../protocol/ring/ring.js";
 import { until } from "../support/until.js";
 import { startSecureStore, type SecureStore } from "./secure-store.js";
 

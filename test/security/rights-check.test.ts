@@ -5,9 +5,9 @@ import { expect } from "chai";
 import { systemClock } from "../../infra/clock.js";
 import { NodeRefused } from "../../infra/main/node-identity.js";
 import { checkRights } from "../../infra/main/rights-check.js";
-import { connectBus } from "../../infra/nats-bus.js";
-import { rolesOf, type Rights } from "../../protocol/nats-roles.js";
-import { Names } from "../../protocol/subjects.js";
+import { connectBus } from "../../infra/nats/nats-bus.js";
+import { rolesOf, type Rights } from "../../protocol/nats/nats-roles.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 
 /** Each a kind of subject that a node must publish to. */

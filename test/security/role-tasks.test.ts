@@ -8,10 +8,10 @@ import { decode, encode } from "@msgpack/msgpack";
 import { expect } from "chai";
 import { AckPolicy, type Msg, type NatsConnection } from "nats";
 import { KvError, ops, type Outcome, type Ringdex } from "../../infra/client/client.js";
-import { commandLine } from "../../infra/nats-server.js";
-import { roleNames } from "../../protocol/nats-roles.js";
+import { commandLine } from "../../infra/nats-server/nats-server.js";
+import { roleNames } from "../../protocol/nats/nats-roles.js";
+import type { StatusReport } from "../../protocol/node/status.js";
 import { positionOf } from "../../protocol/position.js";
-import type { StatusReport } from "../../protocol/status.js";
 import { until } from "../support/until.js";
 import { startSecureStore, type SecureStore } from "./secure-store.js";
 

@@ -4,9 +4,9 @@
  */
 import { expect } from "chai";
 import { createInbox, headers, type NatsConnection } from "nats";
-import { natsConf } from "../../protocol/nats-conf.js";
-import { roleNames, rolesOf, type RoleName } from "../../protocol/nats-roles.js";
-import { singleKeyVerbs } from "../../protocol/subjects.js";
+import { natsConf } from "../../protocol/nats/nats-conf.js";
+import { roleNames, rolesOf, type RoleName } from "../../protocol/nats/nats-roles.js";
+import { singleKeyVerbs } from "../../protocol/nats/subjects.js";
 import { page } from "../docs/pages.js";
 import { isAllowed, rightsTable } from "./rights-table.js";
 import { startSecureStore, type SecureStore } from "./secure-store.js";

@@ -4,7 +4,7 @@
  */
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { positionOf } from "../../protocol/position.js";
-import { RingLookup } from "../../protocol/ring.js";
+import { RingLookup } from "../../protocol/ring/ring.js";
 import { describeRow, type HistoryRow, type Step } from "../history/history.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
 import { LogTruth } from "./log-truth.js";

@@ -5,7 +5,7 @@
  * meanwhile, once.
  */
 import type { ShardId } from "../../protocol/ids.js";
-import { fromRanges, toRanges } from "../../protocol/ring.js";
+import { fromRanges, toRanges } from "../../protocol/ring/ring.js";
 import { nameOf, type HistoryRow, type QueryOutcome, type QueryStep } from "../history/history.js";
 import type { CheckContext } from "./check-context.js";
 import { matches } from "./filter-truth.js";

@@ -1,7 +1,7 @@
 /**
  * Entry of a log's message, decoded once for all who look at a log when a run has ended.
  */
-import { decodeEntry, isEntry, type Entry } from "../../protocol/entry.js";
+import { decodeEntry, isEntry, type Entry } from "../../protocol/log/entry.js";
 
 const known = new WeakMap<Uint8Array, { readonly entry: Entry | undefined }>();
 

@@ -4,9 +4,9 @@
 import type { StoredEvent } from "../../infra/events.js";
 import type { LogMessage } from "../../infra/log.js";
 import type { Store } from "../../infra/store.js";
-import type { LoggedLimits } from "../../protocol/entry.js";
-import type { ReplicaPhase } from "../../protocol/replica-phase.js";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
+import type { LoggedLimits } from "../../protocol/log/entry.js";
+import type { ReplicaPhase } from "../../protocol/node/replica-phase.js";
+import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import type { HistoryRow } from "../history/history.js";
 
 export interface RunFacts {

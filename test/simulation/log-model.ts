@@ -4,9 +4,9 @@
  *
  * Simpler than that: an entry of JSON values only, and few records.
  */
-import type { Entry, LoggedLimits } from "../../protocol/entry.js";
 import type { ErrorName } from "../../protocol/errors.js";
 import { REQUEST_AHEAD_MAX_MS, REQUEST_WINDOW_MS } from "../../protocol/limits.js";
+import type { Entry, LoggedLimits } from "../../protocol/log/entry.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 import { requestTime } from "../../protocol/request-id.js";
@@ -253,7 +253,7 @@ function contentAfter(
   return { contentType, value: latin1(Buffer.from(JSON.stringify(after))) };
 }
 
-/** As in protocol/attributes.ts, told once more: what of a value would stand in the index. */
+/** As in protocol/value/attributes.ts, told once more: what of a value would stand in the index. */
 function noteEntries(
   value: unknown,
   parent: string,

@@ -1,18 +1,18 @@
 /**
  * Machine: what stays when a node's process dies, and the process that runs on it.
  *
- * The process runs what a real node runs (infra/main/node-actors.ts), on twins in memory. Killing
+ * The process runs what a real node runs (actors/node/node-actors.ts), on twins in memory. Killing
  * it lets it never run again; what it has sent is on its way all the same.
  */
+import { NodeActors } from "../../actors/node/node-actors.js";
 import type { LogFields, Logger } from "../../infra/logger.js";
-import { NodeActors } from "../../infra/main/node-actors.js";
 import { StoreError } from "../../infra/store-error.js";
 import type { Store } from "../../infra/store.js";
-import { decodeAppliedRow } from "../../protocol/applied-row.js";
 import type { LogId, NodeName, ShardId } from "../../protocol/ids.js";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
-import { appliedKey } from "../../protocol/store-keys.js";
-import type { Names } from "../../protocol/subjects.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
+import { decodeAppliedRow } from "../../protocol/store/applied-row.js";
+import { appliedKey } from "../../protocol/store/store-keys.js";
 import { seededChance, type ManualClock, type SeededChance } from "../support/manual-clock.js";
 import type { MemoryBus, MemoryNetwork } from "../support/memory-bus.js";
 import type { MemoryEvents, MemoryEventStream } from "../support/memory-events.js";
@@ -138,6 +138,7 @@ export class NodeProcess {
     this.actors = new NodeActors({
       names,
       node,
+      version: "0.0.0",
       ring,
       bus: this.bus,
       events: this.events,

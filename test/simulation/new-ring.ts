@@ -12,9 +12,9 @@ import {
   type LogName,
 } from "../../actors/ring-keeper/ring-keeper.js";
 import type { Logger } from "../../infra/logger.js";
-import { decodeEntry, encodeEntry, isEntry } from "../../protocol/entry.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
+import { decodeEntry, encodeEntry, isEntry } from "../../protocol/log/entry.js";
+import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import { seededChance, type ManualClock, type SeededChance } from "../support/manual-clock.js";
 import { MemoryStream } from "../support/memory-log.js";
 import { MemoryRing } from "../support/memory-ring.js";

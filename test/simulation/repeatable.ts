@@ -8,8 +8,8 @@
  */
 import type { Message } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";
-import { parsePackedBatch, parsePackedRequest } from "../../protocol/request-packed.js";
-import { isSingleKeyVerb, type Names } from "../../protocol/subjects.js";
+import { isSingleKeyVerb, type Names } from "../../protocol/nats/subjects.js";
+import { parsePackedBatch, parsePackedRequest } from "../../protocol/request/packed.js";
 
 const reads = new Set(["get", "find", "count", "keys", "status", "ring", "info"]);
 

@@ -6,8 +6,8 @@
  * never served again as if nothing had been: a replica whose store holds what the log has lost has
  * stopped for that reason (L1, L3), and once one of them has said so nobody serves the shard.
  */
-import type { RingShard } from "../../protocol/ring.js";
-import type { ReplicaReport } from "../../protocol/status.js";
+import type { ReplicaReport } from "../../protocol/node/status.js";
+import type { RingShard } from "../../protocol/ring/ring.js";
 import type { Machine } from "./machine.js";
 import type { World } from "./world.js";
 

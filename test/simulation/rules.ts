@@ -7,7 +7,7 @@
 import type { StoredEvent } from "../../infra/events.js";
 import type { LogMessage } from "../../infra/log.js";
 import type { LogFields } from "../../infra/logger.js";
-import type { Entry } from "../../protocol/entry.js";
+import type { Entry } from "../../protocol/log/entry.js";
 import { Acceptance } from "../support/log-rules.js";
 import { entryOf } from "./entry-of.js";
 

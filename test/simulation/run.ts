@@ -16,7 +16,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 import { runSeeds } from "./seed-runner.js";
 import { simulate } from "./simulate.js";
 import { neverSeen, tableOf, type Failure, type Totals } from "./totals.js";

@@ -11,7 +11,7 @@
  */
 import type { ShardId } from "../../protocol/ids.js";
 import { LAG_SERVING_MAX } from "../../protocol/limits.js";
-import type { ReplicaReport } from "../../protocol/status.js";
+import type { ReplicaReport } from "../../protocol/node/status.js";
 import type { LogDamage } from "./facts.js";
 import type { Machine, NodeProcess } from "./machine.js";
 

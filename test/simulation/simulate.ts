@@ -5,7 +5,7 @@
  * The same seed and options give the same run, event by event: `traceHash` tells.
  */
 import type { Position } from "../../protocol/ids.js";
-import { RingLookup, type RingShard } from "../../protocol/ring.js";
+import { RingLookup, type RingShard } from "../../protocol/ring/ring.js";
 import { Stopwatch } from "../history/history.js";
 import { ManualClock, seededChance } from "../support/manual-clock.js";
 import type { CheckCounts } from "./check-context.js";

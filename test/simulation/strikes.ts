@@ -2,9 +2,9 @@
  * Strikes: carries out the faults that come from time to time and hit a machine, a log, or the
  * events. What a strike begins it also ends, unless the machine it hit has been started anew.
  */
-import { encodeEntry, BEHAVIOUR_VERSION } from "../../protocol/entry.js";
 import type { Origin, Sequence } from "../../protocol/ids.js";
 import { LAG_SERVING_MAX } from "../../protocol/limits.js";
+import { encodeEntry, BEHAVIOUR_VERSION } from "../../protocol/log/entry.js";
 import { Acceptance } from "../support/log-rules.js";
 import type { MemoryStream } from "../support/memory-log.js";
 import { entryOf } from "./entry-of.js";

@@ -2,7 +2,7 @@
  * Swarm: what one seed's run is like. Each seed draws its own few kinds of fault, the size of the
  * cluster and its limits; a run with everything at once would hide what two faults do together.
  */
-import type { LoggedLimits } from "../../protocol/entry.js";
+import type { LoggedLimits } from "../../protocol/log/entry.js";
 import type { SeededChance } from "../support/manual-clock.js";
 import { faultNames, type FaultName } from "./faults.js";
 

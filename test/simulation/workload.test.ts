@@ -2,10 +2,10 @@
  * The workload: what it draws is what the store understands, and of every kind.
  */
 import { expect } from "chai";
-import { attributesOf } from "../../protocol/attributes.js";
-import { compileFilter } from "../../protocol/filter-match.js";
-import { parseFilter } from "../../protocol/filter.js";
-import type { Plain } from "../../protocol/plain.js";
+import { compileFilter } from "../../protocol/query/filter-match.js";
+import { parseFilter } from "../../protocol/query/filter.js";
+import { attributesOf } from "../../protocol/value/attributes.js";
+import type { Plain } from "../../protocol/value/plain.js";
 import { limits } from "../support/log-writer.js";
 import { seededChance } from "../support/manual-clock.js";
 import { matches } from "./filter-truth.js";

@@ -8,8 +8,8 @@
  */
 import type { LogFields } from "../../infra/logger.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
-import type { RingShard, RingTable } from "../../protocol/ring.js";
-import { Names } from "../../protocol/subjects.js";
+import { Names } from "../../protocol/nats/subjects.js";
+import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import { ManualClock, seededChance, type SeededChance } from "../support/manual-clock.js";
 import { MemoryNetwork, type Fate, type MemoryBus, type Passage } from "../support/memory-bus.js";
 import { MemoryEventStream } from "../support/memory-events.js";

@@ -15,10 +15,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection } from "nats";
-import { dataPaths } from "../../infra/main/data-folder.js";
-import { findNatsServer } from "../../infra/nats-binary.js";
-import { commandLine, exitOf, readPid, signalTo, stopChild } from "../../infra/nats-server.js";
-import type { StatusReport } from "../../protocol/status.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
+import { findNatsServer } from "../../infra/nats-server/nats-binary.js";
+import {
+  commandLine,
+  exitOf,
+  readPid,
+  signalTo,
+  stopChild,
+} from "../../infra/nats-server/nats-server.js";
+import type { StatusReport } from "../../protocol/node/status.js";
 import { startTestServer, type TestServer } from "./nats-server.js";
 import { until } from "./until.js";
 

@@ -1,7 +1,7 @@
 /**
  * Are the replicas of each shard equal? Digests say so, and compare only at equal sequence.
  */
-import type { ReplicaReport, StatusReport } from "../../protocol/status.js";
+import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
 import type { Cluster } from "./cluster.js";
 import { until } from "./until.js";
 

@@ -8,7 +8,7 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { readServerInfo } from "../../infra/nats-server.js";
+import { readServerInfo } from "../../infra/nats-server/nats-server.js";
 
 const { values } = parseArgs({
   strict: false,

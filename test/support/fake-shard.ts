@@ -6,12 +6,12 @@ import type { Bus, Message } from "../../infra/bus.js";
 import type { Clock } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, Revision, ShardId, TimeMs } from "../../protocol/ids.js";
+import type { Names } from "../../protocol/nats/subjects.js";
 import type { Operation, StoredRecord } from "../../protocol/operation.js";
-import { packedBatchReply, packedReply } from "../../protocol/reply-packed.js";
-import { parsePackedBatch, parsePackedRequest } from "../../protocol/request-packed.js";
-import type { RefusedRequest, Request } from "../../protocol/request.js";
-import type { Result } from "../../protocol/result.js";
-import type { Names } from "../../protocol/subjects.js";
+import { packedBatchReply, packedReply } from "../../protocol/reply/packed.js";
+import type { Result } from "../../protocol/reply/result.js";
+import { parsePackedBatch, parsePackedRequest } from "../../protocol/request/packed.js";
+import type { RefusedRequest, Request } from "../../protocol/request/request.js";
 
 /**
  * What becomes of one message.

@@ -4,8 +4,8 @@
  */
 import fc from "fast-check";
 import type { LogMessage } from "../../infra/log.js";
-import type { EntryBody } from "../../protocol/entry.js";
 import type { Origin } from "../../protocol/ids.js";
+import type { EntryBody } from "../../protocol/log/entry.js";
 import type { Operation } from "../../protocol/operation.js";
 import { entryBytes, LogWriter } from "./log-writer.js";
 import { anyGroup } from "./operations-arbitrary.js";

@@ -2,7 +2,7 @@
  * Log rules: what several models and checks of a log need, worked out from its entries alone. An
  * opinion of its own, so that it can judge the production's.
  */
-import type { Entry } from "../../protocol/entry.js";
+import type { Entry } from "../../protocol/log/entry.js";
 
 /** Which of a log's entries count (rule L2), by the numbers of their origins. */
 export class Acceptance {

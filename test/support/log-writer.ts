@@ -2,14 +2,14 @@
  * Log writer: makes operations, and the entries of a shard's log, for tests that need no proposer.
  */
 import type { LogMessage } from "../../infra/log.js";
+import type { LogId, Origin, Position, Revision, Sequence, TimeMs } from "../../protocol/ids.js";
 import {
   BEHAVIOUR_VERSION,
   encodeEntry,
   type EntryBody,
   type Genesis,
   type LoggedLimits,
-} from "../../protocol/entry.js";
-import type { LogId, Origin, Position, Revision, Sequence, TimeMs } from "../../protocol/ids.js";
+} from "../../protocol/log/entry.js";
 import type { Operation, RequestRef } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 

@@ -1,6 +1,6 @@
 /**
  * The ring's bucket in memory: one value with a revision, changed only by compare-and-set, as
- * infra/ring-bucket.ts has it.
+ * infra/jetstream/ring-bucket.ts has it.
  *
  * Faults: an answer is lost, after the change has been made; the bucket is away; somebody else puts
  * a value there.

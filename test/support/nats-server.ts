@@ -8,9 +8,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findNatsServer } from "../../infra/nats-binary.js";
-import { signalTo, startNatsServer, type NatsServer } from "../../infra/nats-server.js";
-import { mappingsOf } from "../../protocol/nats-conf.js";
+import { findNatsServer } from "../../infra/nats-server/nats-binary.js";
+import { signalTo, startNatsServer, type NatsServer } from "../../infra/nats-server/nats-server.js";
+import { mappingsOf } from "../../protocol/nats/nats-conf.js";
 
 export interface TestServerOptions {
   /** Lines to add to the configuration; or all of it, if it has the placeholder `%FOLDER%`. */

@@ -3,7 +3,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { dataPaths } from "../../infra/main/data-folder.js";
+import { dataPaths } from "../../infra/main/server/data-folder.js";
 import type { Cluster } from "./cluster.js";
 
 /** Of all nodes, those of rotated logs too. */

@@ -9,7 +9,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { packageFolder } from "../../infra/package-version.js";
+import { packageFolder } from "../../infra/files/package-version.js";
 
 const run = promisify(execFile);
 const PROBE_TIMEOUT_MS = 10_000;

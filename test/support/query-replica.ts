@@ -4,21 +4,21 @@
  * Records are put and taken away directly, each in a batch of its own, with the rows that the
  * index has for them; `ask` sends one message through a running Query.
  */
-import { Applied } from "../../actors/shard/applied.js";
-import { Ownership } from "../../actors/shard/ownership.js";
-import { PositionTable } from "../../actors/shard/position-table.js";
-import { attributesOfRecord } from "../../actors/shard/query-scan.js";
-import { Query } from "../../actors/shard/query.js";
+import { attributesOfRecord } from "../../actors/shard/query/query-scan.js";
+import { Query } from "../../actors/shard/query/query.js";
+import { Applied } from "../../actors/shard/state/applied.js";
+import { Ownership } from "../../actors/shard/state/ownership.js";
+import { PositionTable } from "../../actors/shard/state/position-table.js";
 import type { Logger } from "../../infra/logger.js";
 import type { Store, StoreWrite } from "../../infra/store.js";
-import { encodeValue, type Plain } from "../../protocol/content.js";
 import type { Position, Revision, Sequence, ShardId, TimeMs } from "../../protocol/ids.js";
-import { keyRowKey } from "../../protocol/key-rows.js";
 import type { ContentType, StoredRecord } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import type { QueryRequest } from "../../protocol/query-messages.js";
-import { encodeRecord } from "../../protocol/record.js";
-import { indexKeysOf, recordKey } from "../../protocol/store-keys.js";
+import type { QueryRequest } from "../../protocol/query/messages.js";
+import { keyRowKey } from "../../protocol/store/key-rows.js";
+import { encodeRecord } from "../../protocol/store/record.js";
+import { indexKeysOf, recordKey } from "../../protocol/store/store-keys.js";
+import { encodeValue, type Plain } from "../../protocol/value/content.js";
 import { ManualClock } from "./manual-clock.js";
 import { Disk } from "./memory-store.js";
 

@@ -3,26 +3,26 @@
  * relay, without proposers. Entries are written straight to the log.
  */
 import { Relay } from "../../actors/relay/relay.js";
-import { Applied } from "../../actors/shard/applied.js";
-import { Applier } from "../../actors/shard/applier.js";
+import { Applier } from "../../actors/shard/apply/applier.js";
 import { loadReplica } from "../../actors/shard/load.js";
+import { Applied } from "../../actors/shard/state/applied.js";
 import type { Bus } from "../../infra/bus.js";
 import type { Clock } from "../../infra/clock.js";
 import type { Events } from "../../infra/events.js";
 import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
+import type { LogId, NodeName, Origin, Position, Revision, Sequence } from "../../protocol/ids.js";
 import {
   BEHAVIOUR_VERSION,
   encodeEntry,
   type EntryBody,
   type LogParent,
-} from "../../protocol/entry.js";
-import type { LogId, NodeName, Origin, Position, Revision, Sequence } from "../../protocol/ids.js";
+} from "../../protocol/log/entry.js";
+import { Names } from "../../protocol/nats/subjects.js";
 import type { Operation, StoredRecord } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import { decodeRecord } from "../../protocol/record.js";
-import { parseRecordKey, recordRange } from "../../protocol/store-keys.js";
-import { Names } from "../../protocol/subjects.js";
+import { decodeRecord } from "../../protocol/store/record.js";
+import { parseRecordKey, recordRange } from "../../protocol/store/store-keys.js";
 import { seededChance } from "./manual-clock.js";
 import { Disk, type MemoryStore } from "./memory-store.js";
 

@@ -2,16 +2,16 @@
  * Shard applier: applies log messages to a store by the applier's core, in groups that the test
  * chooses, without the applier's loop.
  */
-import { ApplierCore, type EntryResult } from "../../actors/shard/applier-core.js";
-import { readRows } from "../../actors/shard/applier.js";
+import { ApplierCore, type EntryResult } from "../../actors/shard/apply/applier-core.js";
+import { readRows } from "../../actors/shard/apply/applier.js";
 import { loadReplica } from "../../actors/shard/load.js";
-import type { ReplicaState } from "../../actors/shard/replica-state.js";
+import type { ReplicaState } from "../../actors/shard/state/replica-state.js";
 import type { LogMessage } from "../../infra/log.js";
 import type { Sequence } from "../../protocol/ids.js";
 import type { Outcome, StoredRecord } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
-import { decodeRecord } from "../../protocol/record.js";
-import { recordKey } from "../../protocol/store-keys.js";
+import { decodeRecord } from "../../protocol/store/record.js";
+import { recordKey } from "../../protocol/store/store-keys.js";
 import { LOG_ID, POSITIONS } from "./log-writer.js";
 import { Disk, type MemoryStore } from "./memory-store.js";
 

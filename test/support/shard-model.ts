@@ -2,8 +2,8 @@
  * Shard model: what a shard's log means, in a few Maps and without any index, so that it can be
  * read at a glance. For logs with one `open` proposer or more, and few records.
  */
-import type { Entry } from "../../protocol/entry.js";
 import { KvError } from "../../protocol/errors.js";
+import type { Entry } from "../../protocol/log/entry.js";
 import type { Operation } from "../../protocol/operation.js";
 import { positionOf } from "../../protocol/position.js";
 import { incremented, merged } from "./json-change.js";

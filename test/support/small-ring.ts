@@ -2,7 +2,7 @@
  * Ring tables small enough to write down: shards of one node each; and what becomes of a ring.
  */
 import type { Epoch, LogId, NodeName, Position, ShardId } from "../../protocol/ids.js";
-import type { RingTable } from "../../protocol/ring.js";
+import type { RingTable } from "../../protocol/ring/ring.js";
 
 /** `smallRing([0, 1], [2, 3])`: s1 on n1 has the positions 0 and 1, s2 on n2 has 2 and 3. */
 export function smallRing(...positions: readonly (readonly number[])[]): RingTable {

@@ -6,22 +6,22 @@
  */
 import { expect } from "chai";
 import type { Store, StoreRow } from "../../infra/store.js";
-import { decodeAppliedRow, type AppliedRow } from "../../protocol/applied-row.js";
-import { attributesOf } from "../../protocol/attributes.js";
-import { decodeValue } from "../../protocol/content.js";
 import { PositionDigest } from "../../protocol/digest.js";
 import type { Position } from "../../protocol/ids.js";
-import { keyRowKey } from "../../protocol/key-rows.js";
 import type { StoredRecord } from "../../protocol/operation.js";
-import { decodePositionRow } from "../../protocol/position-row.js";
 import { positionOf } from "../../protocol/position.js";
-import { decodeRecord } from "../../protocol/record.js";
+import { decodeAppliedRow, type AppliedRow } from "../../protocol/store/applied-row.js";
+import { keyRowKey } from "../../protocol/store/key-rows.js";
+import { decodePositionRow } from "../../protocol/store/position-row.js";
+import { decodeRecord } from "../../protocol/store/record.js";
 import {
   expiryKey,
   indexKeysOf,
   parsePositionKey,
   parseRecordKey,
-} from "../../protocol/store-keys.js";
+} from "../../protocol/store/store-keys.js";
+import { attributesOf } from "../../protocol/value/attributes.js";
+import { decodeValue } from "../../protocol/value/content.js";
 
 /** All rows whose kind (the first letter of their key) is one of `kinds`, in order. */
 export async function rowsOf(store: Store, kinds: string): Promise<StoreRow[]> {

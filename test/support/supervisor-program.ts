@@ -3,9 +3,9 @@
  * of `ringdex up`: each line begins with the time.
  */
 import { fileURLToPath } from "node:url";
-import { settingsOf } from "../../infra/config.js";
-import { runSupervisor } from "../../infra/main/supervisor.js";
-import { withTimes } from "../../infra/timed-lines.js";
+import { withTimes } from "../../infra/files/timed-lines.js";
+import { runSupervisor } from "../../infra/main/server/supervisor.js";
+import { settingsOf } from "../../infra/settings/config.js";
 
 const fakeNode = fileURLToPath(new URL("./fake-node.js", import.meta.url));
 const written = process.argv.includes("--times") ? withTimes : (text: string): string => text;

@@ -12,13 +12,13 @@ import { ServiceCounters } from "../../../actors/service.js";
 import type { HeaderList, Message } from "../../../infra/bus.js";
 import type { Epoch, NodeName, Position, Sequence } from "../../../protocol/ids.js";
 import { COORDINATOR_BYTES_MAX, PAYLOAD_BYTES_MAX } from "../../../protocol/limits.js";
+import { multiKeyVerbs, Names, singleKeyVerbs } from "../../../protocol/nats/subjects.js";
+import type { NodeReport, StatusReport } from "../../../protocol/node/status.js";
 import {
   decodeQuery,
   encodeCountReply,
   encodePageReply,
-} from "../../../protocol/query-messages.js";
-import type { NodeReport, StatusReport } from "../../../protocol/status.js";
-import { multiKeyVerbs, Names, singleKeyVerbs } from "../../../protocol/subjects.js";
+} from "../../../protocol/query/messages.js";
 import { FakeShard } from "../../support/fake-shard.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork, type MemoryBus } from "../../support/memory-bus.js";

@@ -6,8 +6,8 @@ import { Finder, type AskShard } from "../../../actors/coordinator/find.js";
 import { mergePage } from "../../../actors/coordinator/merge.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { Epoch, LogId, NodeName, Position, ShardId } from "../../../protocol/ids.js";
-import { decodeQuery, encodeQueryError } from "../../../protocol/query-messages.js";
-import type { RingTable } from "../../../protocol/ring.js";
+import { decodeQuery, encodeQueryError } from "../../../protocol/query/messages.js";
+import type { RingTable } from "../../../protocol/ring/ring.js";
 import { refusal } from "../../support/failure.js";
 import { QueryReplica } from "../../support/query-replica.js";
 

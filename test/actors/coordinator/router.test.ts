@@ -9,11 +9,11 @@ import {
   HOPS_MAX,
   REQUEST_TIMEOUT_MS,
 } from "../../../protocol/limits.js";
+import { Names } from "../../../protocol/nats/subjects.js";
+import type { Result } from "../../../protocol/reply/result.js";
 import { requestTime } from "../../../protocol/request-id.js";
-import { parseKeylessRequest } from "../../../protocol/request-text.js";
-import type { Request } from "../../../protocol/request.js";
-import type { Result } from "../../../protocol/result.js";
-import { Names } from "../../../protocol/subjects.js";
+import type { Request } from "../../../protocol/request/request.js";
+import { parseKeylessRequest } from "../../../protocol/request/text.js";
 import { FakeShard } from "../../support/fake-shard.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";

@@ -4,11 +4,11 @@
 import { expect } from "chai";
 import { readBridge, type BridgeChanges } from "../../../actors/relay/bridge.js";
 import { eventOf, readMarker, resetOf, type Change } from "../../../actors/relay/relay-core.js";
-import { chainHex } from "../../../protocol/entry.js";
 import type { LogId, Origin, Position, Revision, Sequence, TimeMs } from "../../../protocol/ids.js";
-import { encodeOutcomeRow } from "../../../protocol/outcome-row.js";
+import { chainHex } from "../../../protocol/log/entry.js";
 import { positionOf } from "../../../protocol/position.js";
-import { outcomeKey } from "../../../protocol/store-keys.js";
+import { encodeOutcomeRow } from "../../../protocol/store/outcome-row.js";
+import { outcomeKey } from "../../../protocol/store/store-keys.js";
 import { EventConsumer } from "../../support/event-consumer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";

@@ -10,7 +10,6 @@ import {
   readMarker,
   resetOf,
 } from "../../../actors/relay/relay-core.js";
-import { decodeEntry, isEntry, type Entry } from "../../../protocol/entry.js";
 import { KvError } from "../../../protocol/errors.js";
 import type {
   LogId,
@@ -20,8 +19,9 @@ import type {
   Sequence,
   TimeMs,
 } from "../../../protocol/ids.js";
+import { decodeEntry, isEntry, type Entry } from "../../../protocol/log/entry.js";
 import type { Done } from "../../../protocol/operation.js";
-import type { OperationOutcome, OutcomeRow } from "../../../protocol/outcome-row.js";
+import type { OperationOutcome, OutcomeRow } from "../../../protocol/store/outcome-row.js";
 import { EntryWriter, names, type Wanted } from "../../support/relay-shard.js";
 
 const logTime = Date.UTC(2026, 0, 31, 12) as TimeMs;

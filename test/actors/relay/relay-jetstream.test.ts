@@ -5,10 +5,10 @@
 import { expect } from "chai";
 import { readMarker } from "../../../actors/relay/relay-core.js";
 import { systemChance, systemClock } from "../../../infra/clock.js";
-import { EventStream } from "../../../infra/event-stream.js";
 import type { StoredEvent } from "../../../infra/events.js";
-import { createLogStream, JetstreamLog } from "../../../infra/jetstream-log.js";
-import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
+import { EventStream } from "../../../infra/jetstream/event-stream.js";
+import { createLogStream, JetstreamLog } from "../../../infra/jetstream/jetstream-log.js";
+import { connectBus, type NatsBus } from "../../../infra/nats/nats-bus.js";
 import type { LogId, Sequence, ShardId } from "../../../protocol/ids.js";
 import { EventConsumer } from "../../support/event-consumer.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";

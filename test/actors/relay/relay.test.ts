@@ -6,7 +6,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { readMarker } from "../../../actors/relay/relay-core.js";
 import type { LogId, Sequence } from "../../../protocol/ids.js";
-import { outcomeKey } from "../../../protocol/store-keys.js";
+import { outcomeKey } from "../../../protocol/store/store-keys.js";
 import { EventConsumer, type Rebuilt } from "../../support/event-consumer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork, type MemoryBus } from "../../support/memory-bus.js";

@@ -8,8 +8,8 @@ import {
   type RepairPlan,
 } from "../../../actors/ring-keeper/repair-plan.js";
 import type { LogId, NodeName, Position, ShardId } from "../../../protocol/ids.js";
-import type { RepairReport, StoreFinding } from "../../../protocol/repair.js";
-import type { RingShard } from "../../../protocol/ring.js";
+import type { RepairReport, StoreFinding } from "../../../protocol/node/repair.js";
+import type { RingShard } from "../../../protocol/ring/ring.js";
 import { limits } from "../../support/log-writer.js";
 
 const LOG = "00000000000000a1" as LogId;

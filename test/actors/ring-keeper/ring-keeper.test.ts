@@ -14,10 +14,10 @@ import {
   type RingPlace,
 } from "../../../actors/ring-keeper/ring-keeper.js";
 import { sleep } from "../../../infra/clock.js";
-import { decodeEntry } from "../../../protocol/entry.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { NodeName } from "../../../protocol/ids.js";
-import type { RingShard, RingTable } from "../../../protocol/ring.js";
+import { decodeEntry } from "../../../protocol/log/entry.js";
+import type { RingShard, RingTable } from "../../../protocol/ring/ring.js";
 import { ManualClock, seededChance, type SeededChance } from "../../support/manual-clock.js";
 import { NotedLogger } from "../../support/noted-logger.js";
 

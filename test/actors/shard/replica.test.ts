@@ -7,10 +7,10 @@ import { KvError } from "../../../protocol/errors.js";
 import type { ShardId } from "../../../protocol/ids.js";
 import { LAG_SERVING_MAX, MAILBOX_BYTES_MAX } from "../../../protocol/limits.js";
 import type { Operation } from "../../../protocol/operation.js";
-import { parsePackedBatchReply } from "../../../protocol/reply-packed.js";
-import { encodePackedBatch } from "../../../protocol/request-packed.js";
-import type { Request } from "../../../protocol/request.js";
-import type { BatchResult, Result } from "../../../protocol/result.js";
+import { parsePackedBatchReply } from "../../../protocol/reply/packed.js";
+import type { BatchResult, Result } from "../../../protocol/reply/result.js";
+import { encodePackedBatch } from "../../../protocol/request/packed.js";
+import type { Request } from "../../../protocol/request/request.js";
 import {
   del,
   entryBytes,

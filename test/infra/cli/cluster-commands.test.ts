@@ -7,8 +7,8 @@ import { Readable } from "node:stream";
 import { expect } from "chai";
 import { exitCodes, exitOfError } from "../../../infra/cli/exit-codes.js";
 import { runCli } from "../../../infra/cli/program.js";
-import { settingsTable } from "../../../infra/config.js";
-import { packageFolder } from "../../../infra/package-version.js";
+import { packageFolder } from "../../../infra/files/package-version.js";
+import { settingsTable } from "../../../infra/settings/config.js";
 import { errorNames, KvError } from "../../../protocol/errors.js";
 
 describe("command line", () => {

@@ -13,7 +13,7 @@ import {
   type CliConnection,
 } from "../../../infra/cli/context.js";
 import { runCli } from "../../../infra/cli/program.js";
-import { dataPaths, takeLock, type Lock } from "../../../infra/main/data-folder.js";
+import { dataPaths, takeLock, type Lock } from "../../../infra/main/server/data-folder.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 
 describe("a command's connection", function () {

@@ -9,7 +9,7 @@ import { expect } from "chai";
 import type { Msg } from "nats";
 import { exitCodes } from "../../../infra/cli/exit-codes.js";
 import { runCli } from "../../../infra/cli/program.js";
-import { packageFolder } from "../../../infra/package-version.js";
+import { packageFolder } from "../../../infra/files/package-version.js";
 import { positionOf } from "../../../protocol/position.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";

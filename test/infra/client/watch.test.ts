@@ -20,7 +20,7 @@ import {
 } from "../../../infra/client/client.js";
 import { BATCH_MESSAGES, sequencesOf } from "../../../infra/client/event-feed.js";
 import { filtersOf, RevisionProof } from "../../../infra/client/watch.js";
-import { Names } from "../../../protocol/subjects.js";
+import { Names } from "../../../protocol/nats/subjects.js";
 import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { publishEvent } from "./fake-store.js";

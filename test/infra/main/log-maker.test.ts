@@ -3,14 +3,14 @@
  */
 import { expect } from "chai";
 import { systemClock } from "../../../infra/clock.js";
-import { JetstreamLog } from "../../../infra/jetstream-log.js";
+import { JetstreamLog } from "../../../infra/jetstream/jetstream-log.js";
 import { StreamMaker } from "../../../infra/main/log-maker.js";
-import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
+import { connectBus, type NatsBus } from "../../../infra/nats/nats-bus.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { LogId, Sequence } from "../../../protocol/ids.js";
-import { isMissingLog } from "../../../protocol/missing-log.js";
-import type { RingShard } from "../../../protocol/ring.js";
-import { Names } from "../../../protocol/subjects.js";
+import { isMissingLog } from "../../../protocol/log/missing-log.js";
+import { Names } from "../../../protocol/nats/subjects.js";
+import type { RingShard } from "../../../protocol/ring/ring.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { NotedLogger } from "../../support/noted-logger.js";
 import { smallRing } from "../../support/small-ring.js";

@@ -14,7 +14,7 @@ import {
   type OldLogs,
 } from "../../../infra/main/ring-copy.js";
 import type { Epoch, TimeMs } from "../../../protocol/ids.js";
-import type { RingTable } from "../../../protocol/ring.js";
+import type { RingTable } from "../../../protocol/ring/ring.js";
 import { refusal } from "../../support/failure.js";
 import { MemoryRing } from "../../support/memory-ring.js";
 import { NotedLogger } from "../../support/noted-logger.js";

@@ -5,10 +5,10 @@ import { expect } from "chai";
 import { systemChance, systemClock } from "../../../infra/clock.js";
 import { NodeRefused } from "../../../infra/main/node-identity.js";
 import { checkServer } from "../../../infra/main/server-check.js";
-import { connectBus } from "../../../infra/nats-bus.js";
+import { connectBus } from "../../../infra/nats/nats-bus.js";
 import { POSITION_COUNT } from "../../../protocol/limits.js";
-import { mappingsOf } from "../../../protocol/nats-conf.js";
-import { Names } from "../../../protocol/subjects.js";
+import { mappingsOf } from "../../../protocol/nats/nats-conf.js";
+import { Names } from "../../../protocol/nats/subjects.js";
 import { startTestServer, type TestServerOptions } from "../../support/nats-server.js";
 
 describe("server check", function () {

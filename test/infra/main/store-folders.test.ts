@@ -9,7 +9,7 @@ import { refuseOtherRing } from "../../../infra/main/node-identity.js";
 import { StoreFolders, storeFolder } from "../../../infra/main/store-folders.js";
 import type { Store } from "../../../infra/store.js";
 import type { LogId } from "../../../protocol/ids.js";
-import type { RingShard } from "../../../protocol/ring.js";
+import type { RingShard } from "../../../protocol/ring/ring.js";
 import { smallRing } from "../../support/small-ring.js";
 
 const [LOG, BEFORE, OTHER] = ["a1", "a0", "ff"].map((end) => `00000000000000${end}` as LogId);

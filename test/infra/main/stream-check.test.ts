@@ -4,11 +4,11 @@
  */
 import { expect } from "chai";
 import { systemClock } from "../../../infra/clock.js";
-import { askJetstream, type JsonObject } from "../../../infra/jetstream-api.js";
+import { askJetstream, type JsonObject } from "../../../infra/jetstream/jetstream-api.js";
 import { StreamMaker } from "../../../infra/main/log-maker.js";
 import { checkStreams, doCollide } from "../../../infra/main/stream-check.js";
-import { connectBus, type NatsBus } from "../../../infra/nats-bus.js";
-import { Names } from "../../../protocol/subjects.js";
+import { connectBus, type NatsBus } from "../../../infra/nats/nats-bus.js";
+import { Names } from "../../../protocol/nats/subjects.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { NotedLogger } from "../../support/noted-logger.js";
 import { smallRing } from "../../support/small-ring.js";

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderTable } from "../../../infra/cli/table.js";
-import { packageFolder } from "../../../infra/package-version.js";
+import { packageFolder } from "../../../infra/files/package-version.js";
 import { arrowsOf, fileCircles, structureOf } from "./structure.js";
 
 const root = packageFolder();

@@ -1,0 +1,102 @@
+/**
+ * Refill: gets a replica a new store from another node's, where its own does not fit the log (rule
+ * L3) or is lost and the log does not begin with the shard.
+ *
+ * The new store is filled and proved beside the old one, which is set aside only then, never
+ * deleted. Whatever goes wrong leaves the old one where it was, and the next attempt begins anew.
+ */
+import type { Bus } from "../../infra/bus.js";
+import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Logger } from "../../infra/logger.js";
+import type { StoreShelf } from "../../infra/store-shelf.js";
+import { DamagedError } from "../../protocol/damaged.js";
+import { KvError } from "../../protocol/errors.js";
+import type { NodeName } from "../../protocol/ids.js";
+import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
+import type { Names } from "../../protocol/nats/subjects.js";
+import { decodeSeedReply, type SeedReply } from "../../protocol/node/seed.js";
+import type { RingShard } from "../../protocol/ring/ring.js";
+import { fillStore, type Seeded } from "./seed-target.js";
+
+/** One part is asked for this often before the source is given up. */
+const ATTEMPTS_MAX = 5;
+const AGAIN_MS = 500;
+
+export interface RefillParts {
+  readonly names: Names;
+  readonly node: NodeName;
+  readonly shard: RingShard;
+  readonly bus: Bus;
+  readonly shelf: StoreShelf;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Rejects with KvError if no other node of the shard has a store that can be had. */
+export async function refillStore(parts: RefillParts): Promise<void> {
+  const { shard, node, shelf, logger } = parts;
+  const others = shard.nodes.filter((each) => each !== node);
+  let failure: unknown;
+  for (const source of others) {
+    try {
+      const { sequence, keys, rows } = await fillFrom(parts, source);
+      const kept = await shelf.useDraft();
+      const fields = { shard: shard.shard, source, sequence, keys, rows };
+      logger.info("a store was filled from another node's", { ...fields, set_aside: kept });
+      return;
+    } catch (error) {
+      // A source whose store is damaged, or answers what no store gives, is one of several.
+      if (!(error instanceof KvError || error instanceof DamagedError)) throw error;
+      failure = error;
+      const fields = { shard: shard.shard, source, error };
+      logger.info("a store could not be filled from another node's", fields);
+    }
+  }
+  const why = failure instanceof Error ? `: ${failure.message}` : "";
+  const nobody = `no other node has a store of ${shard.shard} to fill this one from`;
+  throw new KvError("unavailable", `${nobody} (asked: ${others.join(", ") || "none"})${why}`);
+}
+
+async function fillFrom(parts: RefillParts, source: NodeName): Promise<Seeded> {
+  const { shard, chance, shelf } = parts;
+  const session = Buffer.from(chance.bytes(8)).toString("hex");
+  let part = 0;
+  const next = async (): Promise<SeedReply> => {
+    const request = { shard: shard.shard, log_id: shard.logId, session, part };
+    part += 1;
+    return askPart(parts, source, Buffer.from(JSON.stringify(request)));
+  };
+  // Nothing is made for a source that has nothing.
+  const first = await next();
+  const store = await shelf.openDraft();
+  try {
+    let isFirst = true;
+    return await fillStore(store, () => {
+      if (!isFirst) return next();
+      isFirst = false;
+      return Promise.resolve(first);
+    });
+  } finally {
+    await store.close();
+  }
+}
+
+async function askPart(
+  { names, bus, clock, signal }: RefillParts,
+  source: NodeName,
+  request: Uint8Array,
+): Promise<SeedReply> {
+  for (let attempt = 1; ; attempt += 1) {
+    if (signal.aborted) throw new KvError("unavailable", "the node stops");
+    try {
+      const subject = names.node(source, "seed");
+      const reply = await bus.request(subject, request, { timeoutMs: 2 * ATTEMPT_TIMEOUT_MS });
+      return decodeSeedReply(reply.data);
+    } catch (error) {
+      if (!(error instanceof KvError) || !error.retryable || attempt >= ATTEMPTS_MAX) throw error;
+    }
+    await sleep(clock, AGAIN_MS, signal).catch(() => undefined);
+  }
+}

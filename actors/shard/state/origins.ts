@@ -1,0 +1,70 @@
+/**
+ * Origins: which proposers a shard knows, and the last number it accepted of each (rule L2).
+ *
+ * An origin is what a proposer calls itself, from its start or its last new beginning on. It
+ * announces itself by an `open` entry; of its further entries exactly the one with the next number
+ * is accepted, so a copy of an entry, or one that a `fence` has killed, does nothing however late
+ * it lands. Whether an origin is known depends on the log alone: one that was silent for
+ * ORIGIN_KEPT_MS of log time counts as unknown everywhere, whenever its row is removed.
+ */
+import type { Origin, TimeMs } from "../../../protocol/ids.js";
+import type { EntryKind } from "../../../protocol/log/entry.js";
+
+/** How long an origin may be silent, in log time. Proposers open anew well before. */
+export const ORIGIN_KEPT_MS = 24 * 3_600_000;
+
+export interface KnownOrigin {
+  readonly number: number;
+  /** Log time of its last accepted entry. */
+  readonly seenAt: TimeMs;
+}
+
+export class Origins {
+  readonly #known = new Map<Origin, KnownOrigin>();
+
+  /** Number of origins remembered, silent ones too. */
+  get count(): number {
+    return this.#known.size;
+  }
+
+  set(origin: Origin, known: KnownOrigin): void {
+    this.#known.set(origin, known);
+  }
+
+  get(origin: Origin, logTime: TimeMs): KnownOrigin | undefined {
+    const known = this.#known.get(origin);
+    return known === undefined || logTime - known.seenAt > ORIGIN_KEPT_MS ? undefined : known;
+  }
+
+  /** Whether the entry takes effect; if so it is the origin's last from now on. */
+  accept(kind: EntryKind, origin: Origin, number: number, logTime: TimeMs): boolean {
+    const known = this.get(origin, logTime);
+    if (!isNext(kind, number, known)) return false;
+    this.#known.set(origin, { number, seenAt: logTime });
+    return true;
+  }
+
+  /** Removes and returns those that count as unknown. */
+  forget(logTime: TimeMs): Origin[] {
+    const silent: Origin[] = [];
+    for (const [origin, { seenAt }] of this.#known) {
+      if (logTime - seenAt > ORIGIN_KEPT_MS) silent.push(origin);
+    }
+    for (const origin of silent) this.#known.delete(origin);
+    return silent;
+  }
+}
+
+function isNext(kind: EntryKind, number: number, known: KnownOrigin | undefined): boolean {
+  switch (kind) {
+    case "genesis":
+      return false;
+    case "open":
+      return known === undefined;
+    case "fence":
+      return known !== undefined && number > known.number;
+    case "operations":
+    case "barrier":
+      return known !== undefined && number === known.number + 1;
+  }
+}

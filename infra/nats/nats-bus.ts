@@ -1,0 +1,230 @@
+/**
+ * NatsBus: the Bus over core NATS, through nats.js.
+ *
+ * Reconnects for ever, with short waits. Requests made while the connection is down wait for it
+ * (reply-mux.ts); other messages published then are dropped, which Bus allows: nats.js would
+ * keep them only until its next attempt to reconnect, and with no limit. They are mostly replies,
+ * and who waits for those has lost the connection too or will ask again.
+ *
+ * Handlers are called from inside nats.js's parser, where an exception would end the reading of the
+ * connection without a sign. So each call is caught here and told to `onFailure`.
+ */
+import { connect, createInbox, type ConnectionOptions, type NatsConnection } from "nats";
+import { assert } from "../../protocol/assert.js";
+import { KvError } from "../../protocol/errors.js";
+import type {
+  Bus,
+  BusStatus,
+  Message,
+  PublishOptions,
+  RequestOptions,
+  ServerInfo,
+  Subscription,
+} from "../bus.js";
+import type { Clock } from "../clock.js";
+import { ConnectionStatus, type Denial } from "./connection-status.js";
+import { connectError, connectionCredentials, splitUrl, type Credentials } from "./credentials.js";
+import { inboxPrefixIn } from "./inbox.js";
+import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
+import { readInTurns } from "./read-in-turns.js";
+import { checkSize, headerBytes, ReplyMux } from "./reply-mux.js";
+
+/** Between two attempts to reconnect, and as much again by chance. */
+const RECONNECT_WAIT_MS = 100;
+const RECONNECT_JITTER_MS = 100;
+/** One attempt to connect. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A connection that answers none of two pings is given up. */
+const PING_INTERVAL_MS = 5_000;
+const PINGS_OUT_MAX = 2;
+/** How long close() waits for what is still to be sent. */
+const CLOSE_FLUSH_MS = 2_000;
+
+/**
+ * What isSubjectKey rules out for being no part of a token. Not \s: a key may have a no-break
+ * space, which is white space to Unicode and a letter like any other to NATS.
+ */
+const unfitForSubject = /[\0-\u0020\u007f]/;
+
+export interface NatsBusOptions {
+  /** `nats://host:port`, several separated by commas; `user:password@` or `token@` before it. */
+  readonly url: string;
+  /** In place of those in the URL. Default: those, or none. */
+  readonly credentials?: Credentials;
+  /** Told to the server, which shows it in its list of connections. */
+  readonly name: string;
+  readonly clock: Clock;
+  /** It may have much to read, and others of this process must not wait for it. Default false. */
+  readonly readsInTurns?: boolean;
+  /** What a handler threw, or why a subscription ended unasked: a bug, or a permission missing. */
+  readonly onFailure: (error: unknown) => void;
+  /** What the server says outside of any reply. Default: nothing is done. */
+  readonly onServerError?: (error: Error) => void;
+}
+
+/**
+ * Rejects with KvError if the first attempt to connect fails: `bad-request` if credentials or
+ * certificates are wrong, `unavailable` if another attempt may go better.
+ */
+export async function connectBus(options: NatsBusOptions): Promise<NatsBus> {
+  try {
+    return new NatsBus(await connect(connectionOptions(options)), options);
+  } catch (cause) {
+    throw connectError(options.url, cause);
+  }
+}
+
+export class NatsBus implements Bus {
+  readonly #status: ConnectionStatus;
+  readonly #mux: ReplyMux;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #clock: Clock;
+  #server: ServerInfo;
+
+  constructor(
+    /** For what nats.js does beyond the Bus, such as object stores. */
+    readonly connection: NatsConnection,
+    options: Pick<NatsBusOptions, "clock" | "readsInTurns" | "onFailure" | "onServerError">,
+  ) {
+    this.#onFailure = options.onFailure;
+    this.#clock = options.clock;
+    this.#status = new ConnectionStatus(connection, options.onServerError);
+    this.#mux = new ReplyMux(connection, this.#status, options.clock);
+    this.#server = serverInfo(connection);
+    const inTurns = options.readsInTurns ?? false;
+    if (inTurns) readInTurns(connection, options.clock);
+    this.#status.listen((status) => {
+      if (status !== "connected") return;
+      this.#server = serverInfo(connection);
+      if (inTurns) readInTurns(connection, options.clock);
+    });
+  }
+
+  publish(subject: string, data: Uint8Array, options: PublishOptions = {}): void {
+    assertSubject(subject);
+    const headers = headerBytes(options.headers);
+    checkSize(this.connection, subject, data, headers);
+    if (this.#status.current !== "connected") return;
+    const natsOptions = {
+      ...(options.reply === undefined ? {} : { reply: options.reply }),
+      ...(headers === undefined ? {} : { headers: asNatsHeaders(headers) }),
+    };
+    this.connection.publish(subject, data, natsOptions);
+  }
+
+  subscribe(
+    subject: string,
+    queue: string | undefined,
+    handler: (message: NatsMessage) => void,
+  ): Subscription {
+    assertSubject(subject);
+    const subscription = this.connection.subscribe(subject, {
+      ...(queue === undefined ? {} : { queue }),
+      callback: (error, message) => {
+        if (error !== null) return this.#fail(error);
+        try {
+          handler(natsMessage(message));
+        } catch (thrown) {
+          this.#fail(thrown);
+        }
+      },
+    });
+    return {
+      unsubscribe: () => subscription.unsubscribe(),
+      drain: async () => {
+        if (!this.connection.isClosed() && !subscription.isClosed()) await subscription.drain();
+      },
+    };
+  }
+
+  request(subject: string, data: Uint8Array, options: RequestOptions): Promise<Message> {
+    assertSubject(subject);
+    return this.#mux.request(subject, data, options);
+  }
+
+  /** Not from inside the parser: what `onFailure` throws in its turn must end the process. */
+  #fail(error: unknown): void {
+    queueMicrotask(() => this.#onFailure(error));
+  }
+
+  async flush(): Promise<void> {
+    try {
+      await this.connection.flush();
+    } catch (cause) {
+      throw new KvError("unavailable", "the connection went during a flush", {}, { cause });
+    }
+  }
+
+  server(): ServerInfo {
+    return this.#server;
+  }
+
+  /** A subject for replies, below what this user may read. */
+  newInbox(): string {
+    return createInbox(inboxPrefixIn(this.connection));
+  }
+
+  /** Called when the server says that this user must not publish or subscribe. Returns its end. */
+  onDenied(listener: (denial: Denial) => void): () => void {
+    return this.#status.onDenied(listener);
+  }
+
+  get status(): BusStatus {
+    return this.#status.current;
+  }
+
+  onStatus(listener: (status: BusStatus) => void): () => void {
+    return this.#status.listen(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#status.current === "connected") {
+      const late = new Promise<void>((resolve) => void this.#clock.after(CLOSE_FLUSH_MS, resolve));
+      // What cannot be sent any more is lost, as at any loss of a connection.
+      await Promise.race([this.connection.flush().catch(() => undefined), late]);
+    }
+    await this.connection.close();
+  }
+}
+
+function assertSubject(subject: string): void {
+  assert(
+    subject !== "" && !unfitForSubject.test(subject),
+    `protocol/nats/subjects.ts builds subjects without white space: ${JSON.stringify(subject)}`,
+  );
+}
+
+function serverInfo(connection: NatsConnection): ServerInfo {
+  const { info } = connection;
+  assert(info !== undefined, "a connection that stands has received the server's INFO");
+  return {
+    version: info.version,
+    name: info.server_name,
+    maxPayload: info.max_payload,
+    clustered: info.cluster !== undefined && info.cluster !== "",
+  };
+}
+
+function connectionOptions(options: NatsBusOptions): ConnectionOptions {
+  const { url, found } = splitUrl(options.url);
+  const urls = url
+    .split(",")
+    .map((part) => new URL(part.includes("://") ? part : `nats://${part}`));
+  const isTls = urls.some((each) => each.protocol === "tls:");
+  return {
+    servers: urls.map((each) => each.host),
+    name: options.name,
+    ...(isTls ? { tls: {} } : {}),
+    ...connectionCredentials({ ...found, ...options.credentials }),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_JITTER_MS,
+    reconnectJitterTLS: RECONNECT_JITTER_MS,
+    // A server that comes back may refuse us until its own configuration is whole.
+    ignoreAuthErrorAbort: true,
+    timeout: CONNECT_TIMEOUT_MS,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: PINGS_OUT_MAX,
+    noAsyncTraces: true,
+  };
+}
