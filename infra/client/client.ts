@@ -12,7 +12,6 @@
  * it all with examples.
  */
 import { connect as connectNats, type ConnectionOptions, type NatsConnection } from "nats";
-import { KvError } from "../../protocol/errors.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names } from "../../protocol/nats/subjects.js";
 import { systemChance, systemClock } from "../clock.js";
@@ -23,6 +22,7 @@ import {
   type Credentials,
 } from "../nats/credentials.js";
 import { NatsBus } from "../nats/nats-bus.js";
+import { badArgument, checkOptions } from "./arguments.js";
 import { Caller, IN_FLIGHT_MAX } from "./caller.js";
 import type { ConnectOptions, Json } from "./options.js";
 import { RingView } from "./ring-view.js";
@@ -45,7 +45,8 @@ export {
   type ConflictError,
   type KvErrorOf,
 } from "./client-errors.js";
-export { ops, type BatchOperation } from "./operations.js";
+export type { BatchOperation } from "./operations.js";
+export { ops } from "./ops.js";
 export type * from "./options.js";
 export type { Find } from "./query.js";
 export { Session } from "./session.js";
@@ -77,6 +78,7 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
    * session, at less cost than linearizable. Give it an earlier Session to go on with that.
    */
   session(session: Session = new Session()): Verbs<Value> {
+    if (!(session instanceof Session)) throw badArgument("session", "a Session", session);
     return new Verbs<Value>({ ...this.#parts, session });
   }
 
@@ -101,13 +103,13 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
  * first call.
  */
 export async function connect<Value = Json>(options: ConnectOptions = {}): Promise<Ringdex<Value>> {
+  checkOptions("connect", options);
   const names = new Names(options.store ?? "kv");
-  const timeoutMs = positive("timeoutMs", options.timeoutMs ?? REQUEST_TIMEOUT_MS);
-  const attemptTimeoutMs = positive(
-    "attemptTimeoutMs",
-    options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
-  );
-  const inFlightMax = positive("inFlightMax", options.inFlightMax ?? IN_FLIGHT_MAX);
+  const {
+    timeoutMs = REQUEST_TIMEOUT_MS,
+    attemptTimeoutMs = ATTEMPT_TIMEOUT_MS,
+    inFlightMax = IN_FLIGHT_MAX,
+  } = options;
   const connection = options.connection ?? (await open(options));
   // Handlers of ours throw nothing that the caller is not told by its own promise.
   const clock = systemClock;
@@ -152,9 +154,4 @@ function credentialsIn(options: ConnectOptions): Credentials {
   const { user, pass: password, token, nkeyFile, credsFile, inboxPrefix } = options;
   const given = { user, password, token, nkeyFile, credsFile, inboxPrefix };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-}
-
-function positive(name: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value;
-  throw new KvError("bad-request", `${name} is a number above 0; received ${value}`);
 }

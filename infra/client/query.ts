@@ -53,7 +53,7 @@ export class Queries {
 
   async *keys(options: KeysOptions): AsyncGenerator<string, void, undefined> {
     let cursor: string | undefined;
-    let left = checkLimit(options.limit);
+    let left = options.limit ?? Infinity;
     while (left > 0) {
       const limit = pageLimit(options.pageSize, left);
       const body = await this.ask("keys", { prefix: options.prefix, limit, cursor }, options);
@@ -84,7 +84,7 @@ export class Find<Value> implements AsyncIterable<FindItem<Value>> {
   async *pages(): AsyncGenerator<FindPage<Value>, void, undefined> {
     const { limit: limitAll, pageSize, order, select, partial, scan, certificate } = this.options;
     let { cursor } = this.options;
-    let left = checkLimit(limitAll);
+    let left = limitAll ?? Infinity;
     while (left > 0) {
       const limit = pageLimit(pageSize, left);
       const { where } = this;
@@ -145,15 +145,9 @@ function cursorOf(body: Body): string | undefined {
   return typeof body["cursor"] === "string" ? body["cursor"] : undefined;
 }
 
-function checkLimit(limit: number | undefined): number {
-  if (limit === undefined) return Infinity;
-  if (Number.isSafeInteger(limit) && limit >= 0) return limit;
-  throw new KvError("bad-request", `limit is a whole number ≥ 0; received ${limit}`);
-}
-
 function pageLimit(pageSize: number | undefined, left: number): number {
   const size = pageSize ?? PAGE_ROWS_DEFAULT;
-  if (!Number.isSafeInteger(size) || size < 1 || size > PAGE_ROWS_MAX) {
+  if (size > PAGE_ROWS_MAX) {
     const form = `pageSize is a whole number from 1 to ${PAGE_ROWS_MAX}`;
     throw new KvError("limit-exceeded", `${form}; received ${size}`, {
       limit: PAGE_ROWS_MAX,
