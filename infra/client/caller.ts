@@ -122,19 +122,21 @@ export class Caller {
     let doubt: KvError | undefined;
     for (let count = 0; ; count += 1) {
       signal?.throwIfAborted();
-      this.closing.throwIfAborted();
+      if (this.closing.aborted) throw closedError(doubt, isWrite);
       const leftMs = Math.max(deadlineMs - this.clock.elapsedMs(), 1);
       try {
         return await attempt(Math.min(this.attemptTimeoutMs, leftMs));
       } catch (error) {
         if (!(error instanceof KvError) || !error.retryable) throw error;
         if (error.written === "unknown") doubt = error;
+        if (this.closing.aborted) throw closedError(doubt, isWrite);
         const pauseMs = this.pauseMs(count);
         if (this.clock.elapsedMs() + pauseMs >= deadlineMs) {
           throw finalError(error, doubt, isWrite, timeoutMs);
         }
         this.onRetry(error);
-        await this.pause(pauseMs, signal);
+        // Why it ended is told at the beginning of the loop, with the doubt that there is.
+        await this.pause(pauseMs, signal).catch(() => undefined);
       }
     }
   }
@@ -170,6 +172,13 @@ export function finalError(
   return new KvError("in-doubt", description, doubt.details, options);
 }
 
-function closedError(): KvError {
-  return new KvError("unavailable", "this client is closed", {}, { retryable: false });
+/** What close() leaves of a call that it ends: what was sent and not answered is in doubt. */
+export function closedError(doubt?: KvError, isWrite = false): KvError {
+  if (doubt === undefined || !isWrite) {
+    return new KvError("unavailable", "this client is closed", {}, { retryable: false });
+  }
+  const description =
+    "this client was closed before the write was answered, so it may have been done; read the " +
+    "key, or send it again with the same request id within its window";
+  return new KvError("in-doubt", description, doubt.details, { cause: doubt, retryable: false });
 }

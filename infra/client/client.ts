@@ -83,8 +83,9 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
   }
 
   /**
-   * Watches end, and calls under way with `unavailable` or `in-doubt`; over a borrowed connection
-   * what has been sent may still be answered. May be called again.
+   * Watches end. What was answered stays answered; writes that were sent and not answered end with
+   * `in-doubt`, all else with `unavailable`. Over a borrowed connection what has been sent may
+   * still be answered. May be called again.
    */
   async close(): Promise<void> {
     this.#parts.caller.close();

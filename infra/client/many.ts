@@ -23,7 +23,7 @@ import { parsePackedBatchReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedBatch } from "../../protocol/request/packed.js";
 import { readLevels, type Request } from "../../protocol/request/request.js";
-import { finalError, type Caller } from "./caller.js";
+import { closedError, finalError, type Caller } from "./caller.js";
 import { chunksOf, itemsOf, nameWrites, type Item, type Prepare } from "./chunks.js";
 import type { BatchOperation } from "./operations.js";
 import type { CallOptions } from "./options.js";
@@ -52,20 +52,56 @@ export class Many {
   ): Promise<Result[]> {
     const items = itemsOf(operations, positions, prepare);
     const inOrder = new Set(items.map(({ operation }) => operation.key)).size < items.length;
+    const { caller, ring } = this.parts;
+    caller.closing.throwIfAborted();
     let pending = items;
     let idleCount = 0;
     for (;;) {
-      const again = await this.#round(pending, inOrder, options);
+      let again = await this.#round(pending, inOrder, options);
+      const pauseMs = caller.pauseMs(idleCount);
+      again = this.#inTime(again, pauseMs, options);
       if (again.length === 0) return items.map(resultOf);
-      for (const [, error] of again) this.parts.caller.onRetry(error);
+      for (const [, error] of again) caller.onRetry(error);
       idleCount = again.length < pending.length ? 0 : idleCount + 1;
-      pending = again.map(([item]) => item).sort((a, b) => a.index - b.index);
+      again.sort(([a], [b]) => a.index - b.index);
+      pending = again.map(([item]) => item);
       // Replies that were too large for one message need a smaller request and no pause.
       if (again.every(([, error]) => error.kind === "too-large")) continue;
-      await this.parts.caller.pause(this.parts.caller.pauseMs(idleCount), options.signal);
+      await caller.pause(pauseMs, options.signal).catch(() => options.signal?.throwIfAborted());
       // If it cannot be read the old one is tried again, and in the end their own error is told.
-      await this.parts.ring.refresh().catch(() => undefined);
+      if (!caller.closing.aborted) await ring.refresh(this.#leftMs(pending)).catch(() => undefined);
+      pending = this.#inTime(again, 0, options).map(([item]) => item);
+      if (pending.length === 0) return items.map(resultOf);
     }
+  }
+
+  /** Ends those that close() ends, and those whose time will be over in `pauseMs`. */
+  #inTime(
+    again: readonly [Item, KvError][],
+    pauseMs: number,
+    options: CallOptions,
+  ): [Item, KvError][] {
+    const { clock, closing } = this.parts.caller;
+    const thenMs = clock.elapsedMs() + pauseMs;
+    return again.filter(([item, error]) => {
+      if (closing.aborted) {
+        const told = closedError(item.doubt, item.request.kind === "write");
+        item.result = { kind: "refused", error: told };
+        return false;
+      }
+      // What was too large for one reply is asked again without a pause.
+      if (error.kind === "too-large" || thenMs < (item.deadlineMs ?? Infinity)) return true;
+      this.#end(item, error, options);
+      return false;
+    });
+  }
+
+  /** Of the item that has the least. */
+  #leftMs(items: readonly Item[]): number {
+    const { caller } = this.parts;
+    const nowMs = caller.clock.elapsedMs();
+    const leftMs = items.map((item) => (item.deadlineMs ?? Infinity) - nowMs);
+    return Math.max(Math.min(caller.attemptTimeoutMs, ...leftMs), 1);
   }
 
   /** All or nothing; every operation in one position. Throws what refused it. */
@@ -81,8 +117,8 @@ export class Many {
     const items = itemsOf(operations, positions, prepare);
     nameWrites(items);
     const attempt = async (timeoutMs: number): Promise<readonly Result[]> => {
-      const { caller, ring } = this.parts;
-      if (!ring.isKnown) await ring.refresh();
+      const { ring } = this.parts;
+      if (!ring.isKnown) await ring.refresh(timeoutMs);
       const shard = ring.shardOf(position);
       if (shard === undefined) throw new KvError("unavailable", "the ring cannot be read");
       try {
@@ -91,8 +127,6 @@ export class Many {
         // The position may have moved: the next attempt is to see the ring as it is then.
         if (error instanceof KvError && error.retryable) ring.suspect();
         throw error;
-      } finally {
-        caller.closing.throwIfAborted();
       }
     };
     return this.parts.caller.retry(attempt, true, options);
@@ -105,10 +139,9 @@ export class Many {
   ): Promise<[Item, KvError][]> {
     const { caller, ring } = this.parts;
     options.signal?.throwIfAborted();
-    caller.closing.throwIfAborted();
     if (!ring.isKnown) {
       try {
-        await ring.refresh();
+        await ring.refresh(Math.min(caller.attemptTimeoutMs, caller.timeoutOf(options)));
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         return pending.flatMap((item) => this.#refused(item, error, 1, options));

@@ -258,19 +258,28 @@ export class Verbs<Value = Json> {
     operations: Operations,
     options: BatchOptions & { readonly atomic?: boolean },
   ): Promise<readonly Result[]> {
-    const { ring, caller } = this.#parts;
+    const { ring } = this.#parts;
     const session = options.session ?? this.#parts.session;
     // Without the ring nothing can be sent, and positions by the wrong count would go astray.
-    if (!ring.isKnown) await caller.retry(() => ring.refresh(), false, options);
+    const left = ring.isKnown ? options : await this.#afterRing(options);
     const positions = operations.map(({ key }) => positionOf(key, ring.positionCount));
     const prepare: Prepare = (operation, position, request) =>
       this.#prepared(operation, position, request, session, options.read);
     const send = options.atomic === true ? "runAtomic" : "run";
-    const results = await this.#many[send](operations, positions, prepare, options);
+    const results = await this.#many[send](operations, positions, prepare, left);
     for (const [index, result] of results.entries()) {
       this.#learn(result, positions[index] as Position, session);
     }
     return results;
+  }
+
+  /** Reads the ring, and gives back the options with the time that is left of the call's. */
+  async #afterRing<Options extends KeyCallOptions>(options: Options): Promise<Options> {
+    const { ring, caller } = this.#parts;
+    const timeoutMs = caller.timeoutOf(options);
+    const endMs = caller.clock.elapsedMs() + timeoutMs;
+    await caller.retry((leftMs) => ring.refresh(leftMs), false, options);
+    return { ...options, timeoutMs: Math.max(Math.ceil(endMs - caller.clock.elapsedMs()), 1) };
   }
 
   #prepared(

@@ -18,12 +18,13 @@ export interface Denial {
 }
 
 export class ConnectionStatus {
-  #current: BusStatus = "connected";
+  #current: BusStatus;
   readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #denialListeners = new Set<(denial: Denial) => void>();
 
   /** `onError`: errors that the server tells outside of any reply, such as a permission missing. */
   constructor(connection: NatsConnection, onError?: (error: Error) => void) {
+    this.#current = statusOf(connection);
     void this.#watch(connection, onError);
     // The iterator does not end with the connection.
     void connection.closed().then(() => this.#change("closed"));
@@ -62,6 +63,14 @@ export class ConnectionStatus {
     this.#current = status;
     for (const listener of this.#listeners) listener(status);
   }
+}
+
+/** A borrowed connection may be on its way back to a server, which nats.js tells only later. */
+function statusOf(connection: NatsConnection): BusStatus {
+  if (connection.isClosed()) return "closed";
+  const { protocol } = connection as { protocol?: { readonly connected?: boolean } };
+  const stands = connection.info !== undefined && protocol?.connected !== false;
+  return stands ? "connected" : "disconnected";
 }
 
 function denialIn({ permissionContext: context }: Status): Denial | undefined {

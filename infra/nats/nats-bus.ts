@@ -194,9 +194,17 @@ function assertSubject(subject: string): void {
   );
 }
 
+/** Of a connection that does not stand yet: what any server can be expected to take. */
+const unknownServer: ServerInfo = {
+  version: "",
+  name: "",
+  maxPayload: 1_048_576,
+  clustered: false,
+};
+
 function serverInfo(connection: NatsConnection): ServerInfo {
   const { info } = connection;
-  assert(info !== undefined, "a connection that stands has received the server's INFO");
+  if (info === undefined) return unknownServer;
   return {
     version: info.version,
     name: info.server_name,

@@ -3,13 +3,16 @@
  * sent again, with which id, and what is told when nothing more can be done.
  */
 import { expect } from "chai";
+import { connect as connectNats } from "nats";
 import {
+  BatchError,
   connect,
   isConflict,
   isInDoubt,
   isKind,
   isUnavailable,
   KvError,
+  ops,
   type ConnectOptions,
   type Ringdex,
 } from "../../../infra/client/client.js";
@@ -253,6 +256,84 @@ describe("client", function () {
     expect(await waiting).to.be.instanceOf(KvError);
     const error = await failure(db.get("key"));
     expect(isUnavailable(error) && error.retryable).to.equal(false);
+  });
+
+  describe("closed with calls under way", () => {
+    /** As many calls have reached the store as it is told of. */
+    const reached = async (count: number): Promise<void> => {
+      while (store.asked.length < count) await store.connection.flush();
+    };
+
+    it("tells writes that were not answered as in doubt, and reads as unavailable", async () => {
+      store.onOperation = () => "silent";
+      const calls = [db.set("a", 1), db.incr("b"), db.patch("c", {}), db.get("d")];
+      const told = Promise.all(calls.map(failure));
+      await reached(4);
+      await db.close();
+      const kinds = (await told).map((error) => [
+        (error as KvError).kind,
+        (error as KvError).written,
+        (error as KvError).retryable,
+      ]);
+      const doubt = ["in-doubt", "unknown", false];
+      expect(kinds).to.deep.equal([doubt, doubt, doubt, ["unavailable", "no", false]]);
+    });
+
+    it("tells one that pauses after an unanswered attempt as in doubt", async () => {
+      let count = 0;
+      store.onOperation = () => (count++ === 0 ? "silent" : errorBody("unavailable", 503));
+      const told = failure(db.set("a", 1));
+      await reached(2);
+      await db.close();
+      expect(isInDoubt(await told)).to.equal(true);
+    });
+
+    it("keeps what was answered, and tells each outcome of many", async () => {
+      await db.close();
+      db = await open({ attemptTimeoutMs: 5_000 });
+      store.onOperation = ({ subject }) => (subject === "kv.shard.s1.batch" ? "done" : "silent");
+      const entries = Array.from({ length: 20 }, (_, n) => ({ key: `key-${n}`, value: n }));
+      const told = failure(db.setMany(entries));
+      await reached(20);
+      await db.close();
+      const error = await told;
+      expect(error).to.be.instanceOf(BatchError);
+      const { outcomes } = error as BatchError;
+      const firstHalf = entries.map(({ key }) => positionOf(key) < 512);
+      expect(outcomes.map(({ ok }) => ok)).to.deep.equal(firstHalf);
+      for (const outcome of outcomes) {
+        if (!outcome.ok) expect(isInDoubt(outcome.error)).to.equal(true);
+      }
+    });
+
+    it("tells an atomic batch that was not answered as in doubt", async () => {
+      store.onOperation = () => "silent";
+      const told = failure(db.batch([ops.set("{t}a", 1)], { atomic: true }));
+      await reached(1);
+      await db.close();
+      expect(isInDoubt(await told)).to.equal(true);
+    });
+  });
+
+  it("takes a connection that is on its way back to its server, and waits for it", async () => {
+    const own = await startTestServer();
+    const connection = await connectNats({
+      servers: own.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+    });
+    await own.kill();
+    while (connection.info !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    const opening = connect({ connection, attemptTimeoutMs: 100 });
+    const borrowed = await opening;
+    const set = borrowed.set("key", 1);
+    await own.restart();
+    const other = await FakeStore.start(own.url);
+    expect(await set).to.include({ revision: 1 });
+    await borrowed.close();
+    await connection.close();
+    await other.stop();
+    await own.stop();
   });
 
   it("uses a connection it is given, and leaves it open", async () => {

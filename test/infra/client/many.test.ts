@@ -123,6 +123,27 @@ describe("many keys", function () {
     expect(await setting).to.have.length(1);
   });
 
+  it("take no longer than the call's time, though nothing is answered", async () => {
+    await db.close();
+    db = await connect({ servers: server.url, attemptTimeoutMs: 2_000 });
+    store.onOperation = () => "silent";
+    store.ring = undefined;
+    const startMs = performance.now();
+    const many = db.setMany([{ key: "a", value: 1 }], { timeoutMs: 2_100 });
+    const error = await failure(many);
+    expect(isInDoubt(error)).to.equal(true);
+    expect(performance.now() - startMs).to.be.lessThan(3_500);
+
+    await db.close();
+    db = await connect({ servers: server.url, attemptTimeoutMs: 1_500 });
+    const again = performance.now();
+    expect(await failure(db.getMany(["a"], { timeoutMs: 300 }))).to.have.property(
+      "kind",
+      "unavailable",
+    );
+    expect(performance.now() - again).to.be.lessThan(1_200);
+  });
+
   it("that fail are told with all outcomes, the others being set", async () => {
     await db.set("key-1", 1);
     const entries = keysOf(3).map((key) => ({ key, value: 7, ifAbsent: true }));
