@@ -50,6 +50,7 @@ export { ops } from "./ops.js";
 export type * from "./options.js";
 export type { Find } from "./query.js";
 export { Session } from "./session.js";
+export type * from "./shapes.js";
 export { Verbs, type OutcomesOf, type ResultsOf } from "./verbs.js";
 export type { Watch } from "./watch.js";
 
@@ -98,7 +99,8 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
 }
 
 /**
- * Connects; `Value` is what the store's values are, as far as one type can say it. Rejects with
+ * Connects; `Value` is what the store's values are, as far as one type can say it, and what calls
+ * are checked by when they are compiled (shapes.ts); without it they take anything. Rejects with
  * `unavailable` if no server can be reached, with `bad-request` if it does not take these
  * credentials, or its certificate is not to be trusted. Whether the store is there shows at the
  * first call.

@@ -8,10 +8,9 @@ import type { Authenticator, NatsConnection, TlsOptions } from "nats";
 import type { KvError } from "../../protocol/errors.js";
 import type { ContentType } from "../../protocol/operation.js";
 import type { Session } from "./session.js";
+import type { AttributePath, Json, OrderPath } from "./shapes.js";
 
-/** Whatever JSON can say. Interfaces work as well: methods take a type argument of their own. */
-export type Json =
-  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+export type { Filter, Json } from "./shapes.js";
 
 /**
  * How fresh a read is.
@@ -200,11 +199,6 @@ export interface BatchOptions extends KeyCallOptions {
   readonly read?: ReadLevel;
 }
 
-/** A filter as in docs/protocol.md, "Filters": `{ country: "IN", population: { $gt: 1e6 } }`. */
-export interface Filter {
-  readonly [pathOrOperator: string]: unknown;
-}
-
 export interface QueryOptions extends CallOptions {
   /** `session` is served as linearizable. */
   readonly read?: ReadLevel;
@@ -216,15 +210,18 @@ export interface QueryOptions extends CallOptions {
 
 export type CountOptions = QueryOptions;
 
-export interface FindOptions extends QueryOptions {
+/** What find takes, with the paths that the values have. */
+export type FindOptions<Value = Json> = RowOptions<AttributePath<Value>, OrderPath<Value>>;
+
+interface RowOptions<Path extends string, Order extends string> extends QueryOptions {
   /** Items in all. Default: every one. */
   readonly limit?: number;
   /** Items asked for at once. Default PAGE_ROWS_DEFAULT, at most PAGE_ROWS_MAX. */
   readonly pageSize?: number;
   /** Paths, `-path` for descending; ties by key. */
-  readonly order?: readonly string[];
+  readonly order?: readonly Order[];
   /** Attributes to bring along; [] = keys only. Default: the whole value. */
-  readonly select?: readonly string[];
+  readonly select?: readonly Path[];
   /** Pages tell which shards answered for which positions, and at which sequence. */
   readonly certificate?: boolean;
   /** Go on after an earlier page. */

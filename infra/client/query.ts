@@ -15,13 +15,13 @@ import type {
   CallOptions,
   CountOptions,
   Coverage,
-  Filter,
   FindItem,
   FindOptions,
   FindPage,
   KeysOptions,
   ReadLevel,
 } from "./options.js";
+import type { AnyFilter } from "./shapes.js";
 import { decodeValue, encodeJson } from "./values.js";
 
 type Body = Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ export class Queries {
     return this.caller.call({ ...outgoing, ...headers }, bodyOf, options);
   }
 
-  async count(where: Filter, options: CountOptions): Promise<number> {
+  async count(where: AnyFilter, options: CountOptions): Promise<number> {
     const { scan, partial } = options;
     const body = await this.ask("count", { where, scan, partial }, options);
     if (typeof body["count"] === "number") return body["count"];
@@ -73,7 +73,7 @@ export class Queries {
 export class Find<Value> implements AsyncIterable<FindItem<Value>> {
   constructor(
     private readonly queries: Queries,
-    private readonly where: Filter,
+    private readonly where: AnyFilter,
     private readonly options: FindOptions,
   ) {}
 

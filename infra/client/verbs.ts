@@ -23,7 +23,6 @@ import type {
   CountOptions,
   DelResult,
   Entry,
-  Filter,
   FindOptions,
   GetManyOptions,
   GetOptions,
@@ -50,6 +49,7 @@ import { Find, Queries } from "./query.js";
 import { newRequestId } from "./request-ids.js";
 import type { RingView } from "./ring-view.js";
 import type { Session } from "./session.js";
+import type { AnyFilter, AttributePath, Filter, Patch, Selected, Stored } from "./shapes.js";
 import { tellable } from "./tellable.js";
 import { Watch, type WatchParts } from "./watch.js";
 
@@ -104,11 +104,11 @@ export class Verbs<Value = Json> {
   /** `conflict` if `ifRevision` or `ifAbsent` is not met. */
   async set<Type = Value>(
     key: string,
-    value: Type,
+    value: NoInfer<Stored<Type>>,
     options: SetOptions = {},
   ): Promise<SetResult<Type>> {
     checkOptions("set", options);
-    return this.#one(make.set(key, value, options), options);
+    return this.#one(make.set(key, value as Type, options), options);
   }
 
   /** Deleting what is not there is no error: `existed` is false then. */
@@ -118,13 +118,13 @@ export class Verbs<Value = Json> {
   }
 
   /** JSON Merge Patch (RFC 7396): null removes a member. A missing key is patched from {}. */
-  async patch(
+  async patch<Type = Value>(
     key: string,
-    patch: unknown,
+    patch: NoInfer<Patch<Type>>,
     options: PatchOptions = {},
-  ): Promise<PatchResult<Value>> {
+  ): Promise<PatchResult<Type>> {
     checkOptions("patch", options);
-    return this.#one(make.patch<Value>(key, patch, options), options);
+    return this.#one(make.patch<Type>(key, patch, options), options);
   }
 
   /** Adds to the number that the value is, or has at a path: 1 if nothing else is said. Missing
@@ -170,14 +170,14 @@ export class Verbs<Value = Json> {
    * some fail, BatchError has the outcomes of all; the others are set.
    */
   async setMany<Type = Value>(
-    entries: ReadonlyMap<string, Type> | Iterable<SetManyEntry<Type>>,
+    entries: NoInfer<ReadonlyMap<string, Stored<Type>> | Iterable<SetManyEntry<Stored<Type>>>>,
     options: SetManyOptions = {},
   ): Promise<SetResult<Type>[]> {
     checkOptions("setMany", options);
-    const operations = entriesOf<Type>(entries).map((entry, index) => {
+    const operations = entriesOf(entries).map((entry, index) => {
       const at = `entries[${index}]`;
       checkEntry(entry, at);
-      return make.set(entry.key, entry.value, entry, `${at}.value`);
+      return make.set(entry.key, entry.value as Type, entry, `${at}.value`);
     });
     const outcomes = outcomesOf(operations, await this.#all(operations, options));
     const failed = outcomes.find((outcome) => !outcome.ok);
@@ -210,15 +210,24 @@ export class Verbs<Value = Json> {
   }
 
   /** Keys by what their values say. Iterate it for items, or its pages(). */
-  find<Type = Value>(where: Filter, options: FindOptions = {}): Find<Type> {
+  find<const Paths extends readonly AttributePath<Value>[]>(
+    where: NoInfer<Filter<Value>>,
+    options: FindOptions<Value> & { readonly select: Paths },
+  ): Find<Selected<Value, Paths>>;
+  find<Type = Value>(
+    where: NoInfer<Filter<Value> | Filter<Type>>,
+    options?: NoInfer<FindOptions<Value> | FindOptions<Type>>,
+  ): Find<Type>;
+  find(where: unknown, options: FindOptions = {}): Find<unknown> {
     checkOptions("find", options);
-    return new Find<Type>(this.#queries, filterOf(where), {
-      ...options,
-      ...this.#levelOf(options),
-    });
+    const level = this.#levelOf(options);
+    return new Find<unknown>(this.#queries, filterOf(where), { ...options, ...level });
   }
 
-  async count(where: Filter, options: CountOptions = {}): Promise<number> {
+  async count<Type = Value>(
+    where: NoInfer<Filter<Value> | Filter<Type>>,
+    options: CountOptions = {},
+  ): Promise<number> {
     checkOptions("count", options);
     return this.#queries.count(filterOf(where), { ...options, ...this.#levelOf(options) });
   }
@@ -335,15 +344,15 @@ function listGiven<Element>(
   return [...list];
 }
 
-function entriesOf<Type>(
-  entries: ReadonlyMap<string, Type> | Iterable<SetManyEntry<Type>>,
-): readonly SetManyEntry<Type>[] {
+function entriesOf(
+  entries: ReadonlyMap<string, unknown> | Iterable<SetManyEntry<unknown>>,
+): readonly SetManyEntry<unknown>[] {
   if (entries instanceof Map) {
-    const map: ReadonlyMap<string, Type> = entries;
+    const map: ReadonlyMap<string, unknown> = entries;
     return Array.from(map, ([key, value]) => ({ key, value }));
   }
   const hint = "from an object: new Map(Object.entries(object))";
-  const list = entries as Iterable<SetManyEntry<Type>>;
+  const list = entries as Iterable<SetManyEntry<unknown>>;
   return listGiven("entries", "a Map or a list of {key, value}", list, hint);
 }
 
@@ -364,9 +373,9 @@ function checkOperations(operations: Operations): void {
   }
 }
 
-function filterOf(where: Filter): Filter {
+function filterOf(where: unknown): AnyFilter {
   if (typeof where !== "object" || where === null || Array.isArray(where)) {
     throw badArgument("where", "a filter", where, "", "{} asks for all records");
   }
-  return tellable(where, "JSON", "where", "refused") as Filter;
+  return tellable(where, "JSON", "where", "refused") as AnyFilter;
 }
