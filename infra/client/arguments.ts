@@ -158,6 +158,9 @@ const known = {
   count: query,
   keys: [...call, "prefix", "limit", "pageSize", "read"],
   watch: ["prefix", "from", "signal", "onGap"],
+  status: ["signal"],
+  ping: call,
+  info: call,
   connect,
 } as const satisfies Record<string, readonly OptionName[]>;
 

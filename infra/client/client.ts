@@ -24,9 +24,16 @@ import {
 import { NatsBus } from "../nats/nats-bus.js";
 import { badArgument, checkOptions } from "./arguments.js";
 import { Caller, IN_FLIGHT_MAX } from "./caller.js";
-import type { ConnectOptions, Json } from "./options.js";
+import {
+  connectionEvents,
+  type ConnectionEvent,
+  type ConnectionSource,
+  type StatusOptions,
+} from "./connection-events.js";
+import type { CallOptions, ConnectOptions, Json } from "./options.js";
 import { RingView } from "./ring-view.js";
 import { Session } from "./session.js";
+import { storeInfo, type StoreInfo } from "./store-info.js";
 import { Verbs, type VerbsParts } from "./verbs.js";
 
 export { KvError, type ErrorBody, type ErrorName, type Written } from "../../protocol/errors.js";
@@ -46,7 +53,9 @@ export {
   type KvErrorOf,
 } from "./client-errors.js";
 export type { BatchOperation } from "./operations.js";
+export type { ConnectionEvent, StatusOptions } from "./connection-events.js";
 export { ops } from "./ops.js";
+export type { StoreInfo } from "./store-info.js";
 export type * from "./options.js";
 export type { Find } from "./query.js";
 export { Session } from "./session.js";
@@ -63,10 +72,13 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
   readonly #parts: VerbsParts;
   readonly #ending: () => Promise<void>;
 
+  readonly #connection: ConnectionSource;
+
   /** Use connect(). */
-  constructor(parts: VerbsParts, ending: () => Promise<void>) {
+  constructor(parts: VerbsParts, connection: ConnectionSource, ending: () => Promise<void>) {
     super(parts);
     this.#parts = parts;
+    this.#connection = connection;
     this.#ending = ending;
   }
 
@@ -81,6 +93,29 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
   session(session: Session = new Session()): Verbs<Value> {
     if (!(session instanceof Session)) throw badArgument("session", "a Session", session);
     return new Verbs<Value>({ ...this.#parts, session });
+  }
+
+  /**
+   * The states of the connection: the present one, then each change. Ends after `closed`, which
+   * close() brings too. Each iteration begins by itself.
+   */
+  status(options: StatusOptions = {}): AsyncIterable<ConnectionEvent> {
+    return connectionEvents(this.#connection, this.#parts.caller.closing, options);
+  }
+
+  /** Milliseconds until the store answered, through the server and back. */
+  async ping(options: CallOptions = {}): Promise<number> {
+    checkOptions("ping", options);
+    const { clock } = this.#parts.caller;
+    const startMs = clock.elapsedMs();
+    await storeInfo(this.#parts, options);
+    return clock.elapsedMs() - startMs;
+  }
+
+  /** What the store says of itself: its version, its limits, what filters take. */
+  async info(options: CallOptions = {}): Promise<StoreInfo> {
+    checkOptions("info", options);
+    return storeInfo(this.#parts, options);
   }
 
   /**
@@ -126,7 +161,7 @@ export async function connect<Value = Json>(options: ConnectOptions = {}): Promi
   const { jetstreamDomain: domain } = options;
   const parts = { caller, names, ring, connection, domain, readLevel, session: undefined };
   const isBorrowed = options.connection !== undefined;
-  return new Ringdex<Value>(parts, () => (isBorrowed ? Promise.resolve() : bus.close()));
+  return new Ringdex<Value>(parts, bus, () => (isBorrowed ? Promise.resolve() : bus.close()));
 }
 
 async function open(options: ConnectOptions): Promise<NatsConnection> {

@@ -22,7 +22,7 @@ import type {
   Subscription,
 } from "../bus.js";
 import type { Clock } from "../clock.js";
-import { ConnectionStatus, type Denial } from "./connection-status.js";
+import { ConnectionStatus, type ConnectionEvent, type Denial } from "./connection-status.js";
 import { connectError, connectionCredentials, splitUrl, type Credentials } from "./credentials.js";
 import { inboxPrefixIn } from "./inbox.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
@@ -175,6 +175,14 @@ export class NatsBus implements Bus {
 
   onStatus(listener: (status: BusStatus) => void): () => void {
     return this.#status.listen(listener);
+  }
+
+  get event(): ConnectionEvent {
+    return this.#status.event;
+  }
+
+  onEvent(listener: (event: ConnectionEvent) => void): () => void {
+    return this.#status.onEvent(listener);
   }
 
   async close(): Promise<void> {

@@ -58,7 +58,7 @@ export class FakeStore {
       const subject = `kv.shard.*.${verb}`;
       connection.subscribe(subject, { callback: (_, message) => store.#batch(message) });
     }
-    for (const verb of ["ring", "find", "count", "keys"]) {
+    for (const verb of ["ring", "info", "find", "count", "keys"]) {
       connection.subscribe(`kv.${verb}`, { callback: (_, message) => store.#json(verb, message) });
     }
     await connection.flush();
