@@ -84,13 +84,9 @@ export class Many {
     const { clock, closing } = this.parts.caller;
     const thenMs = clock.elapsedMs() + pauseMs;
     return again.filter(([item, error]) => {
-      if (closing.aborted) {
-        const told = closedError(item.doubt, item.request.kind === "write");
-        item.result = { kind: "refused", error: told };
-        return false;
-      }
       // What was too large for one reply is asked again without a pause.
-      if (error.kind === "too-large" || thenMs < (item.deadlineMs ?? Infinity)) return true;
+      const isInTime = error.kind === "too-large" || thenMs < (item.deadlineMs ?? Infinity);
+      if (isInTime && !closing.aborted) return true;
       this.#end(item, error, options);
       return false;
     });
@@ -99,9 +95,8 @@ export class Many {
   /** Of the item that has the least. */
   #leftMs(items: readonly Item[]): number {
     const { caller } = this.parts;
-    const nowMs = caller.clock.elapsedMs();
-    const leftMs = items.map((item) => (item.deadlineMs ?? Infinity) - nowMs);
-    return Math.max(Math.min(caller.attemptTimeoutMs, ...leftMs), 1);
+    const leftMs = (deadlineOf(items) ?? Infinity) - caller.clock.elapsedMs();
+    return Math.max(Math.min(caller.attemptTimeoutMs, leftMs), 1);
   }
 
   /** All or nothing; every operation in one position. Throws what refused it. */
@@ -221,16 +216,25 @@ export class Many {
     options: CallOptions,
   ): Promise<[Item, KvError][]> {
     const { caller } = this.parts;
+    try {
+      await caller.enter(deadlineOf(chunk), options);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      for (const item of chunk) this.#end(item, error, options);
+      return [];
+    }
     const nowMs = caller.clock.elapsedMs();
     for (const item of chunk) item.deadlineMs ??= nowMs + caller.timeoutOf(options);
     nameWrites(chunk);
-    const leftMs = Math.min(...chunk.map((item) => (item.deadlineMs ?? nowMs) - nowMs));
+    const leftMs = (deadlineOf(chunk) ?? nowMs) - nowMs;
     const attemptMs = caller.attemptTimeoutMs + ATTEMPT_MS_PER_OPERATION * chunk.length;
     const timeoutMs = Math.max(Math.min(leftMs, attemptMs), 1);
     let results: readonly Result[];
     try {
       results = await this.#send(shard, chunk, false, timeoutMs, options);
+      caller.left(overloadIn(results), nowMs, timeoutMs);
     } catch (error) {
+      caller.left(error, nowMs, timeoutMs);
       if (!(error instanceof KvError)) throw error;
       return chunk.flatMap((item) => this.#refused(item, error, chunk.length, options));
     }
@@ -271,7 +275,10 @@ export class Many {
     const timeoutMs = this.parts.caller.timeoutOf(options);
     const isWrite = item.request.kind === "write";
     const told = error.retryable ? finalError(error, item.doubt, isWrite, timeoutMs) : error;
-    item.result = { kind: "refused", error: told };
+    const { closing } = this.parts.caller;
+    const isClosed = closing.aborted && (error.retryable || error === closing.reason);
+    const ending = isClosed ? closedError(item.doubt, isWrite) : told;
+    item.result = { kind: "refused", error: ending };
   }
 
   async #send(
@@ -286,7 +293,7 @@ export class Many {
     const isRead = !atomic && requests.every((request) => request.kind === "get");
     const subject = this.parts.names.shard(shard, isRead ? "get" : "batch");
     const outgoing = { subject, payload, isWrite: true };
-    const reply = await this.parts.caller.attempt(outgoing, timeoutMs, options.signal);
+    const reply = await this.parts.caller.send(outgoing, timeoutMs, options.signal);
     const keys = items.map(({ operation }) => operation.key);
     const results = parsePackedBatchReply(reply.data, keys);
     if (results instanceof KvError) throw results;
@@ -297,6 +304,21 @@ export class Many {
   #bytesMax(): number {
     return this.parts.caller.bus.server().maxPayload - MESSAGE_BYTES_SPARE;
   }
+}
+
+/** When the time of the first of them ends; undefined = none was sent yet. */
+function deadlineOf(chunk: readonly Item[]): number | undefined {
+  let first: number | undefined;
+  for (const { deadlineMs } of chunk) {
+    if (deadlineMs !== undefined && deadlineMs < (first ?? Infinity)) first = deadlineMs;
+  }
+  return first;
+}
+
+/** A refusal that tells of too much work, if there is one. */
+function overloadIn(results: readonly Result[]): KvError | undefined {
+  const refusals = results.flatMap((each) => (each.kind === "refused" ? each.error : []));
+  return refusals.find(({ kind }) => kind === "overloaded");
 }
 
 function strongest(requests: readonly Request[]): (typeof readLevels)[number] {

@@ -69,9 +69,7 @@ export class RingView {
   async #read(): Promise<void> {
     const payload = new Uint8Array(0);
     const outgoing = { subject: this.names.verb("ring"), payload, isWrite: false };
-    const ring = parseRing(
-      bodyOf(await this.caller.attempt(outgoing, this.caller.attemptTimeoutMs)),
-    );
+    const ring = parseRing(bodyOf(await this.caller.send(outgoing, this.caller.attemptTimeoutMs)));
     this.#refreshedAtMs = this.caller.clock.elapsedMs();
     // Coordinators learn of a new ring one after another: an older answer tells nothing.
     const epochKnown = this.#table?.ring.epoch ?? 0;

@@ -286,9 +286,14 @@ export class Verbs<Value = Json> {
   async #afterRing<Options extends KeyCallOptions>(options: Options): Promise<Options> {
     const { ring, caller } = this.#parts;
     const timeoutMs = caller.timeoutOf(options);
-    const endMs = caller.clock.elapsedMs() + timeoutMs;
-    await caller.retry((leftMs) => ring.refresh(leftMs), false, options);
-    return { ...options, timeoutMs: Math.max(Math.ceil(endMs - caller.clock.elapsedMs()), 1) };
+    let startMs: number | undefined;
+    const refresh = (leftMs: number): Promise<void> => {
+      startMs ??= caller.clock.elapsedMs();
+      return ring.refresh(leftMs);
+    };
+    await caller.retry(refresh, false, options);
+    const tookMs = caller.clock.elapsedMs() - (startMs ?? 0);
+    return { ...options, timeoutMs: Math.max(Math.ceil(timeoutMs - tookMs), 1) };
   }
 
   #prepared(

@@ -248,6 +248,53 @@ describe("client", function () {
     expect(store.asked).to.have.length(1);
   });
 
+  it("begins a call's time when the gate lets it in, however long it waited", async () => {
+    await db.close();
+    db = await open({ inFlightMax: 32, attemptTimeoutMs: 1_500, timeoutMs: 1_500 });
+    store.onOperation = () => "held";
+    const serving = setInterval(() => store.release(1), 4);
+    const count = 600;
+    const startMs = performance.now();
+    const sets = Array.from({ length: count }, (_, n) => db.set(`key-${n}`, n));
+    expect(await Promise.all(sets)).to.have.length(count);
+    expect(performance.now() - startMs).to.be.greaterThan(1_500);
+    expect(store.asked).to.have.length(count);
+    clearInterval(serving);
+  });
+
+  it("holds requests back as a busy store answers, so that few are refused", async () => {
+    await db.close();
+    let refusedCount = 0;
+    db = await open({ attemptTimeoutMs: 5_000, onRetry: () => (refusedCount += 1) });
+    let underWay = 0;
+    const serve = (): void => {
+      underWay -= store.release(16);
+      serving = setImmediate(serve);
+    };
+    let serving = setImmediate(serve);
+    store.onOperation = () => {
+      if (underWay >= 64) return errorBody("overloaded", 429);
+      underWay += 1;
+      return "held";
+    };
+    const count = 5_000;
+    const sets = Array.from({ length: count }, (_, n) => db.set(`key-${n}`, n));
+    expect(await Promise.all(sets)).to.have.length(count);
+    expect(refusedCount).to.be.lessThan(count / 4);
+    clearImmediate(serving);
+  });
+
+  it("never says of a write that may have been done that nothing was sent", async () => {
+    await db.close();
+    db = await open({ inFlightMax: 1, attemptTimeoutMs: 40 });
+    store.onOperation = () => "silent";
+    const calls = Array.from({ length: 6 }, (_, n) => db.set(`key-${n}`, n, { timeoutMs: 150 }));
+    for (const error of await Promise.all(calls.map(failure))) {
+      const { message, written } = error as KvError;
+      expect(message.includes("nothing was sent")).to.equal(written === "no");
+    }
+  });
+
   it("refuses calls after close, and ends those that pause", async () => {
     store.onOperation = () => errorBody("unavailable", 503);
     const waiting = failure(db.get("key"));

@@ -86,9 +86,11 @@ export class FakeStore {
     else if (fate !== "lost") message.respond(encode(reply));
   }
 
-  /** Answers what was held. */
-  release(): void {
-    for (const answer of this.#held.splice(0)) answer();
+  /** Answers what was held, the oldest first, and says how many that were. */
+  release(countMax = Infinity): number {
+    const answers = this.#held.splice(0, countMax);
+    for (const answer of answers) answer();
+    return answers.length;
   }
 
   #batch(message: Msg): void {
