@@ -160,6 +160,7 @@ export class Caller {
         if (!(error instanceof KvError) || !error.retryable) throw error;
         last = error;
         if (error.written === "unknown") doubt = error;
+        deadlineMs += this.#busyMs(error, enteredAtMs + attemptMs);
         if (this.closing.aborted) throw closedError(doubt, isWrite);
         const pauseMs = this.pauseMs(count);
         if (this.clock.elapsedMs() + pauseMs >= deadlineMs) {
@@ -170,6 +171,11 @@ export class Caller {
         await this.pause(pauseMs, signal).catch(() => undefined);
       }
     }
+  }
+
+  /** By how much a time-out came late: as long the process was busy, and read no reply. */
+  #busyMs(error: KvError, dueMs: number): number {
+    return error.kind === "in-doubt" ? Math.max(this.clock.elapsedMs() - dueMs, 0) : 0;
   }
 
   pauseMs(count: number): number {

@@ -5,10 +5,10 @@
  * Without it a loop that starts a million sets would put a million messages into the connection's
  * buffer before the first reply is read, and all of them would time out together. How many are too
  * many depends on the store, so the window follows what is answered, as TCP's does:
- *   - it begins at WINDOW_FIRST, and grows by 1 with each answer while requests wait (doubling with
- *     each round trip), after a first congestion by 1 with each window of answers;
- *   - `overloaded`, no answer in time, and an answer that took more than half of the time halve it,
- *     once for all the requests that were under way.
+ *   - it begins at WINDOW_FIRST, and grows by 1 with each quick answer while requests wait
+ *     (doubling with each round trip), after a first congestion by 1 with each window of answers;
+ *   - `overloaded`, no answer in time, and a late answer halve it, once for all the requests that
+ *     were under way.
  *
  * A call that waits for its first turn has sent nothing, and its time has not begun: it waits as
  * long as others are answered, and gives up when nothing has been answered for the time that it
@@ -20,16 +20,23 @@
  *   2. Nobody waits while fewer than `window` are under way.
  */
 import { KvError } from "../../protocol/errors.js";
-import type { Clock } from "../clock.js";
+import type { Clock, Timer } from "../clock.js";
 
 /** Requests under way before anything is known of the store. */
 const WINDOW_FIRST = 256;
+/** An answer within this part of an attempt's time widens the window … */
+const QUICK = 8;
+/** … and one that took more than this part halves it, before the store has to refuse. */
+const LATE = 3;
+/** A timer that is late by this was kept from firing. */
+const BUSY_MS = 50;
 
 /**
- * How a request ended: answered in time; `busy` = answered late, or by `overloaded`; `silent` = not
- * answered in time; `unknown` = in a way that tells nothing of how busy the store is.
+ * How a request ended: answered quickly; `later` = not so quickly, but in time; `busy` = late, or
+ * by `overloaded`; `silent` = not answered in its time; `unknown` = in a way that tells nothing of
+ * how busy the store is.
  */
-export type Passage = "answered" | "busy" | "silent" | "unknown";
+export type Passage = "answered" | "later" | "busy" | "silent" | "unknown";
 
 interface Waiting {
   readonly pass: () => void;
@@ -93,9 +100,10 @@ export class Gate {
 
   /** `enteredAtMs`: when the request entered, by the gate's clock. */
   leave(passage: Passage, enteredAtMs: number): void {
-    if (passage === "answered" || passage === "busy") this.#answeredAtMs = this.clock.elapsedMs();
+    const isAnswer = passage !== "silent" && passage !== "unknown";
+    if (isAnswer) this.#answeredAtMs = this.clock.elapsedMs();
     if (passage === "answered") this.#grow();
-    else if (passage !== "unknown") this.#halve(enteredAtMs);
+    else if (passage === "busy" || passage === "silent") this.#halve(enteredAtMs);
     this.#passedCount -= 1;
     this.#letIn();
   }
@@ -123,12 +131,20 @@ export class Gate {
         resolve();
       };
       const row: Waiting = { pass, giveUp };
-      const check = (): void => {
-        const ms = leftMs();
-        if (ms <= 0) giveUp(late());
-        else timer = this.clock.after(ms, check);
+      let dueMs = 0;
+      const arm = (ms: number): Timer => {
+        dueMs = this.clock.elapsedMs() + ms;
+        return this.clock.after(ms, () => check(ms));
       };
-      let timer = this.clock.after(Math.max(leftMs(), 0), check);
+      const check = (waitedMs: number): void => {
+        // The timer is late, so the process was busy and replies are not read yet: wait again.
+        const lateMs = this.clock.elapsedMs() - dueMs;
+        const wasBusy = lateMs > Math.max(waitedMs / 4, BUSY_MS);
+        const ms = wasBusy ? waitedMs : leftMs();
+        if (ms <= 0) giveUp(late());
+        else timer = arm(ms);
+      };
+      let timer = arm(Math.max(leftMs(), 0));
       const settle = (): void => {
         waiting.delete(row);
         timer.cancel();
@@ -166,7 +182,10 @@ export class Gate {
 
 /** What a request's end tells, `tookMs` of `timeoutMs` after it had entered. */
 export function passageOf(error: unknown, tookMs: number, timeoutMs: number): Passage {
-  if (error === undefined) return tookMs > timeoutMs / 2 ? "busy" : "answered";
+  if (error === undefined) {
+    if (tookMs > timeoutMs / LATE) return "busy";
+    return tookMs > timeoutMs / QUICK ? "later" : "answered";
+  }
   if (!(error instanceof KvError) || error.kind === "unavailable") return "unknown";
   if (error.kind === "in-doubt") return "silent";
   return error.kind === "overloaded" ? "busy" : "answered";

@@ -262,6 +262,15 @@ describe("client", function () {
     clearInterval(serving);
   });
 
+  it("counts no time in which the process itself was busy", async () => {
+    await db.close();
+    db = await open({ inFlightMax: 4, attemptTimeoutMs: 150, timeoutMs: 300 });
+    const sets = Array.from({ length: 40 }, (_, n) => db.set(`key-${n}`, n));
+    const endMs = performance.now() + 700;
+    while (performance.now() < endMs);
+    expect(await Promise.all(sets)).to.have.length(40);
+  });
+
   it("holds requests back as a busy store answers, so that few are refused", async () => {
     await db.close();
     let refusedCount = 0;

@@ -137,6 +137,7 @@ describe("gate", () => {
 
   it("takes overload, silence and slow answers for congestion, and refusals for answers", () => {
     expect(passageOf(undefined, 10, 100)).to.equal("answered");
+    expect(passageOf(undefined, 20, 100)).to.equal("later");
     expect(passageOf(undefined, 60, 100)).to.equal("busy");
     expect(passageOf(new KvError("overloaded", ""), 1, 100)).to.equal("busy");
     expect(passageOf(new KvError("in-doubt", ""), 100, 100)).to.equal("silent");
