@@ -150,14 +150,14 @@ const known = {
   "ops.touch": batchWrite,
   "ops.check": ["ifRevision"],
   increment: ["by", "path"],
-  getMany: [...keyCall, "read"],
+  getMany: [...keyCall, "read", "as"],
   setMany: keyCall,
   entry: ["key", "value", "ttl", "contentType", "ifRevision", "ifAbsent"],
   batch: [...keyCall, "read", "atomic"],
-  find: [...query, ...rows],
+  find: [...query, ...rows, "as"],
   count: query,
   keys: [...call, "prefix", "limit", "pageSize", "read"],
-  watch: ["prefix", "from", "signal", "onGap"],
+  watch: ["prefix", "from", "signal", "onGap", "as"],
   status: ["signal"],
   ping: call,
   info: call,
@@ -180,6 +180,13 @@ export function checkOptions(set: OptionSet, options: unknown, at = `options of 
     if (value !== undefined) throw badArgument(name, form.name, value, at);
     if (!mayBeUndefined.has(name)) throw badArgument(name, form.name, value, at, "or leave it out");
   }
+}
+
+/** Where fewer forms of values are to be had than from get. */
+export function checkAs(as: string | undefined, verb: OptionSet, names: readonly string[]): void {
+  const form = oneOf(names);
+  if (as === undefined || form.is(as)) return;
+  throw badArgument("as", form.name, as, `options of ${verb}`);
 }
 
 /** `at: what is form; received value`, and what to do. */

@@ -191,6 +191,8 @@ export interface SetManyEntry<Value = Json> {
 
 export interface GetManyOptions extends KeyCallOptions {
   readonly read?: ReadLevel;
+  /** As for get. */
+  readonly as?: "json" | "msgpack" | "text" | "bytes";
 }
 
 export type SetManyOptions = KeyCallOptions;
@@ -226,6 +228,11 @@ interface RowOptions<Path extends string, Order extends string> extends QueryOpt
   readonly certificate?: boolean;
   /** Go on after an earlier page. */
   readonly cursor?: string;
+  /**
+   * Each value as its JSON text, every digit as it is stored; texts as they are. What JSON cannot
+   * tell comes as bytes.
+   */
+  readonly as?: "text";
 }
 
 export interface FindItem<Value = Json> {
@@ -269,6 +276,8 @@ export interface WatchOptions {
   readonly from?: "now" | "beginning" | Date;
   /** Ends the watch with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** As for get. */
+  readonly as?: "text" | "bytes";
   /** Called at a gap, after which the watch goes on; without it a gap ends the watch. */
   readonly onGap?: (gap: EventGap) => void;
 }

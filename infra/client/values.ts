@@ -9,6 +9,7 @@ import { KvError } from "../../protocol/errors.js";
 import { DECODE_DEPTH_MAX } from "../../protocol/limits.js";
 import type { ContentType } from "../../protocol/operation.js";
 import { shownArgument } from "./arguments.js";
+import type { GetOptions } from "./options.js";
 import { checkText, tellable } from "./tellable.js";
 
 // Members that are undefined are left out, as JSON does. The encoder counts a scalar as a level.
@@ -70,6 +71,16 @@ export function decodeValue(bytes: Uint8Array, contentType: ContentType): unknow
     case "application/octet-stream":
       return bytes;
   }
+}
+
+/** The same, unless the caller asks for the text or the bytes as they are stored. */
+export function valueAs(
+  bytes: Uint8Array,
+  contentType: ContentType,
+  as: GetOptions["as"],
+): unknown {
+  if (as === "bytes") return bytes;
+  return as === "text" ? decodeText(bytes) : decodeValue(bytes, contentType);
 }
 
 export function decodeText(bytes: Uint8Array): string {

@@ -11,7 +11,7 @@ import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedRequest } from "../../protocol/request/packed.js";
 import type { Request } from "../../protocol/request/request.js";
 import type { Message } from "../bus.js";
-import { badArgument, checkOptions } from "./arguments.js";
+import { badArgument, checkAs, checkOptions } from "./arguments.js";
 import type { Caller } from "./caller.js";
 import type { Prepare } from "./chunks.js";
 import { BatchError } from "./client-errors.js";
@@ -149,6 +149,18 @@ export class Verbs<Value = Json> {
   }
 
   /** The entries that exist, in the order of `keys`. One request per shard. */
+  getMany(
+    keys: Iterable<string>,
+    options: GetManyOptions & { readonly as: "bytes" },
+  ): Promise<Map<string, Entry<Uint8Array>>>;
+  getMany(
+    keys: Iterable<string>,
+    options: GetManyOptions & { readonly as: "text" },
+  ): Promise<Map<string, Entry<string>>>;
+  getMany<Type = Value>(
+    keys: Iterable<string>,
+    options?: GetManyOptions,
+  ): Promise<Map<string, Entry<Type>>>;
   async getMany<Type = Value>(
     keys: Iterable<string>,
     options: GetManyOptions = {},
@@ -210,6 +222,10 @@ export class Verbs<Value = Json> {
   }
 
   /** Keys by what their values say. Iterate it for items, or its pages(). */
+  find(
+    where: Filter<Value>,
+    options: FindOptions<Value> & { readonly as: "text" },
+  ): Find<string | Uint8Array>;
   find<const Paths extends readonly AttributePath<Value>[]>(
     where: NoInfer<Filter<Value>>,
     options: FindOptions<Value> & { readonly select: Paths },
@@ -220,6 +236,7 @@ export class Verbs<Value = Json> {
   ): Find<Type>;
   find(where: unknown, options: FindOptions = {}): Find<unknown> {
     checkOptions("find", options);
+    checkAs(options.as, "find", ["text"]);
     const level = this.#levelOf(options);
     return new Find<unknown>(this.#queries, filterOf(where), { ...options, ...level });
   }
@@ -239,9 +256,13 @@ export class Verbs<Value = Json> {
   }
 
   /** The changes from now on, or from earlier; await its `ready` before what is to be seen. */
-  watch<Type = Value>(options: WatchOptions = {}): Watch<Type> {
+  watch(options: WatchOptions & { readonly as: "bytes" }): Watch<Uint8Array>;
+  watch(options: WatchOptions & { readonly as: "text" }): Watch<string>;
+  watch<Type = Value>(options?: WatchOptions): Watch<Type>;
+  watch(options: WatchOptions = {}): Watch<unknown> {
     checkOptions("watch", options);
-    return new Watch<Type>(this.#parts, options);
+    checkAs(options.as, "watch", ["text", "bytes"]);
+    return new Watch<unknown>(this.#parts, options);
   }
 
   async #one<Answer>(operation: BatchOperation<Answer>, options: KeyCallOptions): Promise<Answer> {

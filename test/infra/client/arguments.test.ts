@@ -158,6 +158,8 @@ describe("arguments of calls", function () {
         }
       }
       expect(await refused("get", "k", { as: "utf8" })).to.include('as is one of "json"');
+      expect(await refused("find", {}, { as: "bytes" })).to.include('as is one of "text"');
+      expect(await refused("watch", { as: "json" })).to.include('as is one of "text", "bytes"');
       expect(await refused("get", "k", { read: "strong" })).to.include("read is one of");
       expect(await refused("find", {}, { select: "name" })).to.include("select is a list of paths");
       expect(await refused("find", {}, { order: ["a", 5] })).to.include("order is a list of paths");

@@ -41,7 +41,8 @@ export class FakeStore {
   readonly #revisions = new Map<number, number>();
   ring: Body | undefined;
   onOperation: (asked: Asked) => Fate = () => "done";
-  onJson: (verb: string, body: Body) => Body = () => ({});
+  /** A text is sent as it is. */
+  onJson: (verb: string, body: Body) => Body | string = () => ({});
 
   private constructor(
     readonly connection: NatsConnection,
@@ -120,7 +121,8 @@ export class FakeStore {
     const body: Body = message.data.length === 0 ? {} : message.json<Body>();
     this.jsonAsked.push({ verb, body, read: message.headers?.get("Kv-Read") ?? "" });
     const reply = verb === "ring" ? this.ring : this.onJson(verb, body);
-    if (reply !== undefined) message.respond(JSON.stringify(reply));
+    if (typeof reply === "string") message.respond(reply);
+    else if (reply !== undefined) message.respond(JSON.stringify(reply));
   }
 
   #execute(verb: string, body: Body): Body {

@@ -57,6 +57,15 @@ describe("many keys", function () {
     ]);
   });
 
+  it("are read as text or bytes, with every digit, if asked to", async () => {
+    const text = '{"id":9007199254740993}';
+    const value = new TextEncoder().encode(text);
+    await db.set("a", value, { contentType: "application/json" });
+    expect((await db.getMany(["a"], { as: "text" })).get("a")?.value).to.equal(text);
+    expect((await db.getMany(["a"], { as: "bytes" })).get("a")?.value).to.deep.equal(value);
+    expect((await db.get("a", { as: "text" }))?.value).to.equal(text);
+  });
+
   it("take a Map, and nothing at all", async () => {
     await db.setMany(new Map([["a", { b: 1 }]]));
     expect(await db.get("a")).to.deep.include({ value: { b: 1 } });

@@ -171,6 +171,10 @@ async function rows(db: Ringdex<City>): Promise<void> {
   }
   const none = await db.find({}, { select: [] }).first();
   same<typeof none, FindItem<undefined> | undefined>(true);
+  const texts = await db.getMany(["k"], { as: "text" });
+  same<string | undefined, NonNullable<ReturnType<typeof texts.get>>["value"] | undefined>(true);
+  const found = await db.find({ country: "IN" }, { as: "text" }).first();
+  same<typeof found, FindItem<string | Uint8Array> | undefined>(true);
   const entry = await db.get("k");
   same<City | undefined, NonNullable<typeof entry>["value"] | undefined>(true);
 }
