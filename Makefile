@@ -12,7 +12,7 @@ TESTS   ?= dist/test/**/*.test.js
 JOBS    ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster stop status test bench hostile fuzz structure simulate mutants chaos damage powercut overload lint format build clean nats-server FORCE
+.PHONY: help demo run cluster stop status test test-install bench hostile fuzz pack structure simulate mutants chaos damage powercut overload lint format build clean nats-server FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s%s\n", $$1, $$2 }' Makefile
@@ -38,8 +38,14 @@ test: build nats-server ## build, lint, format check and all tests; TESTS=... fo
 	@$(BIN)/mocha --exit --parallel --jobs $(JOBS) \
 		--reporter dist/test/support/plain-reporter.js '$(TESTS)'
 
+pack: build ## both npm packages into .build/: the client, and the server with everything
+	@node dist/test/programs/pack/pack-program.js
+
 structure: build ## how the folders import one another: rooms, floors, imports, circles
 	@node dist/test/programs/structure/structure-program.js
+
+test-install: pack nats-server ## install both packages in every way, from empty folders, and use them
+	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js dist/test/install/install.check.js
 
 simulate: build ## whole clusters in one process; SEEDS=1000 SEED=1 WORKERS=... TRACE=1
 	@node dist/test/simulation/run.js $(if $(SEEDS),--seeds $(SEEDS)) \
