@@ -45,7 +45,7 @@ structure: build ## how the folders import one another: rooms, floors, imports, 
 	@node dist/test/programs/structure/structure-program.js
 
 test-install: pack nats-server ## install both packages in every way, from empty folders, and use them
-	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js dist/test/install/install.check.js
+	@$(BIN)/mocha --exit --reporter dist/test/support/plain-reporter.js dist/test/install/install-checks.js
 
 simulate: build ## whole clusters in one process; SEEDS=1000 SEED=1 WORKERS=... TRACE=1
 	@node dist/test/simulation/run.js $(if $(SEEDS),--seeds $(SEEDS)) \

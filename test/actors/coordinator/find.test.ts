@@ -151,6 +151,30 @@ describe("finder", () => {
     expect(JSON.parse(first)).to.have.property("cursor").that.is.a("string");
   });
 
+  it("selects a number beyond every double as it is stored", async () => {
+    const big = Buffer.from('{"n":1,"big":1e400}');
+    for (const shard of shards.values()) await shard.put(keys[0]!, big);
+    const reply = await finder.find(json({ where: { n: 1 }, select: ["big"] }));
+    expect(reply).to.contain('"value":{"big":1e400}');
+  });
+
+  it("shows records whose JSON form a reply has no room for, page after page", async () => {
+    const bytes = Buffer.alloc(172_100, 1);
+    for (const key of keys)
+      for (const shard of shards.values())
+        await shard.put(key, bytes, { contentType: "text/plain" });
+    const found: unknown[] = [];
+    let cursor: string | null | undefined;
+    while (cursor !== null) {
+      const reply = await find({ where: {}, scan: true, ...(cursor && { cursor }) });
+      found.push(...reply.items);
+      cursor = reply.cursor;
+    }
+    const value_base64 = bytes.toString("base64");
+    expect(found).to.have.length(keys.length);
+    expect(found[0]).to.deep.include({ value_base64, content_type: "text/plain" });
+  });
+
   it("lists keys by prefix", async () => {
     const reply = JSON.parse(await finder.keys(json({ prefix: "k1", limit: 2 }))) as Reply;
     expect(reply.keys).to.deep.equal(["k1", "k10"]);

@@ -297,6 +297,15 @@ describe("a request without a key in its subject", () => {
     expect([...set.value]).to.deep.equal([0x91, 1]);
   });
 
+  it("refuses to make MessagePack of a number that it would change", () => {
+    for (const value of ["9007199254740993", "1e400", '{"a":[0.10000000000000000001]}']) {
+      const form = `{"key":"k","value":${value},"content_type":"application/msgpack"}`;
+      const error = refusalNow(() => keyless("set", form));
+      expect(error.kind, value).to.equal("unsupported");
+      expect(error.message).to.match(/MessagePack would change.*value_base64/);
+    }
+  });
+
   it("takes the last of members with the same name, as JSON.parse does", () => {
     const set = operation(keyless("set", '{"key":"a","key":"b","value":1,"value":2}'));
     expect(set.key).to.equal("b");

@@ -231,6 +231,19 @@ describe("splicing into a JSON reply", () => {
       '"value_base64":"AP8=","content_type":"application/octet-stream"',
     );
   });
+
+  it("keeps the sign of a zero of MessagePack", () => {
+    const spliced = spliceJson(hex("cb 80 00 00 00 00 00 00 00"), msgpack);
+    expect(spliced).to.equal('"value":-0,"content_type":"application/msgpack"');
+  });
+
+  it("shows in base64 what escapes would make larger than a reply", () => {
+    const sent = Buffer.alloc(172_100, 1);
+    const spliced = spliceJson(sent, "text/plain");
+    expect(spliced).to.equal(
+      `"value_base64":"${sent.toString("base64")}","content_type":"text/plain"`,
+    );
+  });
 });
 
 describe("conversion for Accept", () => {
