@@ -69,7 +69,7 @@ describe("an installed package", function () {
         const entryPoints = [join(home, "entry.mjs")];
         const how = { bundle: true, platform: "node", target: "node20", format } as const;
         await build({ ...how, ...banner, entryPoints, outfile, logLevel: "silent" });
-        await works(await runProgram(process.execPath, [outfile], { env: env() }));
+        works(await runProgram(process.execPath, [outfile], { env: env() }));
       });
     }
   });
@@ -119,7 +119,7 @@ describe("an installed package", function () {
   async function writesAndReads(home: string, name: string, text: string): Promise<void> {
     const file = join(home, name);
     writeFileSync(file, text);
-    await works(await runProgram(process.execPath, [file], { cwd: home, env: env() }));
+    works(await runProgram(process.execPath, [file], { cwd: home, env: env() }));
   }
 
   async function commandWorks(home: string): Promise<void> {
