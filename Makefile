@@ -12,7 +12,7 @@ TESTS   ?= dist/test/**/*.test.js
 JOBS    ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster stop status test test-install bench bench-burst hostile fuzz pack structure simulate mutants chaos damage powercut overload lint format build clean nats-server FORCE
+.PHONY: help demo run cluster stop status test test-install bench bench-burst record-cost hostile fuzz pack structure simulate mutants chaos damage powercut overload lint format build clean nats-server FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s%s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ bench: build nats-server ## operations a second, beside NATS KV on the same serv
 
 bench-burst: build nats-server ## Promise.all over 50,000 sets, beside ioredis on Redis with fsync
 	@node dist/test/programs/bench/burst.js
+
+record-cost: build nats-server ## bytes of log, events, store and memory that a record takes
+	@node dist/test/programs/bench/record-cost.js
 
 chaos: build nats-server ## kill, pause, cut for SECONDS=120 under load, check it all; SEED=... PORCUPINE=no
 	@node dist/test/chaos/chaos.js $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
