@@ -18,7 +18,7 @@
  *   genesis     MessagePack map, see Genesis
  *   open, fence, barrier   empty
  *   operations  u16 how many, then each operation:
- *     u8 verb (index in writeVerbs)   u8 flags (FLAG_…)   u16 position
+ *     u8 verb (code in operation.ts)  u8 flags (FLAG_…)   u16 position
  *     u16 length, key as UTF-8
  *     if FLAG_CONDITION: u48 revision
  *     if FLAG_REQUEST:   u8 length, id as UTF-8, u16 index
@@ -34,7 +34,14 @@
 import { decode, encode } from "@msgpack/msgpack";
 import { hash32 } from "../digest.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "../ids.js";
-import { contentTypes, type Operation, type RequestRef, type WriteVerb } from "../operation.js";
+import {
+  contentTypes,
+  verbCode,
+  verbOfCode,
+  type Operation,
+  type RequestRef,
+  type WriteVerb,
+} from "../operation.js";
 import type { IndexPolicy } from "../value/attributes.js";
 import { scanMsgpack } from "../value/msgpack-scan.js";
 import { EntryReader, EntryWriter, MalformedEntry } from "./entry-bytes.js";
@@ -48,8 +55,6 @@ const CHECKSUM_BYTES = 4;
 /** A `barrier` changes nothing: it proves where the log ends, and moves log time on. */
 const entryKinds = ["genesis", "open", "fence", "operations", "barrier"] as const;
 export type EntryKind = (typeof entryKinds)[number];
-
-export const writeVerbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
 
 const FLAG_CONDITION = 1;
 const FLAG_REQUEST = 2;
@@ -152,7 +157,7 @@ function writeOperations(writer: EntryWriter, groups: readonly Group[]): void {
 
 function writeOperation(writer: EntryWriter, operation: Operation, more: boolean): void {
   const { ifRevision, request } = operation;
-  writer.u8(writeVerbs.indexOf(operation.verb));
+  writer.u8(verbCode(operation.verb));
   writer.u8(
     (ifRevision === undefined ? 0 : FLAG_CONDITION) |
       (request === undefined ? 0 : FLAG_REQUEST) |
@@ -297,7 +302,7 @@ function readOperations(reader: EntryReader): Group[] {
 }
 
 function readOperation(reader: EntryReader): { operation: Operation; more: boolean } {
-  const verb = writeVerbs[reader.u8()];
+  const verb = verbOfCode(reader.u8());
   if (verb === undefined) throw new MalformedEntry("unknown verb");
   const flags = reader.u8();
   const position = reader.u16() as Position;

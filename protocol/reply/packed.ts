@@ -15,7 +15,13 @@ import { Decoder, Encoder } from "@msgpack/msgpack";
 import { KvError } from "../errors.js";
 import type { Position, Revision, TimeMs } from "../ids.js";
 import { REPLY_BYTES_MAX } from "../limits.js";
-import { contentTypes, type ContentType, type Done, type StoredRecord } from "../operation.js";
+import {
+  contentTypes,
+  isWriteVerb,
+  type ContentType,
+  type Done,
+  type StoredRecord,
+} from "../operation.js";
 import { OUTCOME_BYTES_MAX } from "../request/batch.js";
 import { scanMsgpack } from "../value/msgpack-scan.js";
 import { replyTooLarge, shortened } from "./json.js";
@@ -116,12 +122,9 @@ function unpackResult(map: PackedMap, key: string): Result {
   return { kind: "written", key, position, done: unpackDone(map) };
 }
 
-const writeVerbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
-
 function unpackDone(map: PackedMap): Done {
-  const { verb: word, number, previous } = map;
-  const verb = writeVerbs.find((known) => known === word);
-  if (verb === undefined) throw new Error("its verb is not a writing one");
+  const { verb, number, previous } = map;
+  if (!isWriteVerb(verb)) throw new Error("its verb is not a writing one");
   if (number !== undefined && typeof number !== "number") throw new Error("number is none");
   return {
     verb,

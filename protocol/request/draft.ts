@@ -13,14 +13,18 @@ import {
   REVISION_MAX,
   VALUE_BYTES_MAX,
 } from "../limits.js";
-import type { ContentType, Operation, RequestRef, Ttl } from "../operation.js";
+import {
+  verbs,
+  type ContentType,
+  type Operation,
+  type RequestRef,
+  type Ttl,
+  type Verb,
+} from "../operation.js";
 import { checkKey, positionOf } from "../position.js";
 import { convertValue, decodeValue, isExact } from "../value/content.js";
 import { quote, quoteBytes, shown } from "../value/shown.js";
 import type { GetRequest, ReadLevel, Request } from "./request.js";
-
-export const verbs = ["get", "set", "del", "patch", "incr", "touch", "check"] as const;
-export type Verb = (typeof verbs)[number];
 
 export const readLevels = ["linearizable", "session", "stale"] as const satisfies ReadLevel[];
 

@@ -22,7 +22,14 @@ import { Decoder, Encoder } from "@msgpack/msgpack";
 import { assert } from "../assert.js";
 import { KvError } from "../errors.js";
 import { TTL_MAX_MS, TTL_MIN_MS } from "../limits.js";
-import { contentTypes, type ContentType, type Operation, type Ttl } from "../operation.js";
+import {
+  contentTypes,
+  isVerb,
+  type ContentType,
+  type Operation,
+  type Ttl,
+  type Verb,
+} from "../operation.js";
 import { scanMsgpack } from "../value/msgpack-scan.js";
 import { quote, shown } from "../value/shown.js";
 import { assembleBatch } from "./batch.js";
@@ -32,9 +39,7 @@ import {
   checkWhole,
   finishRequest,
   newDraft,
-  verbs,
   type Draft,
-  type Verb,
 } from "./draft.js";
 import type { BatchRequest, ReadLevel, RefusedRequest, Request } from "./request.js";
 
@@ -224,8 +229,7 @@ function isMap(value: unknown): value is PackedMap {
 }
 
 function packedVerb(word: unknown, inBatch = false): Verb {
-  const verb = verbs.find((known) => known === word);
-  if (verb !== undefined && (inBatch || verb !== "check")) return verb;
+  if (isVerb(word) && (inBatch || word !== "check")) return word;
   throw new KvError("unsupported", `there is no verb ${shown(word)}`);
 }
 

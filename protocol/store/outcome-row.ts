@@ -19,8 +19,14 @@ import { DamagedError } from "../damaged.js";
 import { hash32 } from "../digest.js";
 import { KvError, type ErrorDetails, type ErrorName } from "../errors.js";
 import type { Position, Revision, TimeMs } from "../ids.js";
-import { writeVerbs } from "../log/entry.js";
-import { contentTypes, type ContentType, type Done, type Outcome } from "../operation.js";
+import {
+  contentTypes,
+  verbCode,
+  verbOfCode,
+  type ContentType,
+  type Done,
+  type Outcome,
+} from "../operation.js";
 import { scanMsgpack } from "../value/msgpack-scan.js";
 
 export interface OutcomeRow {
@@ -125,7 +131,7 @@ function packOperation(operation: OperationOutcome): unknown[] {
     result === undefined ? null : [contentTypes.indexOf(result.contentType), result.value];
   return [
     position,
-    writeVerbs.indexOf(verb),
+    verbCode(verb),
     flags,
     revision,
     expiresAt,
@@ -162,7 +168,7 @@ function unpackOperation(packed: unknown[]): OperationOutcome {
 }
 
 function unpackDone(packed: unknown[]): Done {
-  const verb = writeVerbs[packed[1] as number];
+  const verb = verbOfCode(packed[1] as number);
   assert(verb !== undefined, `verb ${String(packed[1])} of an outcome row is one we wrote`);
   const flags = packed[2] as number;
   return {

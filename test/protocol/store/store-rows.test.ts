@@ -8,8 +8,7 @@ import { DamagedError } from "../../../protocol/damaged.js";
 import { PositionDigest } from "../../../protocol/digest.js";
 import { errorNames, KvError } from "../../../protocol/errors.js";
 import type { Position, Revision, Sequence, TimeMs } from "../../../protocol/ids.js";
-import { writeVerbs } from "../../../protocol/log/entry.js";
-import { contentTypes } from "../../../protocol/operation.js";
+import { contentTypes, writeVerbs } from "../../../protocol/operation.js";
 import {
   decodeAppliedRow,
   encodeAppliedRow,
