@@ -137,6 +137,11 @@ export interface StoredRecord {
   readonly value: Uint8Array;
 }
 
+/** True if the record is past its expiry at `time`, and so counts as absent. Rule L6. */
+export function isDue({ expiresAt }: StoredRecord, time: TimeMs): boolean {
+  return expiresAt !== 0 && expiresAt <= time;
+}
+
 /** What an operation did. Computed by the applier, the same on every replica. */
 export type Outcome =
   { readonly ok: true; readonly done: Done } | { readonly ok: false; readonly error: KvError };

@@ -222,7 +222,7 @@ describe("structure", () => {
       ["actors/node", 6, 5, 6],
       ["actors/relay", 6, 3, 6],
       ["actors/ring-keeper", 7, 5, 7],
-      ["actors/shard", 11, 7, 24],
+      ["actors/shard", 11, 7, 23],
       ["infra", 17, 5, 38],
       ["protocol", 18, 5, 61],
     ];
