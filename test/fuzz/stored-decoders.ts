@@ -3,7 +3,6 @@
  * right after each mutation, as only they stand between a decoder and what somebody wrote.
  */
 import { readMarker } from "../../actors/relay/relay-core.js";
-import { decodeRing } from "../../actors/ring-keeper/ring-keeper.js";
 import { PositionDigest } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
 import type {
@@ -25,6 +24,7 @@ import {
   type Genesis,
 } from "../../protocol/log/entry.js";
 import type { Done, Operation } from "../../protocol/operation.js";
+import { decodeRing } from "../../protocol/ring/ring-bytes.js";
 import { encodeRing, parseRing } from "../../protocol/ring/ring.js";
 import { decodeAppliedRow, encodeAppliedRow } from "../../protocol/store/applied-row.js";
 import { decodeOutcomeRow, encodeOutcomeRow } from "../../protocol/store/outcome-row.js";
