@@ -29,6 +29,7 @@ import {
   type QueryLevel,
   type QueryRequest,
 } from "../../protocol/query/messages.js";
+import { typeMember } from "../../protocol/reply/json.js";
 import { RingLookup, toRanges, type RingTable } from "../../protocol/ring/ring.js";
 import { KEY_PATH } from "../../protocol/value/attribute-path.js";
 import { spliceJson, jsonOfText } from "../../protocol/value/content.js";
@@ -130,7 +131,7 @@ export class Finder {
     let count = 0;
     for (const { reply } of gathered.accepted) count += reply.count;
     const tail = tailOf(gathered, certificate);
-    return `{"type":"io.ringdex.v1.count_response","count":${count}${tail}}`;
+    return `{${typeMember("count")}"count":${count}${tail}}`;
   }
 
   private async gather<Reply extends Covered>(
@@ -254,7 +255,7 @@ function pageBody(
   if (items.length < page.rows.length) page = cutPage(page.rows, items.length);
   const { driver } = request;
   const cursor = page.next && jsonOfText(encodeCursor({ driver, after: page.next }, query));
-  const head = `{"type":"io.ringdex.v1.${verb}_response","${member}":[${items.join(",")}]`;
+  const head = `{${typeMember(verb)}"${member}":[${items.join(",")}]`;
   return `${head},"cursor":${cursor ?? "null"}${tail}}`;
 }
 
