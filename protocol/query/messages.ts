@@ -21,7 +21,7 @@ import { contentTypes, type ContentType } from "../operation.js";
 import { fromRanges, toRanges } from "../ring/ring.js";
 import { scanMsgpack } from "../value/msgpack-scan.js";
 import type { Driver, Place } from "./cursor.js";
-import { parseFilter, type Condition } from "./filter.js";
+import { conditionOf, type Condition } from "./filter.js";
 
 /** What a query promises to see. `session` over many keys is served as linearizable. */
 export type QueryLevel = "linearizable" | "stale";
@@ -244,14 +244,12 @@ function packCondition(condition: Condition): unknown[] {
   }
 }
 
-/** By way of the parser, so that nothing gets past its checks. */
+/** Built by filter.ts, so that nothing gets past its checks. */
 function unpackCondition(packed: unknown): Condition {
   if (Array.isArray(packed)) {
     const [path, operator, operand] = packed as unknown[];
     if (typeof path === "string" && typeof operator === "string") {
-      const members = Object.fromEntries([[path, { [`$${operator}`]: operand }]]);
-      const [condition] = parseFilter(members).conditions;
-      if (condition !== undefined) return condition;
+      return conditionOf(path, `$${operator}`, operand);
     }
   }
   throw new KvError("bad-request", `"where" of a shard's query lists [path, operator, operand]`);
