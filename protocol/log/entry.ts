@@ -31,7 +31,7 @@
  * replicas alike and raise an alarm (rule L5). The values are views into the message, not copies.
  * entry-bytes.ts reads and writes the single numbers and texts.
  */
-import { decode, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
 import { hash32 } from "../digest.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "../ids.js";
 import {
@@ -43,7 +43,7 @@ import {
   type WriteVerb,
 } from "../operation.js";
 import type { IndexPolicy } from "../value/attributes.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 import { EntryReader, EntryWriter, MalformedEntry } from "./entry-bytes.js";
 
 export const BEHAVIOUR_VERSION = 1;
@@ -240,9 +240,7 @@ export function isEntry(decoded: Entry | EntryRefusal): decoded is Entry {
 export function readGenesis(body: Uint8Array): Genesis {
   let genesis: Genesis;
   try {
-    // The decoder by itself would make room for whatever an array's head claims.
-    scanMsgpack(body);
-    genesis = decode(body) as Genesis;
+    genesis = decodeMsgpack(body) as Genesis;
   } catch (error) {
     throw new MalformedEntry(error instanceof Error ? error.message : String(error));
   }

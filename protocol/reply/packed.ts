@@ -11,7 +11,7 @@
  * Values of a parsed reply are views of its bytes. Bytes that are no reply become KvError
  * `internal`: they come from a program that speaks another version, and nobody knows what it did.
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { KvError } from "../errors.js";
 import type { Position, Revision, TimeMs } from "../ids.js";
 import { REPLY_BYTES_MAX } from "../limits.js";
@@ -23,12 +23,11 @@ import {
   type StoredRecord,
 } from "../operation.js";
 import { OUTCOME_BYTES_MAX } from "../request/batch.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 import { replyTooLarge, shortened } from "./json.js";
 import type { BatchResult, Result, WrittenResult } from "./result.js";
 
 const encoder = new Encoder();
-const decoder = new Decoder();
 
 type PackedMap = Record<string, unknown>;
 
@@ -162,9 +161,7 @@ function whole(map: PackedMap, name: string, absent?: number): number {
 }
 
 function decodeMap(bytes: Uint8Array): PackedMap {
-  // The decoder by itself would make room for whatever an array's head claims.
-  scanMsgpack(bytes);
-  return asMap(decoder.decode(bytes));
+  return asMap(decodeMsgpack(bytes));
 }
 
 function asMap(value: unknown): PackedMap {

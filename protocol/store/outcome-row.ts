@@ -13,7 +13,7 @@
  *   result   [content type, value]     of patch, incr and touch; null else
  *   request  [id, index, hash as 8 bytes]   null if it had none or this is a repeat
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { assert } from "../assert.js";
 import { DamagedError } from "../damaged.js";
 import { hash32 } from "../digest.js";
@@ -27,7 +27,7 @@ import {
   type Done,
   type Outcome,
 } from "../operation.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 
 export interface OutcomeRow {
   readonly logTime: TimeMs;
@@ -70,7 +70,6 @@ const FLAG_EXISTED = 4;
 const FLAG_CHANGED = 8;
 
 const encoder = new Encoder();
-const decoder = new Decoder();
 
 export function encodeOutcomeRow(row: OutcomeRow): Uint8Array {
   const body = encoder.encodeSharedRef([
@@ -102,8 +101,7 @@ export function decodeOutcomeRow(data: Uint8Array): OutcomeRow {
 
 /** Throws whatever comes of taking other bytes apart. */
 function unpackRow(body: Uint8Array): OutcomeRow {
-  scanMsgpack(body);
-  const [logTime, chain, expired, operations] = decoder.decode(body) as [
+  const [logTime, chain, expired, operations] = decodeMsgpack(body) as [
     TimeMs,
     Uint8Array,
     [Position, Revision, string][],

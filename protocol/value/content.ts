@@ -14,20 +14,20 @@
  *     `unsupported`, and in a JSON reply it stands as `value_base64`, so that one such record
  *     does not fail a whole find. So does a value whose JSON form a reply has no room for.
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { isUtf8 } from "node:buffer";
 import { KvError } from "../errors.js";
 import { DECODE_DEPTH_MAX, REPLY_BYTES_MAX } from "../limits.js";
 import { contentTypes, type ContentType } from "../operation.js";
 import { exactMemberCount, memberCount } from "./json-exact.js";
 import { scanMsgpack, tooDeep } from "./msgpack-scan.js";
+import { decodeMsgpackExact } from "./msgpack.js";
 import { isPlainObject, type Plain } from "./plain.js";
 
 export type { Plain } from "./plain.js";
 
 // The byte order mark is kept so that places in the text are places in the bytes.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const decoder = new Decoder({ useBigInt64: true });
 // The encoder counts the scalar in the innermost container as one more level.
 const encoder = new Encoder({ useBigInt64: true, maxDepth: DECODE_DEPTH_MAX + 1 });
 
@@ -54,7 +54,7 @@ export function decodeValue(value: Uint8Array, contentType: ContentType): Plain 
     case "application/json":
       return decodeJson(value);
     case "application/msgpack":
-      return decodeMsgpack(value);
+      return decodeMsgpackExact(value) as Plain;
     case "text/plain":
       if (!isUtf8(value)) throw notUtf8(contentType);
       return undefined;
@@ -83,11 +83,6 @@ function decodeJson(value: Uint8Array): Plain {
   refuseDeepJson(text);
   if (surrogateEscape.test(text)) refuseLoneSurrogates(plain);
   return plain;
-}
-
-function decodeMsgpack(value: Uint8Array): Plain {
-  scanMsgpack(value);
-  return decoder.decode(value) as Plain;
 }
 
 /** `text` is valid JSON. V8's parser does not recurse, so depth is looked at afterwards. */
@@ -253,7 +248,8 @@ export function spliceJson(value: Uint8Array, contentType: ContentType): string 
 
 function jsonInReply(value: Uint8Array, contentType: ContentType): string | undefined {
   if (contentType === "text/plain") return jsonOfText(textOf(value, contentType));
-  if (contentType === "application/msgpack") return jsonIfPossible(decodeMsgpack(value));
+  if (contentType === "application/msgpack")
+    return jsonIfPossible(decodeMsgpackExact(value) as Plain);
   return undefined;
 }
 
