@@ -32,7 +32,7 @@ stop: build ## stop the cluster, in the background or not
 status: build ## its nodes, shards and replicas
 	@$(RINGDEX) status
 
-test: build nats-server ## build, lint, format check and all tests; TESTS=... for some of them
+test: build nats-server ## build, lint, format check, all tests, the slowest files; TESTS=... for some
 	@$(BIN)/oxlint --type-aware
 	@$(BIN)/prettier --check --log-level warn .
 	@$(BIN)/mocha --exit --parallel --jobs $(JOBS) \
