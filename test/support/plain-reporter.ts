@@ -1,7 +1,7 @@
 /**
- * Mocha's spec reporter with two things more at its end: the ten slowest files, and a last line that
- * is the same whatever the test runner: `N passed, N failed`, and `, N skipped` if any were. Scripts
- * read that line.
+ * Mocha's spec reporter with two things more at its end: the ten slowest files, and a last line
+ * that is the same whatever the test runner: `N passed, N failed`, and `, N skipped` if any were.
+ * Scripts read that line.
  *
  * A file's time is that of its tests and hooks. Loading the file is not in it: workers that run
  * files side by side tell only when each test and hook ended.
