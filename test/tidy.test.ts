@@ -243,7 +243,8 @@ describe("structure", () => {
     const untested = files.filter((file) => {
       return !file.endsWith(".d.ts") && !tested.has(`test/${file.replace(/\.ts$/, ".test.ts")}`);
     });
-    expect(untested.length).to.equal(127);
+    // The figure may fall: write the smaller one down.
+    expect(untested.length).to.equal(62);
   });
 });
 
