@@ -32,6 +32,7 @@
  * entry-bytes.ts reads and writes the single numbers and texts.
  */
 import { encode } from "@msgpack/msgpack";
+import { assert } from "../assert.js";
 import { hash32 } from "../digest.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "../ids.js";
 import {
@@ -149,6 +150,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
 function writeOperations(writer: EntryWriter, groups: readonly Group[]): void {
   writer.u16(groups.reduce((count, group) => count + group.length, 0));
   for (const group of groups) {
+    assert(group.length > 0, "a group has an operation, or its end could not be marked");
     for (const [index, operation] of group.entries()) {
       writeOperation(writer, operation, index < group.length - 1);
     }
