@@ -15,7 +15,7 @@ import { KvError } from "../../protocol/errors.js";
 import type { Epoch, Sequence } from "../../protocol/ids.js";
 import { MAILBOX_BYTES_MAX, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { singleKeyVerbs, type Names } from "../../protocol/nats/subjects.js";
-import { encodeQueryError, queryErrorOf } from "../../protocol/query/messages.js";
+import { encodeQueryError } from "../../protocol/query/messages.js";
 import { packedBatchReply } from "../../protocol/reply/packed.js";
 import type { BatchResult, Reply, Result } from "../../protocol/reply/result.js";
 import { parsePackedBatch } from "../../protocol/request/packed.js";
@@ -132,13 +132,13 @@ export class Loops {
     this.#counters.begin(verb);
     if (this.#isLate()) return this.#refuseLate(message, verb);
     if (verb === "batch" || verb === "get") return this.#batch(message, verb);
-    const reply = (bytes: Uint8Array): void => {
-      this.#counters.end(verb, queryErrorOf(bytes));
+    const reply = (bytes: Uint8Array, error?: KvError): void => {
+      this.#counters.end(verb, error);
       this.#reply(message, bytes);
     };
     if (queryVerbs.has(verb)) return this.query.offer(verb, message.data, reply);
     const error = new KvError("unsupported", `a shard has no verb ${JSON.stringify(verb)}`);
-    reply(packedBatchReply(error));
+    reply(packedBatchReply(error), error);
   }
 
   #refuseLate(message: Message, verb: string): void {
