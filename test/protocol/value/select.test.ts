@@ -3,6 +3,7 @@
  */
 import { decode, encode } from "@msgpack/msgpack";
 import { expect } from "chai";
+import { KvError } from "../../../protocol/errors.js";
 import { compileSelect } from "../../../protocol/value/select.js";
 
 const json = "application/json";
@@ -51,5 +52,9 @@ describe("select", () => {
       const { value } = compileSelect(["a"])(Buffer.from('{"a":1}'), type);
       expect(Buffer.from(value).toString()).to.equal("{}");
     }
+  });
+
+  it("refuses a path that is none, before any value is seen", () => {
+    expect(() => compileSelect(["a.$b"])).to.throw(KvError);
   });
 });
