@@ -2,13 +2,13 @@
  * Durable place: when a place counts.
  */
 import { expect } from "chai";
-import { Shard } from "../../support/relay-nodes.js";
+import { RelayShard } from "../../support/relay-shard.js";
 
 describe("durable place", () => {
-  let shard: Shard;
+  let shard: RelayShard;
 
   beforeEach(() => {
-    shard = new Shard();
+    shard = new RelayShard();
   });
 
   afterEach(() => shard.stop());
@@ -21,7 +21,7 @@ describe("durable place", () => {
     const place = shard.stream.last;
     for (const { replica } of shard.nodes) expect(replica.relay.durablePlace()).to.equal(place);
     await shard.stop();
-    shard = new Shard(false);
+    shard = new RelayShard(false);
     await shard.add(2);
     shard.set("a");
     await shard.published();

@@ -2,13 +2,13 @@
  * Lease: which replica of a shard has the relay that is active, and when another takes over.
  */
 import { expect } from "chai";
-import { type Node, Shard } from "../../support/relay-nodes.js";
+import { type RelayNode, RelayShard } from "../../support/relay-shard.js";
 
 describe("lease of a relay", () => {
-  let shard: Shard;
+  let shard: RelayShard;
 
   beforeEach(() => {
-    shard = new Shard();
+    shard = new RelayShard();
   });
 
   afterEach(() => shard.stop());
@@ -26,7 +26,7 @@ describe("lease of a relay", () => {
     shard.set("a");
     await shard.published();
     shard.set("b");
-    await shard.clock.resolve((home as Node).replica.stop());
+    await shard.clock.resolve((home as RelayNode).replica.stop());
     shard.set("c");
     await shard.published(2_500);
     expect(other?.replica.relay.status()).to.include({ active: true });
@@ -39,7 +39,7 @@ describe("lease of a relay", () => {
     const [home, other] = await shard.add(2);
     shard.set("a");
     await shard.published();
-    const { events, bus } = home as Node;
+    const { events, bus } = home as RelayNode;
     events.isPaused = true;
     bus.disconnect();
     shard.set("b", "from the old one");

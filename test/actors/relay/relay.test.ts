@@ -7,14 +7,14 @@ import fc from "fast-check";
 import { readMarker } from "../../../actors/relay/relay-core.js";
 import type { Sequence } from "../../../protocol/ids.js";
 import { seededChance } from "../../support/manual-clock.js";
-import { names, type Wanted } from "../../support/relay-shard.js";
-import { Shard } from "../../support/relay-nodes.js";
+import { names, RelayShard } from "../../support/relay-shard.js";
+import type { Wanted } from "../../support/log-writer.js";
 
 describe("relay", () => {
-  let shard: Shard;
+  let shard: RelayShard;
 
   beforeEach(() => {
-    shard = new Shard();
+    shard = new RelayShard();
   });
 
   afterEach(() => shard.stop());
@@ -81,7 +81,7 @@ describe("relay", () => {
     const seeds = fc.integer({ min: 0, max: 2 ** 31 });
     await fc.assert(
       fc.asyncProperty(seeds, async (seed) => {
-        const random = new Shard(seed % 2 === 0);
+        const random = new RelayShard(seed % 2 === 0);
         await playWithFaults(random, seed);
         await random.stop();
       }),
@@ -91,7 +91,7 @@ describe("relay", () => {
 });
 
 /** Random entries, and relays that are stopped, cut off and paused meanwhile. */
-async function playWithFaults(shard: Shard, seed: number): Promise<void> {
+async function playWithFaults(shard: RelayShard, seed: number): Promise<void> {
   const chance = seededChance(seed);
   await shard.add(3);
   for (let step = 0; step < 40; step += 1) {

@@ -4,14 +4,13 @@
 import { expect } from "chai";
 import type { Sequence } from "../../../protocol/ids.js";
 import { outcomeKey } from "../../../protocol/store/store-keys.js";
-import { EntryWriter, names } from "../../support/relay-shard.js";
-import { type Node, Shard } from "../../support/relay-nodes.js";
+import { EntryWriter, names, type RelayNode, RelayShard } from "../../support/relay-shard.js";
 
 describe("turn of a relay", () => {
-  let shard: Shard;
+  let shard: RelayShard;
 
   beforeEach(() => {
-    shard = new Shard();
+    shard = new RelayShard();
   });
 
   afterEach(() => shard.stop());
@@ -134,7 +133,7 @@ describe("turn of a relay", () => {
     const [home] = await shard.add(1);
     shard.set("a");
     await shard.published();
-    const { replica } = home as Node;
+    const { replica } = home as RelayNode;
     replica.relay.stop();
     await shard.clock.advance(3_000);
     shard.set("b");
@@ -161,7 +160,7 @@ describe("turn of a relay", () => {
     const [home] = await shard.add(1);
     shard.set("a");
     await shard.published();
-    const { replica } = home as Node;
+    const { replica } = home as RelayNode;
     replica.relay.stop();
     await shard.clock.advance(3_000);
     const subject = names.relayMarker(shard.stream.shard);
@@ -195,7 +194,7 @@ describe("turn of a relay", () => {
     const [home] = await shard.add(1);
     shard.set("a");
     await shard.published();
-    const { replica } = home as Node;
+    const { replica } = home as RelayNode;
     replica.relay.stop();
     await shard.clock.advance(3_000);
     shard.set("b");
@@ -214,7 +213,7 @@ describe("turn of a relay", () => {
   });
 });
 
-function cut(node: Node | undefined): void {
+function cut(node: RelayNode | undefined): void {
   node?.events.disconnect();
   node?.bus.disconnect();
 }
