@@ -20,7 +20,7 @@ describe("chunks of many keys", function () {
 
   beforeEach(async () => {
     store = await FakeStore.start(server.url);
-    db = await connect({ servers: server.url, attemptTimeoutMs: 150, timeoutMs: 3_000 });
+    db = await connect({ servers: server.url, attemptTimeoutMs: 5_000, timeoutMs: 10_000 });
   });
 
   afterEach(async () => {
