@@ -14,6 +14,60 @@ export const contentTypes = [
 ] as const;
 export type ContentType = (typeof contentTypes)[number];
 
+/**
+ * The verbs about one key. `code` stands for the verb in entries, outcome rows and hashes: it is
+ * stored, so it never changes and is never used again. `subject`: the verb may stand in a subject,
+ * not in a batch only.
+ */
+const verbTable = {
+  set: { kind: "write", code: 0, subject: true },
+  get: { kind: "read", code: undefined, subject: true },
+  del: { kind: "write", code: 1, subject: true },
+  patch: { kind: "write", code: 2, subject: true },
+  incr: { kind: "write", code: 3, subject: true },
+  touch: { kind: "write", code: 4, subject: true },
+  check: { kind: "write", code: 5, subject: false },
+} as const;
+
+type VerbTable = typeof verbTable;
+export type Verb = keyof VerbTable;
+/** The verbs whose row in the table has these facts. */
+type VerbWith<Facts> = {
+  [Each in Verb]: VerbTable[Each] extends Facts ? Each : never;
+}[Verb];
+export type WriteVerb = VerbWith<{ readonly kind: "write" }>;
+/** A verb that may stand in a subject. */
+export type SubjectVerb = VerbWith<{ readonly subject: true }>;
+
+export const verbs = Object.keys(verbTable) as readonly Verb[];
+export const writeVerbs = verbs.filter(
+  (verb): verb is WriteVerb => verbTable[verb].kind === "write",
+);
+export const subjectVerbs = verbs.filter((verb): verb is SubjectVerb => verbTable[verb].subject);
+
+const verbSet: ReadonlySet<unknown> = new Set(verbs);
+const writeVerbSet: ReadonlySet<unknown> = new Set(writeVerbs);
+const writeVerbByCode: WriteVerb[] = [];
+for (const verb of writeVerbs) writeVerbByCode[verbTable[verb].code] = verb;
+
+export function isVerb(word: unknown): word is Verb {
+  return verbSet.has(word);
+}
+
+export function isWriteVerb(word: unknown): word is WriteVerb {
+  return writeVerbSet.has(word);
+}
+
+/** The number that stands for the verb wherever it is stored. */
+export function verbCode(verb: WriteVerb): number {
+  return verbTable[verb].code;
+}
+
+/** Undefined = no verb has this code. */
+export function verbOfCode(code: number): WriteVerb | undefined {
+  return writeVerbByCode[code];
+}
+
 /** A time to live in milliseconds; `never` takes an expiry away, `keep` leaves it as it is. */
 export type Ttl = number | "never" | "keep";
 
@@ -72,7 +126,6 @@ export interface CheckOperation extends OperationBase {
 
 export type Operation =
   SetOperation | DelOperation | PatchOperation | IncrOperation | TouchOperation | CheckOperation;
-export type WriteVerb = Operation["verb"];
 
 /** One record, as it stands in a store. */
 export interface StoredRecord {
@@ -82,6 +135,11 @@ export interface StoredRecord {
   readonly expiresAt: TimeMs;
   readonly contentType: ContentType;
   readonly value: Uint8Array;
+}
+
+/** True if the record is past its expiry at `time`, and so counts as absent. Rule L6. */
+export function isDue({ expiresAt }: StoredRecord, time: TimeMs): boolean {
+  return expiresAt !== 0 && expiresAt <= time;
 }
 
 /** What an operation did. Computed by the applier, the same on every replica. */

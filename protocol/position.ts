@@ -107,27 +107,6 @@ function hashCodePoint(hash: number, codePoint: number): number {
   return Math.imul(next ^ (0x80 | (point & 0x3f)), FNV_PRIME);
 }
 
-/**
- * True if the key can stand in a subject: tokens parted by single dots, none of them empty, and
- * without U+0000 … U+0020, U+007F, `*` and `>`. Requests and events both ask this function, and
- * a key that is none of these goes by payload.
- *
- * nats-server itself takes `*` and `>` for wildcards only where they are a whole token. Some
- * client libraries do not, and NATS asks not to use them in names, so they are ruled out wherever
- * they stand. The rule is about bytes on purpose: what Unicode calls white space differs between
- * languages and versions, and the server carries it like any other letter.
- */
-export function isSubjectKey(key: string): boolean {
-  let previous = DOT;
-  for (let index = 0; index < key.length; index += 1) {
-    const unit = key.charCodeAt(index);
-    if (unit <= 0x20 || unit === 0x7f || unit === 0x2a || unit === 0x3e) return false;
-    if (unit === DOT && previous === DOT) return false;
-    previous = unit;
-  }
-  return previous !== DOT;
-}
-
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**

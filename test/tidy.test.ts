@@ -92,6 +92,13 @@ describe("tidy", () => {
     expect(filesWhere(isNamed, texts)).to.deep.equal([]);
   });
 
+  it("finds the files of tests that the Makefile starts first", () => {
+    const first = /^FIRST +:=((?:.*\\\n)*.*)$/m.exec(texts.get("Makefile") ?? "")?.[1] ?? "";
+    const files = first.split(/[\s\\]+/).filter((name) => name !== "");
+    expect(files.length).to.be.greaterThan(10);
+    expect(files.filter((name) => !sources.has(`test/${name}.test.ts`))).to.deep.equal([]);
+  });
+
   it("finds exact versions, and a lock that names no place to load from", () => {
     const text = texts.get("package.json") ?? "";
     const { dependencies, devDependencies } = JSON.parse(text) as Record<
@@ -217,12 +224,12 @@ describe("structure", () => {
     // `make structure` prints them. A figure may fall: write the smaller one down. One that has to
     // rise is a new room, and needs its line in docs/tour.md.
     const figures: readonly [string, number, number, number][] = [
-      ["actors", 10, 5, 20],
+      ["actors", 10, 4, 19],
       ["actors/coordinator", 10, 4, 12],
       ["actors/node", 6, 5, 6],
       ["actors/relay", 6, 3, 6],
       ["actors/ring-keeper", 7, 5, 7],
-      ["actors/shard", 11, 7, 24],
+      ["actors/shard", 11, 7, 23],
       ["infra", 17, 5, 38],
       ["protocol", 18, 5, 61],
     ];
@@ -243,7 +250,8 @@ describe("structure", () => {
     const untested = files.filter((file) => {
       return !file.endsWith(".d.ts") && !tested.has(`test/${file.replace(/\.ts$/, ".test.ts")}`);
     });
-    expect(untested.length).to.equal(128);
+    // The figure may fall: write the smaller one down.
+    expect(untested.length).to.equal(49);
   });
 });
 

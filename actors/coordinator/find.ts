@@ -9,6 +9,7 @@
  * missing after ROUNDS_MAX rounds makes the reply `incomplete`, or, if the client said `partial`,
  * is listed in it.
  */
+import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { REPLY_BYTES_MAX } from "../../protocol/limits.js";
@@ -28,6 +29,7 @@ import {
   type QueryLevel,
   type QueryRequest,
 } from "../../protocol/query/messages.js";
+import { typeMember } from "../../protocol/reply/json.js";
 import { RingLookup, toRanges, type RingTable } from "../../protocol/ring/ring.js";
 import { KEY_PATH } from "../../protocol/value/attribute-path.js";
 import { spliceJson, jsonOfText } from "../../protocol/value/content.js";
@@ -129,7 +131,7 @@ export class Finder {
     let count = 0;
     for (const { reply } of gathered.accepted) count += reply.count;
     const tail = tailOf(gathered, certificate);
-    return `{"type":"io.ringdex.v1.count_response","count":${count}${tail}}`;
+    return `{${typeMember("count")}"count":${count}${tail}}`;
   }
 
   private async gather<Reply extends Covered>(
@@ -249,24 +251,15 @@ function pageBody(
     if (room < 0) break;
     items.push(item);
   }
-  if (items.length === 0 && page.rows.length > 0) throw rowTooLarge(page.rows[0]!.key);
+  assert(items.length > 0 || page.rows.length === 0, "spliceJson leaves room for one row");
   if (items.length < page.rows.length) page = cutPage(page.rows, items.length);
   const { driver } = request;
   const cursor = page.next && jsonOfText(encodeCursor({ driver, after: page.next }, query));
-  const head = `{"type":"io.ringdex.v1.${verb}_response","${member}":[${items.join(",")}]`;
+  const head = `{${typeMember(verb)}"${member}":[${items.join(",")}]`;
   return `${head},"cursor":${cursor ?? "null"}${tail}}`;
 }
 
 function itemJson({ key, value, contentType, revision }: FoundRow): string {
   const text = value === undefined ? "" : `,${spliceJson(value, contentType)}`;
   return `{"key":${jsonOfText(key)}${text},"revision":${revision}}`;
-}
-
-function rowTooLarge(key: string): KvError {
-  return new KvError(
-    "too-large",
-    `the value of ${jsonOfText(key)} is larger than a reply when written as JSON; get it by key, ` +
-      `or choose its parts with "select"`,
-    { limit: REPLY_BYTES_MAX },
-  );
 }

@@ -6,17 +6,17 @@
 import type { Bus } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
-import * as limits from "../../protocol/limits.js";
 import { BEHAVIOUR_VERSION } from "../../protocol/log/entry.js";
 import type { Names } from "../../protocol/nats/subjects.js";
 import type { NodeReport, StatusReport } from "../../protocol/node/status.js";
+import { operatorNames } from "../../protocol/query/filter.js";
+import { limitsShown } from "../../protocol/reply/info.js";
+import { responseType } from "../../protocol/reply/json.js";
 import { encodeRing, type RingTable } from "../../protocol/ring/ring.js";
 
 const STATUS_TIMEOUT_MS = 1_000;
 /** A log fuller than this share is warned of. */
 const LOG_FILL_WARNING = 0.7;
-
-const operators = ["$eq", "$in", "$exists", "$gt", "$gte", "$lt", "$lte", "$prefix", "$and"];
 
 const nothing = new Uint8Array(0);
 const decoder = new TextDecoder();
@@ -32,22 +32,21 @@ export class StatusCollector {
   /** Reply body of `kv.ring`. */
   ring(): string {
     return JSON.stringify({
-      type: "io.ringdex.v1.ring_response",
+      type: responseType("ring"),
       ...encodeRing(this.ringNow()),
     });
   }
 
   /** Reply body of `kv.info`. */
   info(): string {
-    const named = Object.entries(limits).map(([name, value]) => [name.toLowerCase(), value]);
     return JSON.stringify({
-      type: "io.ringdex.v1.info_response",
+      type: responseType("info"),
       version: this.version,
       behaviour_version: BEHAVIOUR_VERSION,
       store: this.names.store,
       position_count: this.ringNow().positionCount,
-      operators,
-      limits: Object.fromEntries(named) as Record<string, number>,
+      operators: operatorNames,
+      limits: limitsShown,
     });
   }
 
@@ -58,7 +57,7 @@ export class StatusCollector {
     const answered = reports.filter((report) => report !== undefined);
     const replicas = answered.flatMap((report) => report.replicas);
     const status: StatusReport = {
-      type: "io.ringdex.v1.status_response",
+      type: responseType("status"),
       store,
       epoch,
       durability: answered[0]?.durability ?? { sync_interval: "unknown", log_replicas: 0 },

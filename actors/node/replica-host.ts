@@ -30,7 +30,7 @@ import type { RingShard } from "../../protocol/ring/ring.js";
 import { Answers } from "../answer.js";
 import { Relay } from "../relay/relay.js";
 import { Service, ServiceCounters } from "../service.js";
-import { replicaVerbs } from "../shard/loops.js";
+import { replicaVerbs } from "../shard/border.js";
 import { Replica } from "../shard/replica.js";
 import type { StopReason } from "../shard/state/stopped.js";
 import { refillStore } from "./refill.js";

@@ -20,7 +20,15 @@ import type { Store } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
-import type { LogId, NodeName, Revision, Sequence, ShardId } from "../../protocol/ids.js";
+import type {
+  LogId,
+  NodeName,
+  Position,
+  Revision,
+  Sequence,
+  ShardId,
+  TimeMs,
+} from "../../protocol/ids.js";
 import {
   decodeEntry,
   isEntry,
@@ -31,7 +39,6 @@ import {
 import type { Names } from "../../protocol/nats/subjects.js";
 import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/store/outcome-row.js";
 import { outcomeKey } from "../../protocol/store/store-keys.js";
-import type { Applied } from "../shard/state/applied.js";
 import { readBridge } from "./bridge.js";
 import {
   changesOf,
@@ -58,6 +65,27 @@ const APPLIED_WAIT_MS = 500;
 /** With nothing from the log for so long, although more was applied, it is asked for again. */
 const LOST_MS = 5_000;
 
+/**
+ * What the relay may see of its replica: how far it is, and the figures at that place. The shard's
+ * Applied is one. The relay changes none of it; outcomes it reads from the store's rows.
+ */
+export interface AppliedForRelay {
+  /** Of the last entry applied. */
+  readonly sequence: Sequence;
+  readonly logTime: TimeMs;
+  /** The log of that entry; undefined = none was applied. */
+  readonly logId: LogId | undefined;
+  /** True once nothing more will be applied. */
+  readonly hasEnded: boolean;
+  readonly ownership: { owned(): readonly Position[] };
+  readonly table: {
+    revision(position: Position): Revision;
+    copyRevisions(): Float64Array;
+  };
+  /** Resolves when everything up to `sequence` is applied; `unavailable` after `timeoutMs`. */
+  reached(sequence: Sequence, timeoutMs: number): Promise<void>;
+}
+
 /** What a relay and its turns work with. */
 export interface RelayParts {
   readonly names: Names;
@@ -68,7 +96,7 @@ export interface RelayParts {
   readonly rank: number;
   readonly log: Log;
   readonly store: Store;
-  readonly applied: Applied;
+  readonly applied: AppliedForRelay;
   readonly events: Events;
   readonly bus: Bus;
   readonly clock: Clock;

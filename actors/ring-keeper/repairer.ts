@@ -34,9 +34,10 @@ import {
   type RepairRequest,
   type StoreFinding,
 } from "../../protocol/node/repair.js";
+import { decodeRing, ringBytes } from "../../protocol/ring/ring-bytes.js";
 import { fromRanges, type RingShard, type RingTable } from "../../protocol/ring/ring.js";
 import { planRepair, type Finding, type RepairPlan } from "./repair-plan.js";
-import { decodeRing, ringBytes, type LogMaker, type LogName } from "./ring-keeper.js";
+import type { LogMaker, LogName } from "./ring-keeper.js";
 
 /** Where the ring table is kept and changed. */
 export interface RingCell {

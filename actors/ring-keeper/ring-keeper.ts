@@ -29,7 +29,8 @@ import {
   VALUE_BYTES_MAX,
 } from "../../protocol/limits.js";
 import { BEHAVIOUR_VERSION, encodeEntry } from "../../protocol/log/entry.js";
-import { encodeRing, parseRing, type RingShard, type RingTable } from "../../protocol/ring/ring.js";
+import { decodeRing, ringBytes } from "../../protocol/ring/ring-bytes.js";
+import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import type { IndexPolicy } from "../../protocol/value/attributes.js";
 import { planNewRing } from "./ring-plan.js";
 
@@ -219,20 +220,4 @@ function ringIsLost(logs: readonly ListedLog[]): KvError {
   const text = `there is no ring, but there are logs with data: ${names.join(", ")}`;
   const advice = "Put the ring's bucket back, or remove these logs' streams if they may be lost";
   return new KvError("internal", `${text}. ${advice}`, { logs: names });
-}
-
-/** As it lies in the bucket. */
-export function ringBytes(ring: RingTable): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(encodeRing(ring)));
-}
-
-/** What ringBytes makes. Throws KvError `internal` for what is no ring. */
-export function decodeRing(value: Uint8Array): RingTable {
-  const text = new TextDecoder().decode(value);
-  try {
-    return parseRing(JSON.parse(text));
-  } catch (cause) {
-    if (cause instanceof KvError) throw cause;
-    throw new KvError("internal", "the ring table is not JSON", {}, { cause });
-  }
 }

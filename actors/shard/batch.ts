@@ -11,17 +11,25 @@
  * and the others would be told what they did before it.
  */
 import { KvError } from "../../protocol/errors.js";
-import type { Operation } from "../../protocol/operation.js";
+import type { Operation, Outcome } from "../../protocol/operation.js";
 import type { BatchResult, Result } from "../../protocol/reply/result.js";
 import { keyOf } from "../../protocol/request/batch.js";
 import type { BatchRequest, RefusedRequest, Request } from "../../protocol/request/request.js";
-import { type Border, resultOf } from "./border.js";
 import type { Proposer } from "./propose/proposer.js";
+
+/** Takes one request: Border. */
+export interface Taker {
+  take(
+    request: Request,
+    settle: (result: Result) => void,
+    unless?: () => KvError | undefined,
+  ): void;
+}
 
 /** Resolves with one result for each request, in order, or one error for an atomic batch. */
 export async function runBatch(
   batch: BatchRequest,
-  border: Border,
+  border: Taker,
   proposer: Proposer,
 ): Promise<BatchResult> {
   if (batch.atomic) return runAtomic(batch, proposer);
@@ -37,7 +45,7 @@ export async function runBatch(
 /** `notDone`: keys of operations that were refused and may be sent again. */
 function runOne(
   request: Request | RefusedRequest,
-  border: Border,
+  border: Taker,
   notDone: Set<string>,
 ): Promise<Result> {
   if (request.kind === "refused") return Promise.resolve(request);
@@ -105,4 +113,18 @@ export function stretchesOf(
   }
   if (stretch.length > 0) stretches.push(stretch);
   return stretches;
+}
+
+/** The result that a caller gets for an operation's outcome in the log. */
+export function resultOf(operation: Operation, outcome: Outcome | undefined): Result {
+  if (outcome === undefined) {
+    return { kind: "refused", error: new KvError("internal", "an operation has no outcome") };
+  }
+  if (!outcome.ok) return { kind: "refused", error: outcome.error };
+  return {
+    kind: "written",
+    key: operation.key,
+    position: operation.position,
+    done: outcome.done,
+  };
 }

@@ -1,8 +1,8 @@
 /**
  * Border: where messages become requests and results become replies, for one replica.
  *
- * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.batch
- * State       none
+ * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.<verb>
+ * State       the batches under way, and their bytes
  * Decides in  protocol/request/ and reply/ (form, limits); which loop takes what is said here
  * Lifecycle   none of its own: called for each message while the replica is subscribed
  * On a bug    the request is answered `internal`, with the incident it was logged as
@@ -13,67 +13,129 @@
 import type { Message } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
-import { HOPS_MAX } from "../../protocol/limits.js";
+import { HOPS_MAX, MAILBOX_BYTES_MAX } from "../../protocol/limits.js";
 import { singleKeyVerbs, type Names, type SingleKeyVerb } from "../../protocol/nats/subjects.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";
-import { packedReply } from "../../protocol/reply/packed.js";
-import type { Reply, Result } from "../../protocol/reply/result.js";
+import { encodeQueryError } from "../../protocol/query/messages.js";
+import { packedBatchReply, packedReply } from "../../protocol/reply/packed.js";
+import type { BatchResult, Reply, Result } from "../../protocol/reply/result.js";
 import { errorReply, subjectReply } from "../../protocol/reply/subject.js";
-import { parsePackedRequest } from "../../protocol/request/packed.js";
-import type { GetRequest, Request } from "../../protocol/request/request.js";
+import { parsePackedBatch, parsePackedRequest } from "../../protocol/request/packed.js";
+import type { BatchRequest, GetRequest, Request } from "../../protocol/request/request.js";
 import { parseSubjectRequest } from "../../protocol/request/text.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
 import type { ServiceCounters } from "../service.js";
+import { resultOf, runBatch } from "./batch.js";
 import type { Proposer } from "./propose/proposer.js";
+import { queryVerbs, type Query } from "./query/query.js";
 import type { Reader } from "./read/reader.js";
 import { isNotOwned, type Ownership } from "./state/ownership.js";
 
+/** What a replica answers: by position, then by shard. */
+export const replicaVerbs: readonly string[] = [...singleKeyVerbs, "batch", ...queryVerbs];
+
 /** Made in advance: when many are to be told it, there is no time to make it for each. */
 const tooLatePacked = packed({ kind: "refused", error: tooLate });
+const tooLateBatch = packedBatchReply(tooLate);
+const tooLateQuery = encodeQueryError(tooLate);
 const tooLateReplies = new Map(singleKeyVerbs.map((verb) => [verb, errorReply(tooLate, verb)]));
 
 type Settle = (result: Result) => void;
 
+/** The loops that take what the border has read, and what it needs to answer. */
+export interface BorderParts {
+  readonly names: Names;
+  readonly answers: Answers;
+  readonly ownership: Ownership;
+  readonly proposer: Proposer;
+  readonly reader: Reader;
+  readonly query: Query;
+  /** Brings a request that is not ours to its owner. */
+  readonly forward: (request: Request) => Promise<Result>;
+  /** Of replicaVerbs. */
+  readonly counters: ServiceCounters;
+  /** Of the node's pulse; asked for each request. */
+  readonly isLate: () => boolean;
+  readonly logger: Logger;
+}
+
 export class Border {
-  constructor(
-    private readonly names: Names,
-    private readonly answers: Answers,
-    private readonly ownership: Ownership,
-    private readonly proposer: Proposer,
-    private readonly reader: Reader,
-    /** Brings a request that is not ours to its owner. */
-    private readonly forward: (request: Request) => Promise<Result>,
-    private readonly counters: ServiceCounters,
-    /** Of the node's pulse. */
-    private readonly isLate: () => boolean,
-    private readonly logger: Logger,
-  ) {}
+  #batchesUnderWay = 0;
+  #batchBytes = 0;
+
+  constructor(private readonly parts: BorderParts) {}
+
+  /** True if no batch is unanswered. */
+  get isIdle(): boolean {
+    return this.#batchesUnderWay === 0;
+  }
 
   /** One message to kv.ring.<position>.<verb>[.<key>]. */
   handle(message: Message): void {
-    const address = this.names.parseRingSubject(message.subject);
+    const address = this.parts.names.parseRingSubject(message.subject);
     if (address === undefined) return this.#answerUnknown(message);
     const { verb, key } = address;
-    const { positionCount } = this.ownership;
-    this.counters.begin(verb);
-    if (this.isLate()) return this.#refuseLate(message, verb, key === undefined);
+    const { positionCount } = this.parts.ownership;
+    this.parts.counters.begin(verb);
+    if (this.parts.isLate()) return this.#refuseLate(message, verb, key === undefined);
     try {
       const request =
         key === undefined
           ? parsePackedRequest(verb, message.data, positionCount)
           : parseSubjectRequest(verb, key, message.data, message.headers, positionCount);
       this.take(request, (result) => {
-        this.counters.end(verb, result.kind === "refused" ? result.error : undefined);
+        this.parts.counters.end(verb, result.kind === "refused" ? result.error : undefined);
         if (key === undefined) this.#replyPacked(message, result);
         else this.#replyToSubject(message, verb, request, result);
       });
     } catch (error) {
-      const refused = { kind: "refused", error: asKvError(error, this.logger) } as const;
-      this.counters.end(verb, refused.error);
+      const refused = { kind: "refused", error: asKvError(error, this.parts.logger) } as const;
+      this.parts.counters.end(verb, refused.error);
       if (key === undefined) this.#replyPacked(message, refused);
       else this.#replyToSubject(message, verb, undefined, refused);
+    }
+  }
+
+  /** One message to kv.shard.<shard>.<verb>. */
+  handleShard(message: Message): void {
+    const { names, counters, query } = this.parts;
+    const verb = names.parseShardSubject(message.subject)?.verb ?? "";
+    const reply = (bytes: Uint8Array, error?: KvError): void => {
+      counters.end(verb, error);
+      this.#replyBytes(message, bytes);
+    };
+    counters.begin(verb);
+    if (this.parts.isLate()) {
+      return reply(queryVerbs.has(verb) ? tooLateQuery : tooLateBatch, tooLate);
+    }
+    if (verb === "batch" || verb === "get") {
+      return void this.#runBatch(message.data, verb).then((result) => {
+        reply(packedBatchReply(result), result instanceof KvError ? result : undefined);
+      });
+    }
+    if (queryVerbs.has(verb)) return query.offer(verb, message.data, reply);
+    const error = new KvError("unsupported", `a shard has no verb ${JSON.stringify(verb)}`);
+    reply(packedBatchReply(error), error);
+  }
+
+  /** `get`: a batch of gets alone, for users who have no right to write. */
+  async #runBatch(payload: Uint8Array, verb: "batch" | "get"): Promise<BatchResult> {
+    const { ownership, proposer, logger } = this.parts;
+    const bytes = payload.length;
+    this.#batchesUnderWay += 1;
+    this.#batchBytes += bytes;
+    try {
+      if (this.#batchBytes > MAILBOX_BYTES_MAX) throw tooManyBytes(bytes);
+      const batch = parsePackedBatch(payload, ownership.positionCount);
+      if (verb === "get") checkOnlyGets(batch);
+      return await runBatch(batch, this, proposer);
+    } catch (error) {
+      return asKvError(error, logger);
+    } finally {
+      this.#batchesUnderWay -= 1;
+      this.#batchBytes -= bytes;
     }
   }
 
@@ -84,16 +146,16 @@ export class Border {
   take(request: Request, settle: Settle, unless?: () => KvError | undefined): void {
     try {
       const { position } = request.kind === "get" ? request : request.operation;
-      if (!this.ownership.owns(position)) return this.#sendOn(request, settle);
+      if (!this.parts.ownership.owns(position)) return this.#sendOn(request, settle);
       if (request.kind === "get") this.#takeGet(request, settle);
       else this.#takeWrite(request.operation, request, settle, unless);
     } catch (error) {
-      settle({ kind: "refused", error: asKvError(error, this.logger) });
+      settle({ kind: "refused", error: asKvError(error, this.parts.logger) });
     }
   }
 
   #takeGet(request: GetRequest, settle: Settle): void {
-    this.reader.offer({
+    this.parts.reader.offer({
       request,
       settle: (result) => {
         if (isElsewhere(result)) this.#sendOn(request, settle);
@@ -116,7 +178,7 @@ export class Border {
       if (isElsewhere(result)) this.#sendOn(request, settle);
       else settle(result);
     };
-    this.proposer.offer([operation], settleWrite, unless);
+    this.parts.proposer.offer([operation], settleWrite, unless);
   }
 
   #sendOn(request: Request, settle: Settle): void {
@@ -124,8 +186,8 @@ export class Border {
       const text = "the request went from shard to shard; the ring is changing, send it again";
       return settle({ kind: "refused", error: new KvError("unavailable", text) });
     }
-    this.forward({ ...request, hops: request.hops + 1 }).then(settle, (error: unknown) => {
-      settle({ kind: "refused", error: asKvError(error, this.logger) });
+    this.parts.forward({ ...request, hops: request.hops + 1 }).then(settle, (error: unknown) => {
+      settle({ kind: "refused", error: asKvError(error, this.parts.logger) });
     });
   }
 
@@ -139,22 +201,27 @@ export class Border {
     const accept = request?.kind === "get" ? request.accept : undefined;
     const returnPrevious = request?.kind === "write" && request.operation.returnPrevious;
     const reply = subjectReply(verb, result, { accept, returnPrevious });
-    this.answers.send(message, reply, (error) => errorReply(error, verb));
+    this.parts.answers.send(message, reply, (error) => errorReply(error, verb));
   }
 
   #refuseLate(message: Message, verb: SingleKeyVerb, isPacked: boolean): void {
-    this.counters.end(verb, tooLate);
+    this.parts.counters.end(verb, tooLate);
     const reply = isPacked ? tooLatePacked : (tooLateReplies.get(verb) ?? errorReply(tooLate));
-    this.answers.send(message, reply, errorReply);
+    this.parts.answers.send(message, reply, errorReply);
   }
 
   #answerUnknown(message: Message): void {
     const error = new KvError("unsupported", `nothing answers on ${message.subject}`);
-    this.answers.send(message, errorReply(error), errorReply);
+    this.parts.answers.send(message, errorReply(error), errorReply);
   }
 
   #replyPacked(message: Message, result: Result): void {
-    this.answers.send(message, packed(result), (error) => packed({ kind: "refused", error }));
+    this.parts.answers.send(message, packed(result), (error) => packed({ kind: "refused", error }));
+  }
+
+  #replyBytes(message: Message, bytes: Uint8Array): void {
+    const reply = (body: Uint8Array): Reply => ({ headers: [], body });
+    this.parts.answers.send(message, reply(bytes), (error) => reply(packedBatchReply(error)));
   }
 }
 
@@ -162,19 +229,20 @@ function packed(result: Result): Reply {
   return { headers: [], body: packedReply(result) };
 }
 
-export function resultOf(operation: Operation, outcome: Outcome | undefined): Result {
-  if (outcome === undefined) {
-    return { kind: "refused", error: new KvError("internal", "an operation has no outcome") };
-  }
-  if (!outcome.ok) return { kind: "refused", error: outcome.error };
-  return {
-    kind: "written",
-    key: operation.key,
-    position: operation.position,
-    done: outcome.done,
-  };
-}
-
 function isElsewhere(result: Result): boolean {
   return result.kind === "refused" && isNotOwned(result.error);
+}
+
+/** A batch keeps its message until its last operation is done. */
+function tooManyBytes(received: number): KvError {
+  const text = "batches under way here have more bytes than the limit; send it again in a moment";
+  const details = { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received };
+  return new KvError("overloaded", text, details);
+}
+
+function checkOnlyGets({ requests, atomic }: BatchRequest): void {
+  const index = requests.findIndex(({ kind }) => kind === "write");
+  if (index < 0 && !atomic) return;
+  const text = "this subject takes gets only; send writes to kv.shard.<shard>.batch";
+  throw new KvError("bad-request", text, index < 0 ? {} : { index });
 }

@@ -5,12 +5,13 @@
  * records.
  */
 import type { Store, StoreRow } from "../../infra/store.js";
-import type { LogId, Sequence, TimeMs } from "../../protocol/ids.js";
+import type { LogId, Sequence } from "../../protocol/ids.js";
 import {
   decodeAppliedRow,
   STORE_FORMAT,
   type AppliedRow,
 } from "../../protocol/store/applied-row.js";
+import { decodeOriginRow } from "../../protocol/store/origin-row.js";
 import { decodeOutcomeRow } from "../../protocol/store/outcome-row.js";
 import { decodePositionRow } from "../../protocol/store/position-row.js";
 import {
@@ -82,10 +83,7 @@ async function loadPositions(store: Store, state: ReplicaState): Promise<void> {
 
 async function loadOrigins(store: Store, state: ReplicaState): Promise<void> {
   await eachRow(store, allOriginsRange(), ({ key, value }) => {
-    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    const number = bytes.readUIntBE(0, 6);
-    const seenAt = bytes.readUIntBE(6, 6) as TimeMs;
-    state.origins.set(parseOriginKey(key), { number, seenAt });
+    state.origins.set(parseOriginKey(key), decodeOriginRow(value));
   });
 }
 

@@ -258,7 +258,7 @@ export class Replica {
     // By shard there is no other shard to reach: the group is the shard's own.
     this.#subscriptions.push(
       bus.subscribe(names.shardWildcard(log.shard), `${queue}-${log.shard}`, (message) =>
-        loops.handleShard(message),
+        loops.border.handleShard(message),
       ),
     );
     this.#phase = "serving";

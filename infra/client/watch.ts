@@ -13,8 +13,12 @@
  */
 import type { Msg, NatsConnection } from "nats";
 import { KvError } from "../../protocol/errors.js";
-import { eventOperations, type EventOperation, type Names } from "../../protocol/nats/subjects.js";
-import { isSubjectKey } from "../../protocol/position.js";
+import {
+  eventOperations,
+  isSubjectKey,
+  type EventOperation,
+  type Names,
+} from "../../protocol/nats/subjects.js";
 import { parseContentType } from "../../protocol/value/content.js";
 import type { Caller } from "./caller.js";
 import { EventGapError } from "./client-errors.js";

@@ -14,16 +14,13 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { NodeActors } from "../../actors/node/node-actors.js";
 import { Repairer } from "../../actors/ring-keeper/repairer.js";
-import {
-  decodeRing,
-  RingKeeper,
-  type NewRingSettings,
-} from "../../actors/ring-keeper/ring-keeper.js";
+import { RingKeeper, type NewRingSettings } from "../../actors/ring-keeper/ring-keeper.js";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { checkNodeName, Names } from "../../protocol/nats/subjects.js";
+import { decodeRing } from "../../protocol/ring/ring-bytes.js";
 import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
 import { packageVersion } from "../files/package-version.js";

@@ -18,7 +18,7 @@
  *   genesis     MessagePack map, see Genesis
  *   open, fence, barrier   empty
  *   operations  u16 how many, then each operation:
- *     u8 verb (index in writeVerbs)   u8 flags (FLAG_…)   u16 position
+ *     u8 verb (code in operation.ts)  u8 flags (FLAG_…)   u16 position
  *     u16 length, key as UTF-8
  *     if FLAG_CONDITION: u48 revision
  *     if FLAG_REQUEST:   u8 length, id as UTF-8, u16 index
@@ -31,12 +31,20 @@
  * replicas alike and raise an alarm (rule L5). The values are views into the message, not copies.
  * entry-bytes.ts reads and writes the single numbers and texts.
  */
-import { decode, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
+import { assert } from "../assert.js";
 import { hash32 } from "../digest.js";
 import type { LogId, Origin, Position, Revision, Sequence } from "../ids.js";
-import { contentTypes, type Operation, type RequestRef, type WriteVerb } from "../operation.js";
+import {
+  contentTypes,
+  verbCode,
+  verbOfCode,
+  type Operation,
+  type RequestRef,
+  type WriteVerb,
+} from "../operation.js";
 import type { IndexPolicy } from "../value/attributes.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 import { EntryReader, EntryWriter, MalformedEntry } from "./entry-bytes.js";
 
 export const BEHAVIOUR_VERSION = 1;
@@ -48,8 +56,6 @@ const CHECKSUM_BYTES = 4;
 /** A `barrier` changes nothing: it proves where the log ends, and moves log time on. */
 const entryKinds = ["genesis", "open", "fence", "operations", "barrier"] as const;
 export type EntryKind = (typeof entryKinds)[number];
-
-export const writeVerbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
 
 const FLAG_CONDITION = 1;
 const FLAG_REQUEST = 2;
@@ -144,6 +150,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
 function writeOperations(writer: EntryWriter, groups: readonly Group[]): void {
   writer.u16(groups.reduce((count, group) => count + group.length, 0));
   for (const group of groups) {
+    assert(group.length > 0, "a group has an operation, or its end could not be marked");
     for (const [index, operation] of group.entries()) {
       writeOperation(writer, operation, index < group.length - 1);
     }
@@ -152,7 +159,7 @@ function writeOperations(writer: EntryWriter, groups: readonly Group[]): void {
 
 function writeOperation(writer: EntryWriter, operation: Operation, more: boolean): void {
   const { ifRevision, request } = operation;
-  writer.u8(writeVerbs.indexOf(operation.verb));
+  writer.u8(verbCode(operation.verb));
   writer.u8(
     (ifRevision === undefined ? 0 : FLAG_CONDITION) |
       (request === undefined ? 0 : FLAG_REQUEST) |
@@ -235,9 +242,7 @@ export function isEntry(decoded: Entry | EntryRefusal): decoded is Entry {
 export function readGenesis(body: Uint8Array): Genesis {
   let genesis: Genesis;
   try {
-    // The decoder by itself would make room for whatever an array's head claims.
-    scanMsgpack(body);
-    genesis = decode(body) as Genesis;
+    genesis = decodeMsgpack(body) as Genesis;
   } catch (error) {
     throw new MalformedEntry(error instanceof Error ? error.message : String(error));
   }
@@ -297,7 +302,7 @@ function readOperations(reader: EntryReader): Group[] {
 }
 
 function readOperation(reader: EntryReader): { operation: Operation; more: boolean } {
-  const verb = writeVerbs[reader.u8()];
+  const verb = verbOfCode(reader.u8());
   if (verb === undefined) throw new MalformedEntry("unknown verb");
   const flags = reader.u8();
   const position = reader.u16() as Position;

@@ -5,7 +5,7 @@
  *
  * XXH64, seeded, over these bytes, numbers big-endian. Every replica computes the same, and it
  * is stored: changing anything here is a new format.
- *    0 …  0  verb: index in `verbs` below
+ *    0 …  0  verb: its code in operation.ts
  *    1 …  1  content type: index in operation.ts contentTypes; 255 = the verb has none
  *    2 …  9  if_revision  f64; −1 = not given
  *   10 … 17  ttl  f64, ms; −1 = never, −2 = keep, −3 = the verb has none
@@ -15,13 +15,12 @@
  *   32 …     the key, the path, the value
  */
 import { hash64 } from "../digest.js";
-import { contentTypes, type Operation, type Ttl } from "../operation.js";
+import { contentTypes, verbCode, type Operation, type Ttl } from "../operation.js";
 
 const OPERATION_SEED = 0x4f70_6572_6174_696fn;
 const FIXED_BYTES = 32;
 const NO_CONTENT_TYPE = 255;
 const NO_PATH = 0xffff_ffff;
-const verbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
 
 let scratch = Buffer.alloc(4_096);
 
@@ -35,7 +34,7 @@ export function operationHash(operation: Operation): bigint {
   const size = FIXED_BYTES + keyBytes + pathBytes + (value?.length ?? 0);
   if (scratch.length < size) scratch = Buffer.alloc(2 * size);
   const type = "contentType" in operation ? contentTypes.indexOf(operation.contentType) : undefined;
-  scratch[0] = verbs.indexOf(operation.verb);
+  scratch[0] = verbCode(operation.verb);
   scratch[1] = type ?? NO_CONTENT_TYPE;
   scratch.writeDoubleBE(operation.ifRevision ?? -1, 2);
   scratch.writeDoubleBE("ttl" in operation ? ttlNumber(operation.ttl) : -3, 10);

@@ -21,11 +21,11 @@
 import { KvError } from "../errors.js";
 import type { LogId, NodeName, Position, ShardId } from "../ids.js";
 import { NAME_CHARS_MAX, POSITION_COUNT_MAX } from "../limits.js";
-import { isSubjectKey } from "../position.js";
+import { subjectVerbs, type SubjectVerb } from "../operation.js";
 
 /** Requests about one key; they go to the key's position. */
-export const singleKeyVerbs = ["set", "get", "del", "patch", "incr", "touch"] as const;
-export type SingleKeyVerb = (typeof singleKeyVerbs)[number];
+export const singleKeyVerbs: readonly SingleKeyVerb[] = subjectVerbs;
+export type SingleKeyVerb = SubjectVerb;
 
 /** Requests about many keys or none; they go to a coordinator and have no key in the subject. */
 export const multiKeyVerbs = [
@@ -73,6 +73,7 @@ const SHARD = /^s[1-9][0-9]{0,8}$/;
 const POSITION = /^(?:0|[1-9][0-9]{0,4})$/;
 /** Stands for the key of an event whose key fits no subject. */
 const NO_SUBJECT_KEY = "_";
+const DOT = 0x2e;
 
 const singleKeyVerbSet: ReadonlySet<string> = new Set(singleKeyVerbs);
 const multiKeyVerbSet: ReadonlySet<string> = new Set(multiKeyVerbs);
@@ -83,6 +84,27 @@ export function isSingleKeyVerb(verb: string): verb is SingleKeyVerb {
 
 function isMultiKeyVerb(verb: string): verb is MultiKeyVerb {
   return multiKeyVerbSet.has(verb);
+}
+
+/**
+ * True if the key can stand in a subject: tokens parted by single dots, none of them empty, and
+ * without U+0000 … U+0020, U+007F, `*` and `>`. Requests and events both ask this function, and
+ * a key that is none of these goes by payload.
+ *
+ * nats-server itself takes `*` and `>` for wildcards only where they are a whole token. Some
+ * client libraries do not, and NATS asks not to use them in names, so they are ruled out wherever
+ * they stand. The rule is about bytes on purpose: what Unicode calls white space differs between
+ * languages and versions, and the server carries it like any other letter.
+ */
+export function isSubjectKey(key: string): boolean {
+  let previous = DOT;
+  for (let index = 0; index < key.length; index += 1) {
+    const unit = key.charCodeAt(index);
+    if (unit <= 0x20 || unit === 0x7f || unit === 0x2a || unit === 0x3e) return false;
+    if (unit === DOT && previous === DOT) return false;
+    previous = unit;
+  }
+  return previous !== DOT;
 }
 
 /** True for `s1`, `s2`, … */

@@ -44,7 +44,8 @@ export interface NodeReport {
 
 /** Reply of kv.status. */
 export interface StatusReport {
-  readonly type: "io.ringdex.v1.status_response";
+  /** responseType("status") */
+  readonly type: string;
   readonly store: string;
   readonly epoch: number;
   readonly durability: Durability;

@@ -56,6 +56,14 @@ export const operatorNames: readonly string[] = [...operators.keys(), "$and"];
 const operatorsLater = new Set("$ne $nin $or $nor $not $all $size $elemMatch $regex".split(" "));
 
 /**
+ * The one condition that a filter says as `{[path]: {[operator]: operand}}`, from its parts. Throws
+ * as parseFilter.
+ */
+export function conditionOf(path: string, operator: string, operand: unknown): Condition {
+  return buildCondition(checkedPath(path), operator, operand);
+}
+
+/**
  * The filter that `where` (a JSON value; undefined = no filter) says. Throws KvError
  * `bad-request`, `unsupported` or `limit-exceeded`, naming the path and what was received.
  */
@@ -93,10 +101,7 @@ class FilterParser {
   }
 
   #path(name: string, operand: unknown): void {
-    if (name.startsWith("$") && name !== KEY_PATH) {
-      throw operatorError(name, "at the top of a filter");
-    }
-    const path = name === KEY_PATH ? name : checkPath(name);
+    const path = checkedPath(name);
     if (Array.isArray(operand) || operand instanceof Uint8Array) {
       throw new KvError("unsupported", `${show(path)}: equality with a whole array is not built`);
     }
@@ -114,9 +119,7 @@ class FilterParser {
       );
     }
     for (const [name, value] of members) {
-      const build = operators.get(name);
-      if (build === undefined) throw operatorError(name, `on ${show(path)}`);
-      this.#add(build(path, value));
+      this.#add(buildCondition(path, name, value));
     }
   }
 
@@ -131,6 +134,19 @@ class FilterParser {
     }
     this.conditions.push(condition);
   }
+}
+
+/** The path of a condition in its one form, or `$key`. */
+function checkedPath(name: string): string {
+  if (name === KEY_PATH) return name;
+  if (name.startsWith("$")) throw operatorError(name, "at the top of a filter");
+  return checkPath(name);
+}
+
+function buildCondition(path: string, operator: string, operand: unknown): Condition {
+  const build = operators.get(operator);
+  if (build === undefined) throw operatorError(operator, `on ${show(path)}`);
+  return build(path, operand);
 }
 
 function inCondition(path: string, operand: unknown): Condition {

@@ -13,15 +13,15 @@
  * Whoever decodes trusts nothing: a message of another form is KvError `bad-request` (requests)
  * or `internal` (replies), never an exception of another kind.
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { KvError } from "../errors.js";
 import type { Epoch, Position, Revision, Sequence } from "../ids.js";
 import { FILTER_CONDITIONS_MAX, PAGE_ROWS_MAX, REPLY_BYTES_MAX } from "../limits.js";
 import { contentTypes, type ContentType } from "../operation.js";
 import { fromRanges, toRanges } from "../ring/ring.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 import type { Driver, Place } from "./cursor.js";
-import { parseFilter, type Condition } from "./filter.js";
+import { conditionOf, type Condition } from "./filter.js";
 
 /** What a query promises to see. `session` over many keys is served as linearizable. */
 export type QueryLevel = "linearizable" | "stale";
@@ -90,7 +90,6 @@ export interface CountReply extends Covered {
 }
 
 const encoder = new Encoder({ ignoreUndefined: true });
-const decoder = new Decoder();
 
 export function encodeQuery(request: QueryRequest): Uint8Array {
   const base = {
@@ -167,8 +166,7 @@ export function encodeQueryError(error: KvError): Uint8Array {
 export function queryErrorOf(payload: Uint8Array): KvError | undefined {
   // A map of one member whose name has five characters; all other replies have more members.
   if (payload[0] !== 0x81 || payload[1] !== 0xa5) return undefined;
-  scanMsgpack(payload);
-  const { error } = decoder.decode(payload) as { readonly error?: unknown };
+  const { error } = decodeMsgpack(payload) as { readonly error?: unknown };
   return error === undefined ? undefined : KvError.fromBody(error);
 }
 
@@ -244,14 +242,12 @@ function packCondition(condition: Condition): unknown[] {
   }
 }
 
-/** By way of the parser, so that nothing gets past its checks. */
+/** Built by filter.ts, so that nothing gets past its checks. */
 function unpackCondition(packed: unknown): Condition {
   if (Array.isArray(packed)) {
     const [path, operator, operand] = packed as unknown[];
     if (typeof path === "string" && typeof operator === "string") {
-      const members = Object.fromEntries([[path, { [`$${operator}`]: operand }]]);
-      const [condition] = parseFilter(members).conditions;
-      if (condition !== undefined) return condition;
+      return conditionOf(path, `$${operator}`, operand);
     }
   }
   throw new KvError("bad-request", `"where" of a shard's query lists [path, operator, operand]`);
@@ -267,9 +263,7 @@ class Reader {
   ) {
     let decoded: unknown;
     try {
-      // The decoder by itself would make room for whatever an array's head claims.
-      scanMsgpack(payload);
-      decoded = decoder.decode(payload);
+      decoded = decodeMsgpack(payload);
     } catch (cause) {
       throw new KvError(
         kind,

@@ -12,9 +12,14 @@ import { jsonOfText, spliceJson } from "../value/content.js";
 import { formatTime } from "../value/ttl.js";
 import type { ReadResult, WrittenResult } from "./result.js";
 
+/** What the member `type` of every JSON reply says. */
+export function responseType<Verb extends string>(verb: Verb): `io.ringdex.v1.${Verb}_response` {
+  return `io.ringdex.v1.${verb}_response`;
+}
+
 /** `"type":…,` as it opens every JSON reply. */
 export function typeMember(verb: string): string {
-  return `"type":"io.ringdex.v1.${verb}_response",`;
+  return `"type":"${responseType(verb)}",`;
 }
 
 /** What a record's value takes of a reply's room; JSON text without the braces around it. */

@@ -11,18 +11,23 @@
  * Values of a parsed reply are views of its bytes. Bytes that are no reply become KvError
  * `internal`: they come from a program that speaks another version, and nobody knows what it did.
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { KvError } from "../errors.js";
 import type { Position, Revision, TimeMs } from "../ids.js";
 import { REPLY_BYTES_MAX } from "../limits.js";
-import { contentTypes, type ContentType, type Done, type StoredRecord } from "../operation.js";
+import {
+  contentTypes,
+  isWriteVerb,
+  type ContentType,
+  type Done,
+  type StoredRecord,
+} from "../operation.js";
 import { OUTCOME_BYTES_MAX } from "../request/batch.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 import { replyTooLarge, shortened } from "./json.js";
 import type { BatchResult, Result, WrittenResult } from "./result.js";
 
 const encoder = new Encoder();
-const decoder = new Decoder();
 
 type PackedMap = Record<string, unknown>;
 
@@ -116,12 +121,9 @@ function unpackResult(map: PackedMap, key: string): Result {
   return { kind: "written", key, position, done: unpackDone(map) };
 }
 
-const writeVerbs = ["set", "del", "patch", "incr", "touch", "check"] as const;
-
 function unpackDone(map: PackedMap): Done {
-  const { verb: word, number, previous } = map;
-  const verb = writeVerbs.find((known) => known === word);
-  if (verb === undefined) throw new Error("its verb is not a writing one");
+  const { verb, number, previous } = map;
+  if (!isWriteVerb(verb)) throw new Error("its verb is not a writing one");
   if (number !== undefined && typeof number !== "number") throw new Error("number is none");
   return {
     verb,
@@ -159,9 +161,7 @@ function whole(map: PackedMap, name: string, absent?: number): number {
 }
 
 function decodeMap(bytes: Uint8Array): PackedMap {
-  // The decoder by itself would make room for whatever an array's head claims.
-  scanMsgpack(bytes);
-  return asMap(decoder.decode(bytes));
+  return asMap(decodeMsgpack(bytes));
 }
 
 function asMap(value: unknown): PackedMap {

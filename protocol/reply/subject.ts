@@ -1,12 +1,13 @@
 /**
  * Replies to subject and keyless requests of one operation: JSON, or a get's bytes with headers.
  */
+import { assert } from "../assert.js";
 import { KvError } from "../errors.js";
 import { REPLY_BYTES_MAX } from "../limits.js";
 import type { ContentType } from "../operation.js";
 import { convertValue } from "../value/content.js";
 import { formatTime } from "../value/ttl.js";
-import { errorMember, replyTooLarge, type Splice, typeMember, writtenMembers } from "./json.js";
+import { errorMember, replyTooLarge, typeMember, writtenMembers } from "./json.js";
 import type { ReadResult, Reply, ReplyOptions, Result } from "./result.js";
 
 /**
@@ -22,11 +23,8 @@ export function subjectReply(verb: string, result: Result, options: ReplyOptions
     case "written": {
       const asked = options.returnPrevious ?? false;
       const body = Buffer.from(`{${typeMember(verb)}${writtenMembers(result, asked)}}`);
-      if (body.length <= REPLY_BYTES_MAX) return { headers: [], body };
-      // Only `previous` can be that long, when JSON has to escape its text.
-      const splice: Splice = ({ value }) => errorMember(replyTooLarge(value.length));
-      const members = writtenMembers(result, asked, splice);
-      return { headers: [], body: Buffer.from(`{${typeMember(verb)}${members}}`) };
+      assert(body.length <= REPLY_BYTES_MAX, "spliceJson leaves room for one value");
+      return { headers: [], body };
     }
   }
 }

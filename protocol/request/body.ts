@@ -4,7 +4,7 @@
  * name the last counts.
  */
 import { KvError } from "../errors.js";
-import type { ContentType } from "../operation.js";
+import type { ContentType, Verb } from "../operation.js";
 import { decodeValue, parseContentType, type Plain } from "../value/content.js";
 import { elementsOf, membersOf, sliceOf, type Span } from "../value/json-members.js";
 import { isPlainObject } from "../value/plain.js";
@@ -17,7 +17,6 @@ import {
   newDraft,
   valueFromJson,
   type Draft,
-  type Verb,
 } from "./draft.js";
 
 export type Members = ReadonlyMap<string, Uint8Array>;

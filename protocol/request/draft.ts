@@ -13,14 +13,18 @@ import {
   REVISION_MAX,
   VALUE_BYTES_MAX,
 } from "../limits.js";
-import type { ContentType, Operation, RequestRef, Ttl } from "../operation.js";
+import {
+  verbs,
+  type ContentType,
+  type Operation,
+  type RequestRef,
+  type Ttl,
+  type Verb,
+} from "../operation.js";
 import { checkKey, positionOf } from "../position.js";
-import { convertValue, decodeValue } from "../value/content.js";
+import { convertValue, decodeValue, isExact } from "../value/content.js";
 import { quote, quoteBytes, shown } from "../value/shown.js";
 import type { GetRequest, ReadLevel, Request } from "./request.js";
-
-export const verbs = ["get", "set", "del", "patch", "incr", "touch", "check"] as const;
-export type Verb = (typeof verbs)[number];
 
 export const readLevels = ["linearizable", "session", "stale"] as const satisfies ReadLevel[];
 
@@ -246,7 +250,7 @@ export function valueFromJson(json: Uint8Array, contentType: ContentType): Uint8
     case "application/json":
       return json;
     case "application/msgpack":
-      return convertValue(json, "application/json", contentType);
+      return exactMsgpack(json);
     case "text/plain": {
       const text: unknown = decodeValue(json, "application/json");
       if (typeof text === "string") return Buffer.from(text);
@@ -256,6 +260,18 @@ export function valueFromJson(json: Uint8Array, contentType: ContentType): Uint8
     case "application/octet-stream":
       throw new KvError("bad-request", `a value of raw bytes goes in "value_base64"`);
   }
+}
+
+/** Throws `unsupported` where MessagePack would hold other numbers or members than were sent. */
+function exactMsgpack(json: Uint8Array): Uint8Array {
+  if (isExact(json, "application/json")) {
+    return convertValue(json, "application/json", "application/msgpack");
+  }
+  throw new KvError(
+    "unsupported",
+    `"value" holds a member twice, or a number that MessagePack would change; send it as ` +
+      `MessagePack in "value_base64", or keep it as JSON`,
+  );
 }
 
 /** Throws `bad-request` unless `value` is a whole number from 0 to REVISION_MAX. */

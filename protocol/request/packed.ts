@@ -18,12 +18,19 @@
  * A batch is {ops: [<the above, and op: verb>…], atomic?: true, read?, hops?}: `read` is what its
  * gets have that name none, `hops` is that of all.
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { assert } from "../assert.js";
 import { KvError } from "../errors.js";
 import { TTL_MAX_MS, TTL_MIN_MS } from "../limits.js";
-import { contentTypes, type ContentType, type Operation, type Ttl } from "../operation.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import {
+  contentTypes,
+  isVerb,
+  type ContentType,
+  type Operation,
+  type Ttl,
+  type Verb,
+} from "../operation.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 import { quote, shown } from "../value/shown.js";
 import { assembleBatch } from "./batch.js";
 import {
@@ -32,15 +39,12 @@ import {
   checkWhole,
   finishRequest,
   newDraft,
-  verbs,
   type Draft,
-  type Verb,
 } from "./draft.js";
 import type { BatchRequest, ReadLevel, RefusedRequest, Request } from "./request.js";
 
-// One of each is enough: encoding and decoding never wait, and the encoder's buffer is reused.
+// One is enough: encoding never waits, and the buffer is reused.
 const encoder = new Encoder();
-const decoder = new Decoder();
 
 type PackedMap = Readonly<Record<string, unknown>>;
 
@@ -197,9 +201,7 @@ function readMember(draft: Draft, name: string, value: unknown): void {
 function decodeMap(payload: Uint8Array): PackedMap {
   let decoded: unknown;
   try {
-    // The decoder by itself would make room for whatever an array's head claims.
-    scanMsgpack(payload);
-    decoded = decoder.decode(payload);
+    decoded = decodeMsgpack(payload);
   } catch (error) {
     const why = `the payload is not MessagePack: ${messageOf(error)}`;
     if (error instanceof KvError)
@@ -224,8 +226,7 @@ function isMap(value: unknown): value is PackedMap {
 }
 
 function packedVerb(word: unknown, inBatch = false): Verb {
-  const verb = verbs.find((known) => known === word);
-  if (verb !== undefined && (inBatch || verb !== "check")) return verb;
+  if (isVerb(word) && (inBatch || word !== "check")) return word;
   throw new KvError("unsupported", `there is no verb ${shown(word)}`);
 }
 

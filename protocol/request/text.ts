@@ -8,12 +8,13 @@
  * condition cannot become an unconditional write. Other headers are somebody else's.
  */
 import { KvError } from "../errors.js";
+import { isVerb, type Verb } from "../operation.js";
 import { parseContentType } from "../value/content.js";
 import { membersOf } from "../value/json-members.js";
 import { quote, quoteBytes } from "../value/shown.js";
 import { assembleBatch } from "./batch.js";
 import { bodyMembers, readBody, readFrame, readIncr, readText, slices } from "./body.js";
-import { finishRequest, newDraft, verbs, type Draft, type Verb } from "./draft.js";
+import { finishRequest, newDraft, type Draft } from "./draft.js";
 import { readHeaders, type HeaderOptions } from "./headers.js";
 import type { BatchRequest, Request, RequestHeaders } from "./request.js";
 
@@ -88,8 +89,7 @@ export function parseBatchRequest(
 }
 
 function textVerb(word: string, inBatch = false): Verb {
-  const verb = verbs.find((known) => known === word);
-  if (verb !== undefined && (inBatch || verb !== "check")) return verb;
+  if (isVerb(word) && (inBatch || word !== "check")) return word;
   throw new KvError("unsupported", `there is no verb ${quote(word)}`);
 }
 

@@ -202,15 +202,25 @@ function textWithoutPast(ring: RingTable): string {
   return JSON.stringify(encodeRing({ ...ring, shards }));
 }
 
+/** Stands for the shard of a position before it is known. */
+const NO_SHARD = 0xffff;
+
 /** Finds a position's shard. Built once for each table. Cost: two bytes a position. */
 export class RingLookup {
   readonly #shardIndexes: Uint16Array;
 
   constructor(readonly ring: RingTable) {
-    this.#shardIndexes = new Uint16Array(ring.positionCount);
+    this.#shardIndexes = new Uint16Array(ring.positionCount).fill(NO_SHARD);
+    let found = 0;
     for (const [index, shard] of ring.shards.entries()) {
-      for (const position of shard.positions) this.#shardIndexes[position] = index;
+      for (const position of shard.positions) {
+        const isFree = this.#shardIndexes[position] === NO_SHARD;
+        assert(isFree, `by invariant 1 position ${position} is on the ring and of one shard`);
+        this.#shardIndexes[position] = index;
+        found += 1;
+      }
     }
+    assert(found === ring.positionCount, "by invariant 1 every position is of a shard");
   }
 
   shardOf(position: Position): RingShard {
@@ -226,7 +236,9 @@ export function toRanges(positions: readonly Position[]): string[] {
   const ranges: string[] = [];
   let first = 0;
   for (const [index, position] of ascending.entries()) {
-    if (ascending[index + 1] === position + 1) continue;
+    const next = ascending[index + 1];
+    assert(next !== position, `position ${position} occurs once`);
+    if (next === position + 1) continue;
     const from = ascending[first] as Position;
     ranges.push(from === position ? `${from}` : `${from}-${position}`);
     first = index + 1;

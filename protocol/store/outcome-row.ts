@@ -13,15 +13,21 @@
  *   result   [content type, value]     of patch, incr and touch; null else
  *   request  [id, index, hash as 8 bytes]   null if it had none or this is a repeat
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { assert } from "../assert.js";
 import { DamagedError } from "../damaged.js";
 import { hash32 } from "../digest.js";
 import { KvError, type ErrorDetails, type ErrorName } from "../errors.js";
 import type { Position, Revision, TimeMs } from "../ids.js";
-import { writeVerbs } from "../log/entry.js";
-import { contentTypes, type ContentType, type Done, type Outcome } from "../operation.js";
-import { scanMsgpack } from "../value/msgpack-scan.js";
+import {
+  contentTypes,
+  verbCode,
+  verbOfCode,
+  type ContentType,
+  type Done,
+  type Outcome,
+} from "../operation.js";
+import { decodeMsgpack } from "../value/msgpack.js";
 
 export interface OutcomeRow {
   readonly logTime: TimeMs;
@@ -64,7 +70,6 @@ const FLAG_EXISTED = 4;
 const FLAG_CHANGED = 8;
 
 const encoder = new Encoder();
-const decoder = new Decoder();
 
 export function encodeOutcomeRow(row: OutcomeRow): Uint8Array {
   const body = encoder.encodeSharedRef([
@@ -96,8 +101,7 @@ export function decodeOutcomeRow(data: Uint8Array): OutcomeRow {
 
 /** Throws whatever comes of taking other bytes apart. */
 function unpackRow(body: Uint8Array): OutcomeRow {
-  scanMsgpack(body);
-  const [logTime, chain, expired, operations] = decoder.decode(body) as [
+  const [logTime, chain, expired, operations] = decodeMsgpack(body) as [
     TimeMs,
     Uint8Array,
     [Position, Revision, string][],
@@ -125,7 +129,7 @@ function packOperation(operation: OperationOutcome): unknown[] {
     result === undefined ? null : [contentTypes.indexOf(result.contentType), result.value];
   return [
     position,
-    writeVerbs.indexOf(verb),
+    verbCode(verb),
     flags,
     revision,
     expiresAt,
@@ -162,7 +166,7 @@ function unpackOperation(packed: unknown[]): OperationOutcome {
 }
 
 function unpackDone(packed: unknown[]): Done {
-  const verb = writeVerbs[packed[1] as number];
+  const verb = verbOfCode(packed[1] as number);
   assert(verb !== undefined, `verb ${String(packed[1])} of an outcome row is one we wrote`);
   const flags = packed[2] as number;
   return {

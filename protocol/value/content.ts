@@ -12,22 +12,22 @@
  *     bytes; isExact (json-exact.ts) is what keeps patch and incr from writing the loss down.
  *   - MessagePack that JSON cannot tell (bytes, Infinity) is not converted: `Accept` gets
  *     `unsupported`, and in a JSON reply it stands as `value_base64`, so that one such record
- *     does not fail a whole find.
+ *     does not fail a whole find. So does a value whose JSON form a reply has no room for.
  */
-import { Decoder, Encoder } from "@msgpack/msgpack";
+import { Encoder } from "@msgpack/msgpack";
 import { isUtf8 } from "node:buffer";
 import { KvError } from "../errors.js";
-import { DECODE_DEPTH_MAX } from "../limits.js";
+import { DECODE_DEPTH_MAX, REPLY_BYTES_MAX } from "../limits.js";
 import { contentTypes, type ContentType } from "../operation.js";
 import { exactMemberCount, memberCount } from "./json-exact.js";
 import { scanMsgpack, tooDeep } from "./msgpack-scan.js";
+import { decodeMsgpackExact } from "./msgpack.js";
 import { isPlainObject, type Plain } from "./plain.js";
 
 export type { Plain } from "./plain.js";
 
 // The byte order mark is kept so that places in the text are places in the bytes.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const decoder = new Decoder({ useBigInt64: true });
 // The encoder counts the scalar in the innermost container as one more level.
 const encoder = new Encoder({ useBigInt64: true, maxDepth: DECODE_DEPTH_MAX + 1 });
 
@@ -54,7 +54,7 @@ export function decodeValue(value: Uint8Array, contentType: ContentType): Plain 
     case "application/json":
       return decodeJson(value);
     case "application/msgpack":
-      return decodeMsgpack(value);
+      return decodeMsgpackExact(value) as Plain;
     case "text/plain":
       if (!isUtf8(value)) throw notUtf8(contentType);
       return undefined;
@@ -83,11 +83,6 @@ function decodeJson(value: Uint8Array): Plain {
   refuseDeepJson(text);
   if (surrogateEscape.test(text)) refuseLoneSurrogates(plain);
   return plain;
-}
-
-function decodeMsgpack(value: Uint8Array): Plain {
-  scanMsgpack(value);
-  return decoder.decode(value) as Plain;
 }
 
 /** `text` is valid JSON. V8's parser does not recurse, so depth is looked at afterwards. */
@@ -209,7 +204,7 @@ function refuseDeep(root: Plain): void {
 /** JSON text of a value, 64-bit integers as digits. Throws as encodeValue. */
 export function jsonOf(plain: Plain, depth = 0): string {
   if (typeof plain === "string") return jsonOfText(plain);
-  if (typeof plain === "number" && !Number.isFinite(plain)) throw notInJson(String(plain));
+  if (typeof plain === "number") return jsonOfNumber(plain);
   if (plain === null || typeof plain !== "object") return String(plain);
   if (plain instanceof Uint8Array) throw notInJson("bytes");
   if (depth >= DECODE_DEPTH_MAX) throw tooDeep();
@@ -224,10 +219,18 @@ export function jsonOf(plain: Plain, depth = 0): string {
   return `{${text}}`;
 }
 
+function jsonOfNumber(number: number): string {
+  if (!Number.isFinite(number)) throw notInJson(String(number));
+  return Object.is(number, -0) ? "-0" : String(number);
+}
+
 /** A JSON string, quotes included. */
 export function jsonOfText(text: string): string {
   return plainText.test(text) ? `"${text}"` : JSON.stringify(text);
 }
+
+/** A value that takes more as JSON stands as base64, which takes at most 4/3 of VALUE_BYTES_MAX. */
+const JSON_BYTES_MAX = REPLY_BYTES_MAX / 2;
 
 /**
  * The members that stand for a value in a JSON reply, without braces: `"value":…` as JSON, text
@@ -238,14 +241,15 @@ export function spliceJson(value: Uint8Array, contentType: ContentType): string 
   if (contentType === "application/json") return `"value":${textOf(value, contentType)}`;
   const type = `,"content_type":"${contentType}"`;
   const json = jsonInReply(value, contentType);
-  return json === undefined
+  return json === undefined || Buffer.byteLength(json) > JSON_BYTES_MAX
     ? `"value_base64":"${base64Of(value)}"${type}`
     : `"value":${json}${type}`;
 }
 
 function jsonInReply(value: Uint8Array, contentType: ContentType): string | undefined {
   if (contentType === "text/plain") return jsonOfText(textOf(value, contentType));
-  if (contentType === "application/msgpack") return jsonIfPossible(decodeMsgpack(value));
+  if (contentType === "application/msgpack")
+    return jsonIfPossible(decodeMsgpackExact(value) as Plain);
   return undefined;
 }
 

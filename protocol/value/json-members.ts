@@ -64,6 +64,12 @@ export function sliceOf(json: Uint8Array, span: Span): Uint8Array {
   return json.subarray(span.start, span.end);
 }
 
+/** The place of the one value that JSON text is, without white space around it. */
+export function wholeSpan(json: Uint8Array): Span {
+  const start = skipSpace(json, 0);
+  return { start, end: afterValue(json, start) };
+}
+
 function startOf(json: Uint8Array, span: Span | undefined, open: number, wanted: string): number {
   if (span === undefined) decodeValue(json, "application/json");
   const start = span?.start ?? skipSpace(json, 0);

@@ -10,6 +10,7 @@ import { decoders } from "./decoders.js";
 
 /** Called by no target itself, and why not. */
 const exceptions: ReadonlyMap<string, string> = new Map([
+  ["decodeMsgpackExact", "decodeValue calls it"],
   ["parseContentType", "readHeaders and parseKeylessRequest call it"],
   ["readBody", "parseKeylessRequest and parseBatchRequest call it"],
   ["readFrame", "parseBatchRequest calls it"],

@@ -3,7 +3,6 @@
  * right after each mutation, as only they stand between a decoder and what somebody wrote.
  */
 import { readMarker } from "../../actors/relay/relay-core.js";
-import { decodeRing } from "../../actors/ring-keeper/ring-keeper.js";
 import { PositionDigest } from "../../protocol/digest.js";
 import { KvError } from "../../protocol/errors.js";
 import type {
@@ -25,8 +24,10 @@ import {
   type Genesis,
 } from "../../protocol/log/entry.js";
 import type { Done, Operation } from "../../protocol/operation.js";
+import { decodeRing } from "../../protocol/ring/ring-bytes.js";
 import { encodeRing, parseRing } from "../../protocol/ring/ring.js";
 import { decodeAppliedRow, encodeAppliedRow } from "../../protocol/store/applied-row.js";
+import { decodeOriginRow, encodeOriginRow } from "../../protocol/store/origin-row.js";
 import { decodeOutcomeRow, encodeOutcomeRow } from "../../protocol/store/outcome-row.js";
 import { decodePositionRow, encodePositionRow } from "../../protocol/store/position-row.js";
 import { decodeRecord, encodeRecord } from "../../protocol/store/record.js";
@@ -124,6 +125,13 @@ function positionRow(bytes: Buffer): void {
   if (found !== undefined) same(encodePositionRow(found), summed, "a position's row");
 }
 
+function originRow(bytes: Buffer): void {
+  orDamaged(() => decodeOriginRow(bytes));
+  const summed = withChecksum(bytes);
+  const found = orDamaged(() => decodeOriginRow(summed));
+  if (found !== undefined) same(encodeOriginRow(found), summed, "an origin's row");
+}
+
 function ring(bytes: Buffer): void {
   const found = orKvError(() => decodeRing(bytes));
   if (found !== undefined) same(parseRing(encodeRing(found)), found, "a ring");
@@ -190,6 +198,8 @@ const position = encodePositionRow({
   digest: new PositionDigest(),
 });
 
+const origin = encodeOriginRow({ number: 7, seenAt: 9 as TimeMs });
+
 const table = {
   store: "kv",
   epoch: 1 as Epoch,
@@ -225,6 +235,7 @@ export const storedDecoders: readonly Decoder[] = [
   { name: "applied-row", seeds: [unsummed(applied)], run: appliedRow },
   { name: "outcome-row", seeds: [unsummed(rowSeed)], run: outcomeRow },
   { name: "position-row", seeds: [unsummed(position)], run: positionRow },
+  { name: "origin-row", seeds: [unsummed(origin)], run: originRow },
   { name: "ring", seeds: [utf8(JSON.stringify(encodeRing(table)))], run: ring },
   {
     name: "store-keys",

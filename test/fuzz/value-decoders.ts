@@ -24,6 +24,7 @@ import {
 import { elementsOf, membersOf, sliceOf } from "../../protocol/value/json-members.js";
 import { mergePatch } from "../../protocol/value/merge-patch.js";
 import { scanMsgpack } from "../../protocol/value/msgpack-scan.js";
+import { decodeMsgpack } from "../../protocol/value/msgpack.js";
 import { memberOf, type PlainObject } from "../../protocol/value/plain.js";
 import { formatDuration, parseTtl } from "../../protocol/value/ttl.js";
 import { decodeTyped, typedBytes } from "../../protocol/value/typed-value.js";
@@ -81,6 +82,8 @@ function minusZero(plain: Plain, type: string): Plain {
 
 function msgpackScan(bytes: Buffer): void {
   const members = orKvError(() => scanMsgpack(bytes));
+  const decoded = orKvError(() => decodeMsgpack(bytes));
+  if ((decoded === undefined) !== (members === undefined)) throw new Error("one scan, two results");
   if (members === undefined) return;
   const plain = decode(bytes, { useBigInt64: true }) as Plain;
   const again = orKvError(() => encodeValue(plain, "application/msgpack"));

@@ -312,16 +312,16 @@ export const otherLimits: Partial<Record<LimitName, Elsewhere>> = {
     it: "checks in full what the index holds cut",
   },
   REQUEST_WINDOW_MS: {
-    file: "test/actors/shard/apply/applier-core.test.ts",
+    file: "test/actors/shard/apply/entry-work.test.ts",
     it: "that are UUIDv7 are refused when too old or too far ahead",
   },
   REQUEST_AHEAD_MAX_MS: {
-    file: "test/actors/shard/apply/applier-core.test.ts",
+    file: "test/actors/shard/apply/entry-work.test.ts",
     it: "that are UUIDv7 are refused when too old or too far ahead",
   },
   // Logged, so that a log of the test's own has it smaller.
   OUTCOMES_MAX: {
-    file: "test/actors/shard/apply/applier-core.test.ts",
+    file: "test/actors/shard/apply/entry-work.test.ts",
     it: "are overloaded beyond what is remembered, until the window has passed",
   },
   ENTRY_OPERATIONS_MAX: byHand("ENTRY_OPERATIONS_MAX"),

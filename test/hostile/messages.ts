@@ -8,9 +8,9 @@
 import { hash32 } from "../../protocol/digest.js";
 import type { Origin, Sequence } from "../../protocol/ids.js";
 import { encodeEntry, BEHAVIOUR_VERSION, type EntryBody } from "../../protocol/log/entry.js";
-import { multiKeyVerbs, singleKeyVerbs } from "../../protocol/nats/subjects.js";
+import { isSubjectKey, multiKeyVerbs, singleKeyVerbs } from "../../protocol/nats/subjects.js";
 import type { Operation } from "../../protocol/operation.js";
-import { isSubjectKey, positionOf } from "../../protocol/position.js";
+import { positionOf } from "../../protocol/position.js";
 import { forgedCursor } from "./forged-cursor.js";
 import { anyHeaders } from "./headers.js";
 import { mutated } from "./mutate.js";

@@ -2,12 +2,11 @@
  * Logger: the lines of its file, and what it publishes.
  */
 import { expect } from "chai";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   createLogger,
-  LOG_FILES_MAX,
   LOG_PUBLISHED_BYTES_MAX,
   LOG_PUBLISHED_PER_SECOND_MAX,
 } from "../../infra/logger.js";
@@ -15,10 +14,12 @@ import {
 describe("logger", () => {
   let folder: string;
   let file: string;
+
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "ringdex-logger-"));
     file = join(folder, "logs", "n1.log");
   });
+
   afterEach(() => rm(folder, { recursive: true }));
 
   it("writes a JSON object a line, its head first and not to be overwritten", async () => {
@@ -73,41 +74,6 @@ describe("logger", () => {
     const lines = await linesOf(file);
     expect(lines.map((line) => line["message"])).to.deep.equal(["a circle", "a circle of causes"]);
     for (const line of lines) expect(line).to.have.property("fields_unreadable");
-  });
-
-  it("rotates its file by size, keeps so many, and loses none of the lines in them", async () => {
-    const fileBytesMax = 11_000;
-    const logger = createLogger({ node: "n1", file, level: "info", fileBytesMax });
-    for (let index = 0; index < 105; index += 1) logger.info("x".repeat(1_000), { index });
-    await logger.close();
-    const logs = join(folder, "logs");
-    const names = ["n1.4.log", "n1.3.log", "n1.2.log", "n1.1.log", "n1.log"];
-    expect(await readdir(logs)).to.have.members(names);
-    expect(names).to.have.length(LOG_FILES_MAX);
-    const indexes: unknown[] = [];
-    for (const name of names) {
-      expect((await stat(join(logs, name))).size).to.be.at.most(fileBytesMax);
-      indexes.push(...(await linesOf(join(logs, name))).map((line) => line["index"]));
-    }
-    const first = Number(indexes[0]);
-    expect(indexes).to.deep.equal(Array.from({ length: 105 - first }, (_, at) => first + at));
-    expect(first).to.be.within(50, 70);
-  });
-
-  it("goes on in the file of a process before, or without one if there can be none", async () => {
-    for (const message of ["first", "second"]) {
-      const logger = createLogger({ node: "n1", file, level: "info" });
-      logger.info(message);
-      await logger.close();
-    }
-    expect((await linesOf(file)).map((line) => line["message"])).to.deep.equal(["first", "second"]);
-    const published: string[] = [];
-    const publish = (_level: string, line: string): void => void published.push(line);
-    const nowhere = join(file, "below-a-file.log");
-    const logger = createLogger({ node: "n1", file: nowhere, level: "info", publish });
-    logger.error("not in a file");
-    await logger.close();
-    expect(published).to.have.length(1);
   });
 
   it("publishes each line from info upwards, with its level", async () => {

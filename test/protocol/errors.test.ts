@@ -3,7 +3,6 @@
  */
 import { expect } from "chai";
 import { errorNames, KvError } from "../../protocol/errors.js";
-import { decodeRepairReply } from "../../protocol/node/repair.js";
 
 describe("an error's body", () => {
   it("is the error again", () => {
@@ -15,6 +14,7 @@ describe("an error's body", () => {
   });
 
   const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+
   const strange: readonly (readonly [what: string, body: unknown])[] = [
     ["nothing", null],
     ["a number", 5],
@@ -25,6 +25,7 @@ describe("an error's body", () => {
     ["a name that cannot be made text", { name: { toString: 1, valueOf: 1 } }],
     ["a name that is nested too deeply", JSON.parse(`{"name":${deep}}`)],
   ];
+
   for (const [what, body] of strange) {
     it(`becomes internal where it is or has ${what}`, () => {
       expect(KvError.fromBody(body).kind).to.equal("internal");
@@ -39,13 +40,5 @@ describe("an error's body", () => {
         message: "conflict, without a description",
       });
     }
-  });
-
-  it("is looked for in an object only, where a repair answers", () => {
-    for (const text of ["", "{", "null", "5", "[]", '"error"']) {
-      const decode = (): unknown => decodeRepairReply(Buffer.from(text));
-      expect(decode, text).to.throw(KvError).with.property("kind", "internal");
-    }
-    expect(decodeRepairReply(Buffer.from('{"done":false}'))).to.deep.equal({ done: false });
   });
 });

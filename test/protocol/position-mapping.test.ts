@@ -7,8 +7,8 @@ import fc from "fast-check";
 import { connect, type Msg, type NatsConnection } from "nats";
 import type { NodeName, Position, ShardId } from "../../protocol/ids.js";
 import { natsConf } from "../../protocol/nats/nats-conf.js";
-import { Names, singleKeyVerbs } from "../../protocol/nats/subjects.js";
-import { isSubjectKey, positionOf } from "../../protocol/position.js";
+import { isSubjectKey, Names, singleKeyVerbs } from "../../protocol/nats/subjects.js";
+import { positionOf } from "../../protocol/position.js";
 import { startTestServer, type TestServer } from "../support/nats-server.js";
 
 const KEY_COUNT = 2_000;

@@ -5,7 +5,8 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import fc from "fast-check";
-import { checkKey, isSubjectKey, positionOf, positionOfBytes } from "../../protocol/position.js";
+import { isSubjectKey } from "../../protocol/nats/subjects.js";
+import { checkKey, positionOf, positionOfBytes } from "../../protocol/position.js";
 import { refusalNow } from "../support/failure.js";
 
 interface Vectors {

@@ -4,10 +4,8 @@
  */
 import { expect } from "chai";
 import { createInbox, headers, type NatsConnection } from "nats";
-import { natsConf } from "../../protocol/nats/nats-conf.js";
-import { roleNames, rolesOf, type RoleName } from "../../protocol/nats/nats-roles.js";
+import { roleNames, type RoleName } from "../../protocol/nats/nats-roles.js";
 import { singleKeyVerbs } from "../../protocol/nats/subjects.js";
-import { page } from "../docs/pages.js";
 import { isAllowed, rightsTable } from "./rights-table.js";
 import { startSecureStore, type SecureStore } from "./secure-store.js";
 
@@ -102,23 +100,15 @@ function kv(rest: string): string {
 
 describe("roles", function () {
   this.timeout(120_000);
+
   let store: SecureStore;
+
   before(async () => {
     store = await startSecureStore();
   });
+
   after(async () => {
     await store.stop();
-  });
-
-  describe("in docs/security.md", () => {
-    it("are those that nats.conf is printed for", () => {
-      expect(Object.fromEntries(rightsTable())).to.deep.equal(rolesOf("kv"));
-    });
-
-    it("have docs/secure.nats.conf as it is printed", () => {
-      const text = natsConf({ store: "kv", rolesTlsFolder: "./tls" });
-      expect(page("docs/secure.nats.conf").text).to.equal(text);
-    });
   });
 
   for (const role of roleNames) {

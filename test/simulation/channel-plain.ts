@@ -9,8 +9,8 @@
 import type { HeaderList, Message } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
-import type { SingleKeyVerb } from "../../protocol/nats/subjects.js";
-import { isSubjectKey, positionOf } from "../../protocol/position.js";
+import { isSubjectKey, type SingleKeyVerb } from "../../protocol/nats/subjects.js";
+import { positionOf } from "../../protocol/position.js";
 import { parsePackedReply } from "../../protocol/reply/packed.js";
 import type { StepOutcome } from "../history/history.js";
 import { ttlText, type ChannelParts } from "./channel-ours.js";

@@ -5,7 +5,6 @@
  * first entry of each log gets the limits that the seed has drawn.
  */
 import {
-  decodeRing,
   RingKeeper,
   type ListedLog,
   type LogMaker,
@@ -14,6 +13,7 @@ import {
 import type { Logger } from "../../infra/logger.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";
 import { decodeEntry, encodeEntry, isEntry } from "../../protocol/log/entry.js";
+import { decodeRing } from "../../protocol/ring/ring-bytes.js";
 import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
 import { seededChance, type ManualClock, type SeededChance } from "../support/manual-clock.js";
 import { MemoryStream } from "../support/memory-log.js";

@@ -1,7 +1,9 @@
 /**
- * One shard of a few positions in memory: a log, an events stream, and replicas of applier and
- * relay, without proposers. Entries are written straight to the log.
+ * Relay shard: one shard of a few positions in memory, with replicas of applier and relay, and
+ * without proposers: entries are written straight to the log. Whole shards on one clock, log,
+ * events stream and bus, or single replicas on what a test has of these.
  */
+import { expect } from "chai";
 import { Relay } from "../../actors/relay/relay.js";
 import { Applier } from "../../actors/shard/apply/applier.js";
 import { loadReplica } from "../../actors/shard/load.js";
@@ -11,38 +13,29 @@ import type { Clock } from "../../infra/clock.js";
 import type { Events } from "../../infra/events.js";
 import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
-import type { LogId, NodeName, Origin, Position, Revision, Sequence } from "../../protocol/ids.js";
-import {
-  BEHAVIOUR_VERSION,
-  encodeEntry,
-  type EntryBody,
-  type LogParent,
-} from "../../protocol/log/entry.js";
+import type { LogId, NodeName, Origin, Position, Sequence } from "../../protocol/ids.js";
+import type { EntryBody, LogParent } from "../../protocol/log/entry.js";
 import { Names } from "../../protocol/nats/subjects.js";
-import type { Operation, StoredRecord } from "../../protocol/operation.js";
-import { positionOf } from "../../protocol/position.js";
+import type { StoredRecord } from "../../protocol/operation.js";
 import { decodeRecord } from "../../protocol/store/record.js";
 import { parseRecordKey, recordRange } from "../../protocol/store/store-keys.js";
-import { seededChance } from "./manual-clock.js";
-import { Disk, type MemoryStore } from "./memory-store.js";
+import { entryBytes, genesisOf, limits, operation, type Wanted } from "./log-writer.js";
+import { seededChance, ManualClock } from "./manual-clock.js";
+import { Disk, type MemoryStore, type StoreCall } from "./memory-store.js";
+import { readMarker } from "../../actors/relay/relay-core.js";
+import { EventConsumer, type Rebuilt } from "./event-consumer.js";
+import { MemoryNetwork, type MemoryBus } from "./memory-bus.js";
+import { MemoryEventStream, type MemoryEvents } from "./memory-events.js";
+import { MemoryStream, type MemoryLog } from "./memory-log.js";
 
 export const POSITIONS = 4;
+
 export const names = new Names("kv");
+
 const firstOrigin = "ab".repeat(16) as Origin;
 
-/** Distributed over the test's operations, the members that a test does not care about. */
-export type Wanted = Operation extends infer Each
-  ? Each extends Operation
-    ? Omit<Each, "position" | "ifRevision" | "request" | "returnPrevious"> & {
-        readonly ifRevision?: Revision;
-      }
-    : never
-  : never;
-
-export function operation(wanted: Wanted): Operation {
-  const position = positionOf(wanted.key, POSITIONS);
-  return { ifRevision: undefined, ...wanted, position, request: undefined, returnPrevious: false };
-}
+/** Those of the log writer, and values as large as the border takes them. */
+const bordersLimits = { ...limits, valueBytesMax: 256 * 1_024 };
 
 /** Makes the entries of one log, in order. */
 export class EntryWriter {
@@ -51,25 +44,10 @@ export class EntryWriter {
   constructor(private readonly origin = firstOrigin) {}
 
   genesis(logId: LogId, parent?: LogParent): Uint8Array {
-    const limits = {
-      valueBytesMax: 256 * 1_024,
-      depthMax: 8,
-      indexEntriesMax: 256,
-      pathBytesMax: 512,
-      outcomesMax: 1_000,
-    };
-    const genesis = {
-      store: "kv",
-      shard: "s1",
-      logId,
-      positionCount: POSITIONS,
-      positions: Array.from({ length: POSITIONS }, (_, index) => index as Position),
-      limits,
-      indexPolicy: { excluded: [] },
-      behaviourVersion: BEHAVIOUR_VERSION,
-      ...(parent === undefined ? {} : { parent }),
-    };
-    return this.#encode({ kind: "genesis", genesis });
+    const positions = Array.from({ length: POSITIONS }, (_, index) => index as Position);
+    const more = parent === undefined ? {} : { parent };
+    const wanted = { logId, positionCount: POSITIONS, positions, limits: bordersLimits, ...more };
+    return this.#encode({ kind: "genesis", genesis: genesisOf(wanted) });
   }
 
   open(): Uint8Array {
@@ -81,20 +59,13 @@ export class EntryWriter {
   }
 
   operations(groups: readonly (readonly Wanted[])[]): Uint8Array {
-    const entry = { kind: "operations", groups: groups.map((group) => group.map(operation)) };
-    return this.#encode(entry as EntryBody);
+    const inPlace = groups.map((group) => group.map((wanted) => operation(wanted, POSITIONS)));
+    return this.#encode({ kind: "operations", groups: inPlace });
   }
 
   #encode(body: EntryBody): Uint8Array {
     this.#number += body.kind === "genesis" ? 0 : 1;
-    const basis = { basisSequence: 0 as Sequence, basisChain: 0n };
-    return encodeEntry({
-      version: BEHAVIOUR_VERSION,
-      origin: this.origin,
-      number: this.#number,
-      ...basis,
-      ...body,
-    });
+    return entryBytes(body, this.origin, this.#number);
   }
 }
 
@@ -202,5 +173,104 @@ export class RelayReplica {
   #logger(): Logger {
     const add = (message: string): void => void this.lines.push(message);
     return { error: add, info: add, debug: () => undefined, close: () => Promise.resolve() };
+  }
+}
+
+export interface RelayNode {
+  readonly replica: RelayReplica;
+  readonly events: MemoryEvents;
+  readonly bus: MemoryBus;
+  readonly log: MemoryLog;
+}
+
+export class RelayShard {
+  readonly clock = new ManualClock();
+  readonly stream: MemoryStream;
+  readonly events: MemoryEventStream;
+  readonly network: MemoryNetwork;
+  readonly entries = new EntryWriter();
+  readonly nodes: RelayNode[] = [];
+  /** What a node's disk waits for. */
+  pause: (node: string, call: StoreCall) => Promise<void> = () => Promise.resolve();
+
+  constructor(isDurable = true, id = "00000000000000a1") {
+    this.stream = new MemoryStream({ clock: this.clock, id });
+    this.events = new MemoryEventStream(this.clock, isDurable);
+    this.network = new MemoryNetwork({ clock: this.clock, chance: seededChance(1) });
+    this.stream.take(this.entries.genesis(id as LogId));
+    this.stream.take(this.entries.open());
+  }
+
+  async add(count: number): Promise<RelayNode[]> {
+    for (let rank = this.nodes.length; count > 0; rank += 1, count -= 1) {
+      const node = `n${rank + 1}`;
+      const { clock } = this;
+      const parts = {
+        log: this.stream.open(),
+        events: this.events.connect(),
+        bus: this.network.connect(node),
+      };
+      const store = new Disk((call) => this.pause(node, call)).open();
+      const replica = new RelayReplica({ node, rank, clock, store, ...parts });
+      this.nodes.push({ replica, ...parts });
+      await replica.start();
+    }
+    return this.nodes;
+  }
+
+  write(...wanted: Wanted[]): void {
+    this.stream.take(this.entries.operations(wanted.map((each) => [each])));
+  }
+
+  set(key: string, value: unknown = 1): void {
+    const bytes = Buffer.from(JSON.stringify(value));
+    this.write({ verb: "set", key, value: bytes, contentType: "application/json", ttl: "never" });
+  }
+
+  get active(): RelayNode | undefined {
+    return this.nodes.find(({ replica }) => replica.relay.status().active);
+  }
+
+  /** Until somebody has published all that the log holds, and written so down. */
+  async published(limitMs = 60_000): Promise<void> {
+    const last = this.stream.last;
+    await this.clock.runUntil(() => {
+      const marker = this.events.lastOn(names.relayMarker(this.stream.shard));
+      return marker !== undefined && (readMarker(marker)?.sequence ?? 0) >= last;
+    }, limitMs);
+  }
+
+  lastMarker(): ReturnType<typeof readMarker> {
+    const stored = this.events.lastOn(names.relayMarker(this.stream.shard));
+    return stored && readMarker(stored);
+  }
+
+  consume(): EventConsumer {
+    return new EventConsumer().takeAll(this.events.messages);
+  }
+
+  /** The events tell what the stores hold. */
+  async compare(consumer = this.consume()): Promise<void> {
+    const [first] = this.nodes;
+    const records = await (first as RelayNode).replica.records();
+    const expected = new Map<string, Rebuilt>();
+    for (const [key, { revision, contentType, value, updatedAt, expiresAt }] of records) {
+      const time = (at: number): string => new Date(at).toISOString();
+      expected.set(key, {
+        revision,
+        contentType,
+        value: Buffer.from(value).toString("base64"),
+        updatedAt: time(updatedAt),
+        expiresAt: expiresAt === 0 ? undefined : time(expiresAt),
+      });
+    }
+    expect(consumer.records).to.deep.equal(expected);
+  }
+
+  async stop(): Promise<void> {
+    const all = Promise.all(this.nodes.map(({ replica }) => replica.stop()));
+    await this.clock.resolve(all);
+    expect(this.nodes.flatMap(({ replica }) => replica.failures)).to.deep.equal([]);
+    expect(this.network.failures).to.deep.equal([]);
   }
 }

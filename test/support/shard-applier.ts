@@ -79,3 +79,24 @@ export class ShardApplier {
     return record && (JSON.parse(Buffer.from(record.value).toString()) as unknown);
   }
 }
+
+/** An outcome in a few words, to be compared. */
+export function shownOutcome(outcome: Outcome): string {
+  if (!outcome.ok) {
+    const { kind, details } = outcome.error;
+    const shown = ["moved", "revision", "index"].flatMap((name) => {
+      const value = details[name];
+      if (value === undefined) return [];
+      return value === true ? [name] : [`${name} ${value as number}`];
+    });
+    return [kind, ...shown].join(" ");
+  }
+  const { verb, revision, created, existed, number, expiresAt } = outcome.done;
+  const words: (string | number)[] = [verb, revision];
+  const creates = verb === "set" || verb === "patch" || verb === "incr";
+  if (created && creates) words.push("created");
+  if (existed && verb === "del") words.push("existed");
+  if (number !== undefined) words.push(number);
+  if (expiresAt !== 0 && verb !== "del" && verb !== "check") words.push("expires", expiresAt);
+  return words.join(" ");
+}

@@ -33,6 +33,7 @@ import {
   messageHashOf,
   STORE_FORMAT,
 } from "../../../protocol/store/applied-row.js";
+import { encodeOriginRow } from "../../../protocol/store/origin-row.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
@@ -289,9 +290,7 @@ export class ApplierCore {
     for (const origin of changed) {
       const known = origins.get(origin, logTime);
       if (known === undefined) continue;
-      const value = Buffer.allocUnsafe(12);
-      value.writeUIntBE(known.number, 0, 6);
-      value.writeUIntBE(known.seenAt, 6, 6);
+      const value = encodeOriginRow(known);
       changes.writes.push({ type: "put", key: originKey(origin), value });
     }
     for (const origin of origins.forget(logTime)) {

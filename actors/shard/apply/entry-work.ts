@@ -17,7 +17,13 @@ import type { Position, Revision, Sequence, TimeMs } from "../../../protocol/ids
 import { REQUEST_AHEAD_MAX_MS, REQUEST_WINDOW_MS } from "../../../protocol/limits.js";
 import type { Group } from "../../../protocol/log/entry.js";
 import { operationHash } from "../../../protocol/log/operation-hash.js";
-import type { Done, Operation, Outcome, StoredRecord } from "../../../protocol/operation.js";
+import {
+  isDue,
+  type Done,
+  type Operation,
+  type Outcome,
+  type StoredRecord,
+} from "../../../protocol/operation.js";
 import { positionOf } from "../../../protocol/position.js";
 import { requestTime } from "../../../protocol/request-id.js";
 import type { Expired, OperationOutcome, OutcomeRow } from "../../../protocol/store/outcome-row.js";
@@ -252,11 +258,6 @@ export class EntryWork {
     this.changes.replace(position, key, undefined, []);
     this.expired.push({ position, revision, key });
   }
-}
-
-/** True if the record is past its expiry at `time`, and so counts as absent. */
-export function isDue(record: StoredRecord, time: TimeMs): boolean {
-  return record.expiresAt !== 0 && record.expiresAt <= time;
 }
 
 function unrecorded({ position }: Operation, error: unknown): OperationOutcome {

@@ -17,7 +17,7 @@ import { assert } from "../../../protocol/assert.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { Position } from "../../../protocol/ids.js";
 import { QUERY_RECORDS_MAX, SCAN_ROWS_MAX } from "../../../protocol/limits.js";
-import type { StoredRecord } from "../../../protocol/operation.js";
+import { isDue, type StoredRecord } from "../../../protocol/operation.js";
 import { positionOfBytes } from "../../../protocol/position.js";
 import { compileFilter, valueTest, type Match } from "../../../protocol/query/filter-match.js";
 import type { Condition } from "../../../protocol/query/filter.js";
@@ -131,8 +131,7 @@ export class Scan {
   }
 
   #check(candidate: Candidate, record: StoredRecord): Found | undefined {
-    const { expiresAt } = record;
-    if (expiresAt !== 0 && expiresAt <= this.view.logTime) return undefined;
+    if (isDue(record, this.view.logTime)) return undefined;
     const key = Buffer.from(candidate.key).toString("utf8");
     if (this.options.isExact) return { order: candidate.order, key, record };
     const attributes = attributesOfRecord(record);

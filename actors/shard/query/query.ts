@@ -51,10 +51,13 @@ export interface QueryParts {
   readonly logger: Logger;
 }
 
+/** A reply's bytes, and the error if that is what they tell. */
+export type QueryReply = readonly [bytes: Uint8Array, error?: KvError];
+
 interface Waiting {
   readonly request: QueryRequest;
   /** Called once. */
-  readonly respond: (reply: Uint8Array) => void;
+  readonly respond: (...reply: QueryReply) => void;
 }
 
 export class Query {
@@ -78,19 +81,19 @@ export class Query {
   }
 
   /** `verb` is one of queryVerbs. Every message gets one reply, here or later. */
-  offer(verb: string, payload: Uint8Array, reply: (bytes: Uint8Array) => void): void {
+  offer(verb: string, payload: Uint8Array, reply: (...reply: QueryReply) => void): void {
     assert(queryVerbs.has(verb), `the caller has looked ${verb} up in queryVerbs`);
     try {
       const request = decodeQuery(verb as QueryRequest["verb"], payload, this.#positionCount);
-      const respond = (bytes: Uint8Array): void => {
+      const respond = (...told: QueryReply): void => {
         this.#unanswered -= 1;
-        reply(bytes);
+        reply(...told);
       };
       this.#mailbox.offer({ request, respond }, payload.length);
       this.#unanswered += 1;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      reply(encodeQueryError(error));
+      reply(...refusal(error));
     }
   }
 
@@ -109,7 +112,7 @@ export class Query {
 
   close(): void {
     const error = new KvError("unavailable", "the replica is ending; send it again");
-    for (const { respond } of this.#mailbox.close()) respond(encodeQueryError(error));
+    for (const { respond } of this.#mailbox.close()) respond(...refusal(error));
   }
 
   async #takeBatches(): Promise<void> {
@@ -132,27 +135,27 @@ export class Query {
       if (!(error instanceof KvError)) throw error;
       return waiting.filter(({ request, respond }) => {
         if (request.level === "stale") return true;
-        respond(encodeQueryError(error));
+        respond(...refusal(error));
         return false;
       });
     }
   }
 
   #start({ request, respond }: Waiting): void {
-    const task = this.#answer(request).then(respond);
+    const task = this.#answer(request).then((reply) => respond(...reply));
     const ended: Promise<void> = task.catch(this.#fail).finally(() => {
       this.#running.delete(ended);
     });
     this.#running.add(ended);
   }
 
-  async #answer(request: QueryRequest): Promise<Uint8Array> {
+  async #answer(request: QueryRequest): Promise<QueryReply> {
     const startedAt = this.parts.clock.elapsedMs();
     const elapsedMs = (): number => this.parts.clock.elapsedMs() - startedAt;
     try {
-      return await this.#read(request, elapsedMs);
+      return [await this.#read(request, elapsedMs)];
     } catch (error) {
-      if (error instanceof KvError) return encodeQueryError(error);
+      if (error instanceof KvError) return refusal(error);
       // The view closes by itself then, and whatever reads from it fails.
       if (elapsedMs() < VIEW_MS_MAX) throw error;
       this.parts.logger.info("a query outlived its view", {
@@ -162,7 +165,7 @@ export class Query {
       });
       const text = `reading took more than ${VIEW_MS_MAX} ms; send it again`;
       const details = { limit: "view_ms", max: VIEW_MS_MAX };
-      return encodeQueryError(new KvError("overloaded", text, details, { cause: error }));
+      return refusal(new KvError("overloaded", text, details, { cause: error }));
     }
   }
 
@@ -234,6 +237,10 @@ export class Query {
       : await findPage(scan, request, isLate);
     return encodePageReply({ ...page, ...covered });
   }
+}
+
+function refusal(error: KvError): QueryReply {
+  return [encodeQueryError(error), error];
 }
 
 function wantedPositions(view: View, request: QueryRequest): readonly Position[] {

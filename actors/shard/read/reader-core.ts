@@ -3,10 +3,9 @@
  */
 import { KvError } from "../../../protocol/errors.js";
 import type { TimeMs } from "../../../protocol/ids.js";
-import type { StoredRecord } from "../../../protocol/operation.js";
+import { isDue, type StoredRecord } from "../../../protocol/operation.js";
 import type { Result } from "../../../protocol/reply/result.js";
 import type { GetRequest } from "../../../protocol/request/request.js";
-import { isDue } from "../apply/entry-work.js";
 
 /** True if the get is to see every write acknowledged before it. */
 export function needsTail(request: GetRequest): boolean {

@@ -9,29 +9,24 @@
  */
 import type { Origin, TimeMs } from "../../../protocol/ids.js";
 import type { EntryKind } from "../../../protocol/log/entry.js";
+import type { OriginRow } from "../../../protocol/store/origin-row.js";
 
 /** How long an origin may be silent, in log time. Proposers open anew well before. */
 export const ORIGIN_KEPT_MS = 24 * 3_600_000;
 
-export interface KnownOrigin {
-  readonly number: number;
-  /** Log time of its last accepted entry. */
-  readonly seenAt: TimeMs;
-}
-
 export class Origins {
-  readonly #known = new Map<Origin, KnownOrigin>();
+  readonly #known = new Map<Origin, OriginRow>();
 
   /** Number of origins remembered, silent ones too. */
   get count(): number {
     return this.#known.size;
   }
 
-  set(origin: Origin, known: KnownOrigin): void {
+  set(origin: Origin, known: OriginRow): void {
     this.#known.set(origin, known);
   }
 
-  get(origin: Origin, logTime: TimeMs): KnownOrigin | undefined {
+  get(origin: Origin, logTime: TimeMs): OriginRow | undefined {
     const known = this.#known.get(origin);
     return known === undefined || logTime - known.seenAt > ORIGIN_KEPT_MS ? undefined : known;
   }
@@ -55,7 +50,7 @@ export class Origins {
   }
 }
 
-function isNext(kind: EntryKind, number: number, known: KnownOrigin | undefined): boolean {
+function isNext(kind: EntryKind, number: number, known: OriginRow | undefined): boolean {
   switch (kind) {
     case "genesis":
       return false;

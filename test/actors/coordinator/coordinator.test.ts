@@ -13,7 +13,7 @@ import type { HeaderList, Message } from "../../../infra/bus.js";
 import type { Epoch, NodeName, Position, Sequence } from "../../../protocol/ids.js";
 import { COORDINATOR_BYTES_MAX, PAYLOAD_BYTES_MAX } from "../../../protocol/limits.js";
 import { multiKeyVerbs, Names, singleKeyVerbs } from "../../../protocol/nats/subjects.js";
-import type { NodeReport, StatusReport } from "../../../protocol/node/status.js";
+import type { NodeReport } from "../../../protocol/node/status.js";
 import {
   decodeQuery,
   encodeCountReply,
@@ -26,7 +26,9 @@ import { NotedLogger } from "../../support/noted-logger.js";
 import { smallRing } from "../../support/small-ring.js";
 
 const names = new Names("kv");
+
 const ring = smallRing([0, 1], [2, 3]);
+
 const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
 
 describe("coordinator", () => {
@@ -39,6 +41,7 @@ describe("coordinator", () => {
   let shards: FakeShard[];
   let levels: string[];
   let isLate: boolean;
+
   let beforeAnswer: () => Promise<void>;
 
   beforeEach(() => {
@@ -245,58 +248,6 @@ describe("coordinator", () => {
     expect(late).to.include({ kind: "unavailable" });
   });
 
-  describe("status", () => {
-    it("shows nodes that do not answer as down, and what that means", async () => {
-      answerStatus("n1", reportOf("n1", {}));
-      const status = body(await ask("kv.status")) as unknown as StatusReport;
-      expect(status.nodes).to.deep.equal([
-        { node: "n1", pid: 1, state: "up", version: "1.2.3" },
-        { node: "n2", pid: null, state: "down", version: null },
-      ]);
-      expect(status.durability.sync_interval).to.equal("always");
-      expect(status.warnings).to.deep.equal([
-        "node n2 does not answer",
-        "no replica of s2 serves: its keys are unavailable",
-      ]);
-    });
-
-    it("answers within two seconds when a node hangs", async () => {
-      answerStatus("n1", reportOf("n1", {}));
-      network.connect("n2").subscribe("kv.node.n2.status", undefined, () => {});
-      const { nodes } = body(await ask("kv.status")) as unknown as StatusReport;
-      expect(nodes[1]?.state).to.equal("down");
-      expect(clock.elapsedMs()).to.be.below(2_000);
-    });
-
-    it("warns of stopped and failing replicas, full logs, and of what nodes warn of", async () => {
-      const first = { state: "stopped", reason: "log-shorter: 3 < 7" } as const;
-      answerStatus("n1", { ...reportOf("n1", first), warnings: ["no mapping"] });
-      const second = { state: "loading", reason: "disk", log_bytes: 80 } as const;
-      answerStatus("n2", { ...reportOf("n2", second), warnings: ["no mapping"] });
-      const { warnings } = body(await ask("kv.status")) as unknown as StatusReport;
-      expect(warnings).to.deep.equal([
-        "no mapping",
-        "s1 on n1 is stopped: log-shorter: 3 < 7",
-        "s2 on n2 does not serve: disk",
-        "no replica of s1 serves: its keys are unavailable",
-        "no replica of s2 serves: its keys are unavailable",
-        "the log of s2 is 80 % full; when it is full, writes are refused",
-      ]);
-    });
-
-    for (const interval of ["unknown", "2m"]) {
-      it(`warns of a sync_interval that is ${interval}`, async () => {
-        const durability = { sync_interval: interval, log_replicas: 1 };
-        for (const node of ["n1", "n2"]) {
-          answerStatus(node, { ...reportOf(node, {}), durability });
-        }
-        const { warnings } = body(await ask("kv.status")) as unknown as StatusReport;
-        expect(warnings).to.have.length(1);
-        expect(warnings[0]).to.match(/sync_interval is .*a power cut can take/);
-      });
-    }
-  });
-
   function answerStatus(node: string, report: NodeReport): void {
     const bus = network.connect(node);
     bus.subscribe(names.node(node as NodeName, "status"), undefined, ({ reply }) => {
@@ -316,34 +267,4 @@ function body(message: Message): Readonly<Record<string, unknown>> {
 
 function text({ data }: Message): string {
   return Buffer.from(data).toString();
-}
-
-function reportOf(node: string, replica: Partial<NodeReport["replicas"][number]>): NodeReport {
-  return {
-    node,
-    pid: 1,
-    version: "1.2.3",
-    epoch: 1,
-    durability: { sync_interval: "always", log_replicas: 1 },
-    replicas: [
-      {
-        shard: node.replace("n", "s"),
-        node,
-        state: "serving",
-        positions: 2,
-        sequence_applied: 1,
-        sequence_last: 1,
-        lag: 0,
-        keys: 0,
-        bytes: 0,
-        queue: 0,
-        log_bytes: 1,
-        log_bytes_max: 100,
-        relay: { active: false, sequence: 0 },
-        digest: { sequence: 1, records: "", index: "" },
-        ...replica,
-      },
-    ],
-    warnings: [],
-  };
 }

@@ -3,7 +3,6 @@
  */
 import { expect } from "chai";
 import { Finder, type AskShard } from "../../../actors/coordinator/find.js";
-import { mergePage } from "../../../actors/coordinator/merge.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { Epoch, LogId, NodeName, Position, ShardId } from "../../../protocol/ids.js";
 import { decodeQuery, encodeQueryError } from "../../../protocol/query/messages.js";
@@ -12,38 +11,6 @@ import { refusal } from "../../support/failure.js";
 import { QueryReplica } from "../../support/query-replica.js";
 
 const POSITIONS = 4;
-
-describe("merge", () => {
-  it("ends the page where the first answer that has more ends", () => {
-    const page = mergePage(
-      [
-        { rows: [row("a"), row("c")], more: true, reached: row("c") },
-        { rows: [row("b"), row("d")], more: false, reached: undefined },
-      ],
-      10,
-    );
-    expect(page.rows.map(({ key }) => key)).to.deep.equal(["a", "b", "c"]);
-    expect(page.next?.key).to.equal("c");
-  });
-
-  it("goes on after the last row where the limit cuts, and nowhere after all", () => {
-    const answers = [{ rows: [row("a"), row("b")], more: false, reached: undefined }];
-    expect(mergePage(answers, 1).next?.key).to.equal("a");
-    expect(mergePage(answers, 2).next).to.equal(undefined);
-  });
-
-  it("gives an empty page with a successor when a shard came nowhere yet", () => {
-    const page = mergePage(
-      [
-        { rows: [], more: true, reached: row("a") },
-        { rows: [row("b")], more: false, reached: undefined },
-      ],
-      10,
-    );
-    expect(page.rows).to.deep.equal([]);
-    expect(page.next?.key).to.equal("a");
-  });
-});
 
 describe("finder", () => {
   let shards: Map<string, QueryReplica>;
@@ -151,6 +118,30 @@ describe("finder", () => {
     expect(JSON.parse(first)).to.have.property("cursor").that.is.a("string");
   });
 
+  it("selects a number beyond every double as it is stored", async () => {
+    const big = Buffer.from('{"n":1,"big":1e400}');
+    for (const shard of shards.values()) await shard.put(keys[0]!, big);
+    const reply = await finder.find(json({ where: { n: 1 }, select: ["big"] }));
+    expect(reply).to.contain('"value":{"big":1e400}');
+  });
+
+  it("shows records whose JSON form a reply has no room for, page after page", async () => {
+    const bytes = Buffer.alloc(172_100, 1);
+    for (const key of keys)
+      for (const shard of shards.values())
+        await shard.put(key, bytes, { contentType: "text/plain" });
+    const found: unknown[] = [];
+    let cursor: string | null | undefined;
+    while (cursor !== null) {
+      const reply = await find({ where: {}, scan: true, ...(cursor && { cursor }) });
+      found.push(...reply.items);
+      cursor = reply.cursor;
+    }
+    const value_base64 = bytes.toString("base64");
+    expect(found).to.have.length(keys.length);
+    expect(found[0]).to.deep.include({ value_base64, content_type: "text/plain" });
+  });
+
   it("lists keys by prefix", async () => {
     const reply = JSON.parse(await finder.keys(json({ prefix: "k1", limit: 2 }))) as Reply;
     expect(reply.keys).to.deep.equal(["k1", "k10"]);
@@ -194,10 +185,6 @@ function ringShard(shard: string, digit: string, positions: number[]): RingTable
     weight: 1,
     positions: positions as Position[],
   };
-}
-
-function row(key: string): { order: Uint8Array; key: string } {
-  return { order: new Uint8Array(0), key };
 }
 
 function json(value: unknown): Buffer {

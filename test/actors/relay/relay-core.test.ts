@@ -22,10 +22,13 @@ import type {
 import { decodeEntry, isEntry, type Entry } from "../../../protocol/log/entry.js";
 import type { Done } from "../../../protocol/operation.js";
 import type { OperationOutcome, OutcomeRow } from "../../../protocol/store/outcome-row.js";
-import { EntryWriter, names, type Wanted } from "../../support/relay-shard.js";
+import { EntryWriter, names } from "../../support/relay-shard.js";
+import type { Wanted } from "../../support/log-writer.js";
 
 const logTime = Date.UTC(2026, 0, 31, 12) as TimeMs;
+
 const value = Buffer.from('{"n":1}');
+
 const set = (key: string): Wanted => ({
   verb: "set",
   key,

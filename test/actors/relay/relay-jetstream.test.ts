@@ -13,11 +13,14 @@ import type { LogId, Sequence, ShardId } from "../../../protocol/ids.js";
 import { EventConsumer } from "../../support/event-consumer.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
-import { EntryWriter, names, RelayReplica, type Wanted } from "../../support/relay-shard.js";
+import { EntryWriter, names, RelayReplica } from "../../support/relay-shard.js";
 import { until } from "../../support/until.js";
+import type { Wanted } from "../../support/log-writer.js";
 
 const shard = "s1" as ShardId;
+
 const id = "00000000000000b2" as LogId;
+
 const clock = systemClock;
 
 describe("relay over JetStream", function () {

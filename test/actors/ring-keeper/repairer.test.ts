@@ -4,12 +4,13 @@
  */
 import { expect } from "chai";
 import { Repairer, type LogMender } from "../../../actors/ring-keeper/repairer.js";
-import { decodeRing, ringBytes, type ListedLog } from "../../../actors/ring-keeper/ring-keeper.js";
+import type { ListedLog } from "../../../actors/ring-keeper/ring-keeper.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { LogId, NodeName, Position, ShardId } from "../../../protocol/ids.js";
 import { decodeEntry } from "../../../protocol/log/entry.js";
 import { Names } from "../../../protocol/nats/subjects.js";
 import type { RepairReply, RepairReport } from "../../../protocol/node/repair.js";
+import { decodeRing, ringBytes } from "../../../protocol/ring/ring-bytes.js";
 import type { RingTable } from "../../../protocol/ring/ring.js";
 import { limits } from "../../support/log-writer.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";

@@ -5,7 +5,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import {
-  decodeRing,
   RingKeeper,
   type ListedLog,
   type LogMaker,
@@ -17,6 +16,7 @@ import { sleep } from "../../../infra/clock.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { NodeName } from "../../../protocol/ids.js";
 import { decodeEntry } from "../../../protocol/log/entry.js";
+import { decodeRing } from "../../../protocol/ring/ring-bytes.js";
 import type { RingShard, RingTable } from "../../../protocol/ring/ring.js";
 import { ManualClock, seededChance, type SeededChance } from "../../support/manual-clock.js";
 import { NotedLogger } from "../../support/noted-logger.js";

@@ -5,11 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { expect } from "chai";
-import { exitCodes, exitOfError } from "../../../infra/cli/exit-codes.js";
+import { exitCodes } from "../../../infra/cli/exit-codes.js";
 import { runCli } from "../../../infra/cli/program.js";
 import { packageFolder } from "../../../infra/files/package-version.js";
 import { settingsTable } from "../../../infra/settings/config.js";
-import { errorNames, KvError } from "../../../protocol/errors.js";
 
 describe("command line", () => {
   it("prints for nats-conf what stands in nats.conf", async () => {
@@ -76,46 +75,6 @@ describe("command line", () => {
       expect(code).to.equal(2);
     });
   }
-});
-
-describe("an option that is wrong", () => {
-  it("is told in one line, with the help of its own command", async () => {
-    expect((await run(["find", "--wings"])).stderr).to.match(
-      /^ringdex: unknown option '--wings' \(see "ringdex find --help"\)\n$/,
-    );
-    expect((await run(["node", "start"])).stderr).to.match(
-      /\(see "ringdex node start --help"\)\n$/,
-    );
-    expect((await run(["stat"])).stderr).to.match(
-      /^ringdex: unknown command 'stat' \(Did you mean .*\) \(see "ringdex --help"\)\n$/,
-    );
-  });
-
-  it("of a read is explained as one, not as one of up", async () => {
-    expect((await run(["get", "--help"])).out.replaceAll(/\s+/g, " "))
-      .to.contain("the store's NATS server")
-      .and.not.contain("start none");
-  });
-});
-
-describe("exit codes", () => {
-  it("are all different", () => {
-    const codes = Object.values(exitCodes).map(({ code }) => code);
-    expect(new Set(codes).size).to.equal(codes.length);
-  });
-
-  it("tell what a script asks: is it there, try again, may it have happened", () => {
-    const exits = errorNames.map((name) => [name, exitOfError(new KvError(name, "text"))]);
-    expect(Object.fromEntries(exits)).to.deep.include({
-      "not-found": "no",
-      conflict: "conflict",
-      unavailable: "unavailable",
-      overloaded: "unavailable",
-      "in-doubt": "inDoubt",
-      internal: "failed",
-    });
-    expect(exitOfError(new TypeError("a bug"))).to.equal("failed");
-  });
 });
 
 async function run(argumentList: string[]): Promise<{ code: number; out: string; stderr: string }> {

@@ -12,7 +12,6 @@ import {
   RunContext,
   type CliConnection,
 } from "../../../infra/cli/context.js";
-import { runCli } from "../../../infra/cli/program.js";
 import { dataPaths, takeLock, type Lock } from "../../../infra/main/server/data-folder.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 
@@ -90,21 +89,6 @@ describe("a command's connection", function () {
       () => addressTried(env),
     );
     expect(url).to.equal("nats://127.0.0.1:4222");
-  });
-});
-
-describe("ringdex up --times", () => {
-  it("begins lines with the time, those that say why it fails included", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ringdex-times-"));
-    writeFileSync(join(folder, "ringdex.json"), '{"format":99}');
-    let stderr = "";
-    const all = {
-      ...io({ RINGDEX_DATA: folder }),
-      stderr: (text: string) => void (stderr += text),
-    };
-    expect(await runCli(["up", "--times"], all)).to.equal(2);
-    expect(stderr).to.match(/^\d{4}-\d\d-\d\dT[\d:.]+Z ringdex: .*format 99/);
-    rmSync(folder, { recursive: true });
   });
 });
 

@@ -20,6 +20,7 @@ import { errorBody, FakeStore } from "./fake-store.js";
 
 describe("many keys", function () {
   this.timeout(20_000);
+
   let server: TestServer;
   let store: FakeStore;
   let db: Ringdex;
@@ -27,11 +28,14 @@ describe("many keys", function () {
   before(async () => {
     server = await startTestServer();
   });
+
   after(() => server.stop());
+
   beforeEach(async () => {
     store = await FakeStore.start(server.url);
     db = await connect({ servers: server.url, attemptTimeoutMs: 150, timeoutMs: 3_000 });
   });
+
   afterEach(async () => {
     await db.close();
     await store.stop();
@@ -71,20 +75,6 @@ describe("many keys", function () {
     expect(await db.get("a")).to.deep.include({ value: { b: 1 } });
     expect(await db.setMany([])).to.deep.equal([]);
     expect((await db.getMany([])).size).to.equal(0);
-  });
-
-  it("are cut to the operations that one batch may have", async () => {
-    const keys = keysOf(BATCH_OPERATIONS_MAX + 1).map((key) => `{t}${key}`);
-    await db.setMany(keys.map((key) => ({ key, value: 1 })));
-    const lengths = store.batches.map((batch) => batch.ops.length);
-    expect(lengths).to.have.members([BATCH_OPERATIONS_MAX, 1]);
-  });
-
-  it("are cut to the bytes that one message may have", async () => {
-    const value = "x".repeat(200_000);
-    await db.setMany(keysOf(12).map((key) => ({ key: `{t}${key}`, value })));
-    expect(store.batches.length).to.be.greaterThan(2);
-    expect(store.records.size).to.equal(12);
   });
 
   it("keep request id and index when they are sent again, and others are not", async () => {
@@ -175,19 +165,6 @@ describe("many keys", function () {
     expect(outcomes[0].ok || isInDoubt(outcomes[0].error)).to.equal(true);
     expect(outcomes[0].ok).to.equal(false);
     expect(outcomes[1].ok).to.equal(true);
-  });
-
-  it("that are too large together in one reply are read in smaller requests", async () => {
-    const keys = keysOf(9).map((key) => `{t}${key}`);
-    await db.setMany(keys.map((key) => ({ key, value: key })));
-    let roundAt = -1;
-    let fits = 0;
-    store.onOperation = () => {
-      if (roundAt !== store.batches.length) [roundAt, fits] = [store.batches.length, 0];
-      return ++fits > 2 ? errorBody("too-large", 413) : "done";
-    };
-    const found = await db.getMany(keys);
-    expect([...found.keys()]).to.deep.equal(keys);
   });
 
   it("occurring twice take effect in order, also when the first was refused", async () => {

@@ -3,12 +3,7 @@
  * resets, and going on after the server was away.
  */
 import { expect } from "chai";
-import {
-  connect as connectNats,
-  DiscardPolicy,
-  type NatsConnection,
-  type SubscriptionOptions,
-} from "nats";
+import { connect as connectNats, DiscardPolicy, type NatsConnection } from "nats";
 import {
   connect,
   EventGapError,
@@ -18,7 +13,7 @@ import {
   type Ringdex,
   type Watch,
 } from "../../../infra/client/client.js";
-import { BATCH_MESSAGES, sequencesOf } from "../../../infra/client/event-feed.js";
+import { BATCH_MESSAGES } from "../../../infra/client/event-feed.js";
 import { filtersOf, RevisionProof } from "../../../infra/client/watch.js";
 import { Names } from "../../../protocol/nats/subjects.js";
 import { failure } from "../../support/failure.js";
@@ -27,6 +22,7 @@ import { publishEvent } from "./fake-store.js";
 
 describe("watch", function () {
   this.timeout(30_000);
+
   let server: TestServer;
   let relay: NatsConnection;
   let db: Ringdex;
@@ -40,6 +36,7 @@ describe("watch", function () {
     });
     db = await connect({ servers: server.url });
   });
+
   afterEach(async () => {
     await db.close();
     await relay.close();
@@ -155,58 +152,6 @@ describe("watch", function () {
     expect(gaps).to.deep.equal([{ position: 1, revisionExpected: 2, revision: 3 }]);
   });
 
-  it("goes on where it was when the server comes back", async () => {
-    await makeStream();
-    const watch = db.watch({ from: "beginning" });
-    const events = watch[Symbol.asyncIterator]();
-    await set("key", 1);
-    expect((await events.next()).value).to.include({ revision: 1 });
-    const waiting = events.next();
-    await server.restart();
-    await untilDone(() => set("key", 2));
-    expect((await waiting).value).to.include({ revision: 2 });
-    await set("key", 3);
-    expect((await events.next()).value).to.include({ revision: 3 });
-    watch.stop();
-    expect((await events.next()).done).to.equal(true);
-  });
-
-  it("makes its consumer again when the server has lost it", async () => {
-    await makeStream();
-    const manager = await relay.jetstreamManager();
-    const events = db.watch({ from: "beginning" })[Symbol.asyncIterator]();
-    await set("key", 1);
-    await events.next();
-    const waiting = events.next();
-    const names = await manager.consumers.list("kv-events").next();
-    for (const { name } of names) await manager.consumers.delete("kv-events", name);
-    await set("key", 2);
-    expect((await waiting).value).to.include({ revision: 2 });
-  });
-
-  it("makes its consumer again when a delivery was lost, and loses nothing", async () => {
-    await makeStream();
-    for (let revision = 1; revision <= 9; revision += 1) await set("key", revision);
-    let isLost = false;
-    const lossy = Object.create(relay, {
-      subscribe: {
-        value: (subject: string, options: SubscriptionOptions) => {
-          const callback: typeof options.callback = (error, message) => {
-            const isDelivery = message.reply?.startsWith("$JS.ACK") === true;
-            if (isDelivery && !isLost && sequencesOf(message).delivered === 3) isLost = true;
-            else options.callback?.(error, message);
-          };
-          return relay.subscribe(subject, { ...options, callback });
-        },
-      },
-    }) as NatsConnection;
-    const other = await connect({ connection: lossy });
-    const events = await take(other.watch({ prefix: "", from: "beginning", onGap: () => 0 }), 9);
-    expect(events.map(({ revision }) => revision)).to.deep.equal([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    expect(isLost).to.equal(true);
-    await other.close();
-  });
-
   it("throws when somebody else closes the connection", async () => {
     await makeStream();
     const own = await connectNats({ servers: server.url });
@@ -217,14 +162,6 @@ describe("watch", function () {
     await own.close();
     expect(isUnavailable(await error)).to.equal(true);
     await other.close();
-  });
-
-  it("leaves no consumer behind when the loop is left", async () => {
-    await makeStream();
-    await set("key", 1);
-    const manager = await relay.jetstreamManager();
-    expect(await take(db.watch({ from: "beginning" }), 1)).to.have.length(1);
-    while ((await manager.consumers.list("kv-events").next()).length > 0) await relay.flush();
   });
 
   it("ends with the signal's reason, by stop() and by close() without one", async () => {
@@ -241,13 +178,6 @@ describe("watch", function () {
     expect(await ended).to.deep.equal([]);
     await db.close();
     expect(await closed).to.deep.equal([]);
-  });
-
-  it("says so when there is no events stream", async () => {
-    for (const from of ["now", "beginning"] as const) {
-      const error = await failure(take(db.watch({ from }), 1));
-      expect(isUnavailable(error), from).to.equal(true);
-    }
   });
 
   async function take<Value>(watch: Watch<Value>, count: number): Promise<ChangeEvent<Value>[]> {
@@ -300,14 +230,3 @@ describe("revision proof", () => {
     expect(proof.check({ op: "set", position: 1, revision: 20 })).to.equal(21);
   });
 });
-
-/** Publishes again until the server answers; what is published while it is away is refused. */
-async function untilDone(publish: () => Promise<void>): Promise<void> {
-  for (;;) {
-    try {
-      return await publish();
-    } catch {
-      // Not back yet.
-    }
-  }
-}

@@ -36,7 +36,7 @@ describe("a file written durably", () => {
       this.skip();
     }
     const [root, traceFile] = [join(folder, "disk"), join(folder, "trace")];
-    const module = fileURLToPath(new URL("../../infra/durable-file.js", import.meta.url));
+    const module = fileURLToPath(new URL("../../../infra/files/durable-file.js", import.meta.url));
     const script =
       `import { mkdirSync } from "node:fs"; import { writeDurably } from "${module}";` +
       `mkdirSync("${root}"); await writeDurably("${root}/a.json", "new");`;

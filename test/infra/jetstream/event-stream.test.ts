@@ -18,11 +18,15 @@ const mib = 1_024 * 1_024;
 
 describe("event stream", () => {
   const names = new Names("kv");
-  const fence = { subject: "kv.relay.s1", sequence: 0 as Sequence };
+
   let server: TestServer;
+
   const buses: NatsBus[] = [];
+
   const failures: unknown[] = [];
+
   const warnings: string[] = [];
+
   const open = async (bytesMax = 64 * mib): Promise<EventStream> => {
     const onFailure = (error: unknown): void => void failures.push(error);
     const bus = await connectBus({ url: server.url, name: "t", clock: systemClock, onFailure });
@@ -30,18 +34,22 @@ describe("event stream", () => {
     const warn = (description: string): void => void warnings.push(description);
     return new EventStream({ names, bus, clock: systemClock, bytesMax, replicas: 1, warn });
   };
+
   const configOf = async (): Promise<Readonly<Record<string, unknown>>> => {
     const bus = buses[0] as NatsBus;
     return objectIn(await askJetstream(bus, "STREAM.INFO.kv-events"), "config");
   };
+
   before(async function () {
     this.timeout(30_000);
     const config =
       'jetstream { store_dir: "%FOLDER%/data", max_file_store: 100MB, sync_interval: always }';
     server = await startTestServer({ config });
   });
+
   const remove = (): Promise<unknown> =>
     askJetstream(buses[0] as NatsBus, "STREAM.DELETE.kv-events").catch((error: unknown) => error);
+
   beforeEach(async () => {
     await open();
     // A stream deleted while it is being written asynchronously may leave messages behind, which
@@ -55,11 +63,13 @@ describe("event stream", () => {
     });
     warnings.length = 0;
   });
+
   afterEach(async () => {
     await remove();
     await Promise.all(buses.splice(0).map((bus) => bus.close()));
     expect(failures).to.deep.equal([]);
   });
+
   after(() => server.stop());
 
   describe("as any events", () => {
@@ -125,26 +135,4 @@ describe("event stream", () => {
     }
     expect(found).to.deep.equal([1, 2, 3, 4]);
   });
-
-  it("ends a writer whose connection goes, for good", async () => {
-    const events = await open();
-    await events.open();
-    const writer = events.writer();
-    const event = { subject: "kv.event.set.a", headers: [], data: new Uint8Array() };
-    writer.publish(event, fence);
-    expect(await writer.flushed()).to.equal(1);
-    await server.kill();
-    await until(() => writer.failure !== undefined);
-    expect(writer.failure).to.be.instanceOf(KvError).and.to.include({ kind: "in-doubt" });
-    await server.restart();
-    await until(async () => (await events.state().catch(() => undefined)) !== undefined);
-    const { last } = await events.state();
-    writer.publish(event, fence);
-    const refusal: unknown = await writer.flushed().catch((error: unknown) => error);
-    expect(refusal).to.equal(writer.failure);
-    const next = events.writer();
-    next.publish(event, fence);
-    expect(await next.flushed()).to.equal(last + 1);
-    next.close();
-  }).timeout(30_000);
 });

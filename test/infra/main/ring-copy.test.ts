@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { decodeRing, ringBytes, type LogName } from "../../../actors/ring-keeper/ring-keeper.js";
+import type { LogName } from "../../../actors/ring-keeper/ring-keeper.js";
 import {
   keepRing,
   keptRing,
@@ -14,6 +14,7 @@ import {
   type OldLogs,
 } from "../../../infra/main/ring-copy.js";
 import type { Epoch, TimeMs } from "../../../protocol/ids.js";
+import { decodeRing, ringBytes } from "../../../protocol/ring/ring-bytes.js";
 import type { RingTable } from "../../../protocol/ring/ring.js";
 import { refusal } from "../../support/failure.js";
 import { MemoryRing } from "../../support/memory-ring.js";

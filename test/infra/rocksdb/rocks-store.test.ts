@@ -1,19 +1,23 @@
 /**
  * RocksStore: the contract of stores, and what only a disk can do: be locked, damaged or full.
  */
-import { expect } from "chai";
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, mkdtemp, open, readdir, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { expect } from "chai";
 import binding from "rocksdb/binding.js";
-import { openRocksStore, storeError } from "../../../infra/rocksdb/rocks-store.js";
-import { StoreError } from "../../../infra/store-error.js";
-import type { StoreWrite } from "../../../infra/store.js";
+import { openRocksStore } from "../../../infra/rocksdb/rocks-store.js";
 import { storeContract } from "../../contract/store-contract.js";
-import { until } from "../../support/until.js";
+import {
+  fill,
+  overwriteMiddle,
+  runElsewhere,
+  failure,
+  keyOf,
+  put,
+  makeFolder,
+  remove,
+} from "./filled-store.js";
 
 describe("rocks store", function () {
   this.timeout(20_000);
@@ -25,10 +29,13 @@ describe("rocks store", function () {
 
 describe("rocks store on its disk", function () {
   this.timeout(20_000);
+
   let folder: string;
+
   beforeEach(async () => {
     folder = await makeFolder();
   });
+
   afterEach(() => remove(folder));
 
   it("makes the folders on the way to it", async () => {
@@ -84,58 +91,6 @@ describe("rocks store on its disk", function () {
     expect(error.message).to.contain(`${name} is damaged: its block of`);
     await rm(join(folder, name));
     expect((await failure(openRocksStore(folder))).message).to.contain(`${name} is missing`);
-  });
-
-  it("finds what is damaged while it is open, and then refuses everything", async () => {
-    await fill(folder);
-    const fast = { bytesPerSecond: 1_000_000_000, pauseMs: 5 };
-    let found: StoreError | undefined;
-    const store = await openRocksStore(folder, {
-      scrubPace: fast,
-      onDamage: (error) => (found = error),
-    });
-    await store.write([put(1, Buffer.from("new"))], { sync: true });
-    expect((await store.getMany([keyOf(1)])).map(String)).to.deep.equal(["new"]);
-    expect(found).to.equal(undefined);
-    await overwriteMiddle(folder);
-    await until(() => found !== undefined, 10_000, "the damage to be found");
-    expect(found?.message).to.match(/^checking the store in \S+: damaged: .*\.sst is damaged: /);
-    const range = { from: keyOf(0), to: keyOf(9) };
-    expect(() => store.iterate(range)).to.throw(StoreError, found?.message);
-    expect(await failure(store.getMany([keyOf(1)]))).to.equal(found);
-    expect(await failure(store.write([put(1, Buffer.from("x"))], { sync: true }))).to.equal(found);
-    await store.close();
-  });
-
-  it("looks through its files while they are written, and finds nothing", async () => {
-    const fast = { bytesPerSecond: 1_000_000_000, pauseMs: 0 };
-    const found: StoreError[] = [];
-    const store = await openRocksStore(folder, {
-      // The least that RocksDB takes: files come and go all the time.
-      writeBufferBytes: 64 * 1_024,
-      scrubPace: fast,
-      onDamage: (error) => found.push(error),
-    });
-    const names = new Set<string>();
-    for (let round = 0; round < 150; round += 1) {
-      const values = Array.from({ length: 100 }, () => randomBytes(200));
-      const rows = values.map((value, index) => put((round * 37 + index) % 1_000, value));
-      await store.write(rows, { sync: false });
-      for (const name of await readdir(folder)) if (name.endsWith(".sst")) names.add(name);
-    }
-    await store.close();
-    expect(found).to.deep.equal([]);
-    const left = new Set(await readdir(folder));
-    expect([...names].filter((name) => !left.has(name))).to.have.length.above(5);
-  });
-
-  // In a process of its own, because trap 9 may end it: what came too late for the look at the
-  // files when it was opened. Rows that are left out would be the worst, and have not been seen.
-  it("tells of damaged blocks, reading, scanning or seeking, or ends", async () => {
-    await fill(folder);
-    const outcome = await scanElsewhere(folder);
-    const all = "damaged damaged damaged damaged";
-    expect(outcome).to.be.oneOf([all, "SIGSEGV", "SIGABRT", "SIGBUS"]);
   });
 
   it("refuses what it cannot write when its folder vanishes, and begins empty after", async () => {
@@ -235,53 +190,8 @@ describe("rocks store after a failed batch", () => {
   });
 });
 
-describe("store errors", () => {
-  const cases = [
-    ["IO error: No space left on deviceWhile appending to file: /x/000004.log", "full"],
-    ["IO error: While lock file: /x/LOCK: Resource temporarily unavailable", "in-use"],
-    ["IO error: While lock file: /x/LOCK: Permission denied", "not-writable"],
-    ["EACCES: permission denied, mkdir '/x'", "not-writable"],
-    ["EROFS: read-only file system, mkdir '/x'", "not-writable"],
-    ["Corruption: block checksum mismatch", "damaged"],
-    ["IO error: While open a file for random read: /x/000009.sst: Too many open files", "failed"],
-    ["IO error: While pread offset 0 len 4096: /x/000009.sst: Input/output error", "failed"],
-  ] as const;
-  for (const [text, kind] of cases) {
-    it(`are ${kind} for "${text}", which they repeat, and say what to do`, () => {
-      const cause = new Error(text);
-      const error = storeError("opening", "/x", cause);
-      expect(error).to.include({ kind, cause, name: "StoreError" });
-      expect(error.message)
-        .to.include(text)
-        .and.match(/^opening the store in \/x: .*\. [A-Z].*\.$/);
-    });
-  }
-});
-
 /** A user without any rights, on every Linux. */
 const NOBODY = 65_534;
-const FILLED_COUNT = 20_000;
-
-/** A store whose rows stand in one data file: opening again writes out what the log holds. */
-async function fill(folder: string): Promise<void> {
-  const first = await openRocksStore(folder);
-  const rows = Array.from({ length: FILLED_COUNT }, (_, index) => put(index, Buffer.from("value")));
-  await first.write(rows, { sync: true });
-  await first.close();
-  const second = await openRocksStore(folder);
-  await second.close();
-}
-
-/** Zeros over half of every data file, between its first and its last rows. */
-async function overwriteMiddle(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (!name.endsWith(".sst")) continue;
-    const { size } = await stat(join(folder, name));
-    const file = await open(join(folder, name), "r+");
-    await file.write(Buffer.alloc(Math.floor(size / 4)), 0, undefined, Math.floor(size / 4));
-    await file.close();
-  }
-}
 
 /** "opened", the kind of StoreError, or the signal, of a process that opens the same folder. */
 async function openElsewhere(
@@ -304,67 +214,4 @@ async function openElsewhere(
       process.stdout.write(error.kind);
     }`;
   return runElsewhere(script, folder, then);
-}
-
-/** What reads through the middle of the store say; or the signal that ended the process. */
-async function scanElsewhere(folder: string): Promise<string> {
-  const script = `
-    const [, url, folder, middle] = process.argv;
-    const { openRocksStore } = await import(url);
-    const { open, readdir, stat } = await import("node:fs/promises");
-    const store = await openRocksStore(folder);
-    for (const name of (await readdir(folder)).filter((each) => each.endsWith(".sst"))) {
-      const file = await open(folder + "/" + name, "r+");
-      const quarter = Math.floor((await file.stat()).size / 4);
-      await file.write(Buffer.alloc(quarter), 0, undefined, quarter);
-      await file.close();
-    }
-    const range = { from: Buffer.from("a"), to: Buffer.from("z") };
-    const kindOf = (rows) => rows.then((rows) => rows.length + " rows", (error) => error.kind);
-    const kinds = [await kindOf(store.getMany([Buffer.from(middle)]))];
-    const scan = store.iterate(range);
-    kinds.push(await kindOf(scan.next(100_000)), await kindOf(scan.next(1)));
-    const seek = store.iterate(range);
-    seek.seek(Buffer.from(middle));
-    kinds.push(await kindOf(seek.next(1)));
-    await Promise.all([scan.close(), seek.close()]);
-    await store.close();
-    process.stdout.write(kinds.join(" "));`;
-  return runElsewhere(script, folder, Buffer.from(keyOf(FILLED_COUNT / 2)).toString());
-}
-
-/** The script's output, with the store's module, `folder` and `more` as its arguments. */
-async function runElsewhere(script: string, folder: string, more: string): Promise<string> {
-  const url = new URL("../../infra/rocks-store.js", import.meta.url).href;
-  const options = ["--input-type=module", "-e", script, url, folder, more];
-  try {
-    return (await promisify(execFile)(process.execPath, options)).stdout;
-  } catch (error) {
-    return (error as { signal?: string }).signal ?? String(error);
-  }
-}
-
-async function failure(outcome: Promise<unknown>): Promise<StoreError> {
-  const error = await outcome.then(
-    () => "it did not fail",
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof StoreError)) throw new Error(`not a StoreError: ${String(error)}`);
-  return error;
-}
-
-function keyOf(index: number): Uint8Array {
-  return Buffer.from(`key ${String(index).padStart(6, "0")}`);
-}
-
-function put(index: number, value: Uint8Array): StoreWrite {
-  return { type: "put", key: keyOf(index), value };
-}
-
-function makeFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), "ringdex-rocks-store-"));
-}
-
-async function remove(folder: string): Promise<void> {
-  await rm(folder, { recursive: true });
 }

@@ -43,6 +43,24 @@ describe("ring table", () => {
     refused("positions must be", ({ shards }) => (shards[0]["positions"] = ["0-4", "4"]));
   });
 
+  it("is not looked up in if a position has no owner, or two", () => {
+    const [first, ...others] = newRing().shards;
+    const withFirst = (positions: number[]): RingTable => {
+      return {
+        ...newRing(),
+        shards: [{ ...first!, positions: positions as Position[] }, ...others],
+      };
+    };
+    expect(new RingLookup(withFirst([0, 1, 2, 3, 4])).shardOf(4 as Position).shard).to.equal("s1");
+    for (const positions of [
+      [0, 1, 2, 3],
+      [0, 1, 2, 3, 4, 5],
+      [0, 1, 2, 3, 16],
+    ]) {
+      expect(() => new RingLookup(withFirst(positions)), positions.join()).to.throw("invariant 1");
+    }
+  });
+
   it("is refused unless replicas are on distinct nodes that it names", () => {
     refused("node of s1 n1 occurs twice", ({ shards }) => (shards[0]["nodes"] = ["n1", "n1"]));
     refused("n9, which is no node", ({ shards }) => (shards[0]["nodes"] = ["n1", "n9"]));
@@ -107,6 +125,7 @@ describe("ranges of positions", () => {
     expect(toRanges([0, 1, 2, 7, 9, 10] as Position[])).to.deep.equal(["0-2", "7", "9-10"]);
     expect(toRanges([2, 0, 1] as Position[])).to.deep.equal(["0-2"]);
     expect(toRanges([])).to.deep.equal([]);
+    expect(() => toRanges([1, 2, 1] as Position[])).to.throw("occurs once");
     expect(fromRanges([], 16)).to.deep.equal([]);
   });
 

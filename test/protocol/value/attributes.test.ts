@@ -2,16 +2,12 @@
  * Attributes of values, excluded paths, and the limits at their edges.
  */
 import { expect } from "chai";
-import fc from "fast-check";
 import { KvError } from "../../../protocol/errors.js";
 import { DEPTH_MAX, INDEX_ENTRIES_MAX, PATH_BYTES_MAX } from "../../../protocol/limits.js";
 import {
   ARRAY,
   attributesOf,
-  canonicalPath,
-  joinPath,
   OBJECT,
-  splitPath,
   type IndexLimits,
 } from "../../../protocol/value/attributes.js";
 import type { Plain } from "../../../protocol/value/plain.js";
@@ -131,30 +127,6 @@ describe("attributes", () => {
       received: 513,
     });
     expect(of({ [`${name}bc`]: 1 }, [`${name}bc`])).to.deep.equal([]);
-  });
-});
-
-describe("attribute path", () => {
-  it("escapes dots, backslashes and a leading dollar", () => {
-    expect(joinPath(["a.b", "c\\d", "$e", "f$"])).to.equal("a\\.b.c\\\\d.\\$e.f$");
-  });
-
-  it("is split as it was joined, for any names", () => {
-    const name = fc.string({ unit: fc.constantFrom(".", "\\", "$", "a", "é") });
-    fc.assert(
-      fc.property(fc.array(name, { minLength: 1 }), (names) => {
-        expect(splitPath(joinPath(names))).to.deep.equal(names);
-        expect(canonicalPath(joinPath(names))).to.equal(joinPath(names));
-      }),
-    );
-  });
-
-  it("is refused with a bare dollar, a lone backslash or an unknown escape", () => {
-    for (const path of ["$a", "a.$b", "a\\", "a\\b"]) {
-      expect(() => splitPath(path), path)
-        .to.throw(KvError)
-        .with.property("kind", "bad-request");
-    }
   });
 });
 

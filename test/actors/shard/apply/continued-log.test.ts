@@ -3,7 +3,6 @@
  * becomes of each store, by how far it had applied the log before.
  */
 import { expect } from "chai";
-import { fitOf, type Fit } from "../../../../actors/shard/state/log-fit.js";
 import { KvError } from "../../../../protocol/errors.js";
 import type { LogId, Sequence } from "../../../../protocol/ids.js";
 import { chainHex, decodeEntry, type LogParent } from "../../../../protocol/log/entry.js";
@@ -12,7 +11,6 @@ import type { Result } from "../../../../protocol/reply/result.js";
 import {
   entryBytes,
   genesisBytes,
-  genesisOf,
   incr,
   LOG_ID,
   set,
@@ -25,35 +23,9 @@ import { appliedRow, dump } from "../../../support/store-check.js";
 
 const NEW_ID = "00000000000000b2" as LogId;
 
-describe("a store and its log's genesis", () => {
-  const parent = { logId: LOG_ID, sequence: 9 as Sequence, chain: chainHex(5n) };
-  const at = (sequence: number, chain = 5n, logId = LOG_ID): Fit => {
-    const place = { logId, sequence: sequence as Sequence, chain };
-    return fitOf(place, genesisOf({ logId: NEW_ID, parent }));
-  };
-
-  it("fit at the parent's end with the same chain only", () => {
-    expect(at(9)).to.equal("continues");
-    expect(at(8)).to.equal("behind");
-    expect(at(10)).to.equal("past");
-    expect(at(9, 6n)).to.equal("other-past");
-    expect(at(9, 5n, NEW_ID)).to.equal("other-log");
-  });
-
-  it("fit for a new store only where the log begins with the shard", () => {
-    const none = { logId: undefined, sequence: 0 as Sequence, chain: 0n };
-    expect(fitOf(none, genesisOf({ logId: NEW_ID }))).to.equal("continues");
-    expect(fitOf(none, genesisOf({ logId: NEW_ID, parent }))).to.equal("empty");
-  });
-
-  it("do not fit where the log goes on from none and the store has applied some", () => {
-    const place = { logId: LOG_ID, sequence: 9 as Sequence, chain: 5n };
-    expect(fitOf(place, genesisOf({ logId: NEW_ID }))).to.equal("other-log");
-  });
-});
-
 describe("a log that goes on from another", () => {
   let shard: MemoryShard;
+
   let place: { sequence: Sequence; chain: bigint };
 
   beforeEach(async () => {
@@ -103,6 +75,7 @@ describe("a log that goes on from another", () => {
     ["of another past", (p) => ({ ...p, chain: chainHex(1n) }), "continued"],
     ["of another log", (p) => ({ ...p, logId: "00000000000000ee" as LogId }), "unknown"],
   ];
+
   for (const [what, changed, reason] of unfit) {
     it(`stops a store ${what}, and leaves it as it was`, async () => {
       const before = await dumped("n1");
@@ -132,23 +105,6 @@ describe("a log that goes on from another", () => {
     await shard.clock.resolve(node.ended);
     expect(node.replica.stopReason).to.equal("log-shorter");
     expect(stream.last).to.equal(place.sequence);
-  });
-
-  it("tells what a stopped store holds, with the chains it still knows", async () => {
-    shard.stream.truncate(place.sequence - 2);
-    const node = shard.start("n1");
-    await shard.clock.resolve(node.ended);
-    const asked = [place.sequence - 1, place.sequence, place.sequence + 1];
-    const found = node.replica.finding(asked);
-    expect(found).to.deep.include({
-      log_id: LOG_ID,
-      sequence: place.sequence,
-      chain: chainHex(place.chain),
-      keys: 2,
-      parent: null,
-    });
-    expect(Object.keys(found?.chains ?? {})).to.deep.equal(asked.slice(0, 2).map(String));
-    expect(found?.records).to.equal(node.replica.status().digest.records);
   });
 
   async function dumped(name: string, kinds = "adinoqx"): Promise<string[]> {

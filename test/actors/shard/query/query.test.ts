@@ -4,6 +4,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { comparePlaces } from "../../../../actors/coordinator/merge.js";
+import type { QueryReply } from "../../../../actors/shard/query/query.js";
 import { attributesOfRecord } from "../../../../actors/shard/query/query-scan.js";
 import { KvError } from "../../../../protocol/errors.js";
 import type { Position } from "../../../../protocol/ids.js";
@@ -53,6 +54,24 @@ describe("query", () => {
     await replica.clock.runUntil(() => replies.length === fitting + 2);
     expect(replies.slice(1).every((reply) => queryErrorOf(reply) === undefined)).to.equal(true);
     query.close();
+    await replica.clock.resolve(running);
+  });
+
+  it("hands the error out with a reply that tells one, and none with another", async () => {
+    const { conditions } = parseFilter({ n: 1 });
+    const base = { level: "stale", scan: false, positions: undefined } as const;
+    const query = replica.query();
+    const replies: QueryReply[] = [];
+    const offer = (bytes: Uint8Array): void =>
+      query.offer("count", bytes, (...reply) => void replies.push(reply));
+    offer(new Uint8Array([0xc1]));
+    offer(encodeQuery({ verb: "count", conditions, ...base }));
+    const running = query.run();
+    await replica.clock.runUntil(() => replies.length === 2);
+    query.close();
+    offer(encodeQuery({ verb: "count", conditions, ...base }));
+    expect(replies.map(([, error]) => error?.code)).to.deep.equal([400, undefined, 503]);
+    for (const [bytes, error] of replies) expect(queryErrorOf(bytes)?.code).to.equal(error?.code);
     await replica.clock.resolve(running);
   });
 

@@ -1,24 +1,19 @@
 /**
- * What the loops of a replica share: waits, views, positions and mailboxes.
+ * Applied: what the other loops of a replica may wait for, and the views that they read.
  */
 import { expect } from "chai";
-import fc from "fast-check";
-import { stretchesOf } from "../../../../actors/shard/batch.js";
 import { Applied, type View } from "../../../../actors/shard/state/applied.js";
-import { Mailbox } from "../../../../actors/shard/state/mailbox.js";
 import { Ownership } from "../../../../actors/shard/state/ownership.js";
 import { PositionTable } from "../../../../actors/shard/state/position-table.js";
 import type { StoreWrite } from "../../../../infra/store.js";
 import { KvError } from "../../../../protocol/errors.js";
 import type { Position, Revision, Sequence, TimeMs } from "../../../../protocol/ids.js";
-import { MAILBOX_REQUESTS_MAX, VIEW_MS_MAX, VIEWS_MAX } from "../../../../protocol/limits.js";
-import type { RefusedRequest, Request } from "../../../../protocol/request/request.js";
-import { set } from "../../../support/log-writer.js";
+import { VIEW_MS_MAX, VIEWS_MAX } from "../../../../protocol/limits.js";
 import { ManualClock } from "../../../support/manual-clock.js";
-import { getOf } from "../../../support/memory-shard.js";
 import { Disk, type MemoryStore } from "../../../support/memory-store.js";
 
 const first = 0 as Position;
+
 const everything = { from: Buffer.from([0]), to: Buffer.from([255]) };
 
 describe("applied", () => {
@@ -150,117 +145,6 @@ describe("applied", () => {
     applied.table.setRevision(first, revision);
     applied.batchWritten((applied.sequence + 1) as Sequence, 0 as TimeMs);
   }
-});
-
-describe("position table", () => {
-  it("knows when something may be due, as the least of all positions", () => {
-    const action = fc.tuple(fc.nat(3), fc.nat(50), fc.boolean(), fc.boolean());
-    fc.assert(
-      fc.property(fc.array(action, { maxLength: 30 }), fc.nat(50), (actions, now) => {
-        const table = new PositionTable(4);
-        const dueFrom = [Infinity, Infinity, Infinity, Infinity];
-        for (const [position, time, isAdded, isNothing] of actions) {
-          const next = isNothing ? Infinity : time;
-          if (isAdded) table.expiryAdded(position as Position, time as TimeMs);
-          else table.setDueFrom(position as Position, next as TimeMs);
-          dueFrom[position] = isAdded ? Math.min(dueFrom[position] as number, time) : next;
-          expect(table.dueFromAll).to.equal(Math.min(...dueFrom));
-        }
-        const due = [0, 1, 2, 3].filter((position) => (dueFrom[position] as number) <= now);
-        expect(table.duePositions(now as TimeMs)).to.deep.equal(due);
-        expect(table.hasDue(now as TimeMs)).to.equal(due.length > 0);
-      }),
-    );
-  });
-
-  it("adds up its positions", () => {
-    const table = new PositionTable(4);
-    table.setCounts(1 as Position, 2, 30);
-    table.setCounts(3 as Position, 1, 5);
-    expect(table.totals()).to.deep.equal({ keys: 3, bytes: 35 });
-  });
-});
-
-describe("ownership", () => {
-  it("owns what it was told, and knows when it was interrupted", () => {
-    const ownership = new Ownership(4);
-    expect(ownership.state(first)).to.equal("absent");
-    ownership.set(2 as Position, "owned", 1);
-    ownership.set(first, "owned", 1);
-    expect(ownership.owned()).to.deep.equal([0, 2]);
-    expect(ownership.ownedCount).to.equal(2);
-    const generation = ownership.generation(first);
-    expect(ownership.stillOwns(first, generation)).to.equal(true);
-    ownership.set(first, "sealed", 2);
-    expect(ownership.owns(first)).to.equal(false);
-    expect(ownership.ownedCount).to.equal(1);
-    ownership.set(first, "owned", 3);
-    expect(ownership.stillOwns(first, generation)).to.equal(false);
-    ownership.set(first, "owned", 3);
-    expect(ownership.ownedCount).to.equal(2);
-  });
-});
-
-describe("mailbox", () => {
-  it("hands over all that has arrived, in order, and the rest back when closed", async () => {
-    const clock = new ManualClock();
-    const mailbox = new Mailbox<number>(clock);
-    const taken: (readonly number[])[] = [];
-    const gates: (() => void)[] = [];
-    const reading = (async () => {
-      for await (const batch of mailbox.batches()) {
-        taken.push(batch);
-        await new Promise<void>((resolve) => gates.push(resolve));
-      }
-    })();
-    mailbox.offer(1);
-    mailbox.offer(2);
-    await clock.runUntil(() => taken.length === 1);
-    for (const item of [3, 4]) mailbox.offer(item);
-    gates.shift()?.();
-    await clock.runUntil(() => taken.length === 2);
-    mailbox.offer(5);
-    expect(mailbox.close()).to.deep.equal([5]);
-    gates.shift()?.();
-    await clock.resolve(reading);
-    expect(taken).to.deep.equal([
-      [1, 2],
-      [3, 4],
-    ]);
-    expect(() => mailbox.offer(6)).to.throw(KvError, "ending");
-  });
-
-  it("is overloaded beyond its limit", () => {
-    const mailbox = new Mailbox<number>(new ManualClock());
-    for (let item = 0; item < MAILBOX_REQUESTS_MAX; item += 1) mailbox.offer(item);
-    expect(() => mailbox.offer(0)).to.throw(KvError, "wait here already");
-  });
-});
-
-describe("stretches of a batch", () => {
-  const write = (key: string): Request => ({ kind: "write", operation: set(key, 1), hops: 0 });
-  const get = (key: string): Request => getOf(key, "linearizable");
-  const refused: RefusedRequest = { kind: "refused", error: new KvError("bad-request", "no") };
-
-  it("are cut only where a key is both read and written", () => {
-    const sizes = (...requests: (Request | RefusedRequest)[]): number[] =>
-      stretchesOf(requests).map(({ length }) => length);
-    expect(sizes()).to.deep.equal([]);
-    expect(sizes(write("a"), write("a"), get("b"), get("b"), refused)).to.deep.equal([5]);
-    expect(sizes(write("a"), get("a"), get("a"), write("a"))).to.deep.equal([1, 2, 1]);
-    expect(sizes(get("a"), write("b"), get("b"), get("a"))).to.deep.equal([2, 2]);
-  });
-
-  it("hold all requests in their order", () => {
-    const anyRequest = fc
-      .tuple(fc.boolean(), fc.constantFrom("a", "b", "c"))
-      .map(([isGet, key]) => (isGet ? get(key) : write(key)));
-    fc.assert(
-      fc.property(fc.array(anyRequest), (requests) => {
-        expect(stretchesOf(requests).flat()).to.deep.equal(requests);
-      }),
-    );
-  });
 });
 
 async function kindOf(waited: Promise<unknown>): Promise<string> {

@@ -1,24 +1,18 @@
 /**
  * Starting a supervisor in the background and stopping it, with fake nodes.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { startInBackground, stopCluster } from "../../../../infra/main/server/background.js";
-import {
-  dataPaths,
-  liveAddress,
-  lockHolder,
-  Refusal,
-  takeLock,
-} from "../../../../infra/main/server/data-folder.js";
+import { dataPaths, lockHolder, Refusal } from "../../../../infra/main/server/data-folder.js";
 import { findNatsServer } from "../../../../infra/nats-server/nats-binary.js";
 import { readServerInfo } from "../../../../infra/nats-server/nats-server.js";
 import { settingsOf } from "../../../../infra/settings/config.js";
 
-const program = fileURLToPath(new URL("../../support/supervisor-program.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../support/supervisor-program.js", import.meta.url));
 
 describe("a cluster in the background", function () {
   this.timeout(60_000);
@@ -77,50 +71,5 @@ describe("a cluster in the background", function () {
     expect(error).to.be.instanceOf(Refusal);
     expect((error as Refusal).message).to.contain("n1: ended with code 2");
     expect(await lockHolder(dataPaths(folder))).to.equal(undefined);
-  });
-});
-
-describe("lock of a data folder", () => {
-  let folder: string;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "ringdex-lock-"));
-  });
-  afterEach(() => {
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  it("is held by one, and free again when given back", async () => {
-    const paths = dataPaths(folder);
-    const lock = await takeLock(paths);
-    const second = await takeLock(paths).catch((reason: unknown) => reason);
-    expect(second).to.be.instanceOf(Refusal);
-    lock.release();
-    (await takeLock(paths)).release();
-    expect(existsSync(paths.lock)).to.equal(false);
-  });
-
-  it("tells where the cluster is, as long as it is held", async () => {
-    const paths = dataPaths(folder);
-    const address = { url: "nats://127.0.0.1:4322", store: "shop" };
-    const lock = await takeLock(paths);
-    expect(await liveAddress(paths)).to.equal(undefined);
-    await lock.tell(address);
-    expect(await liveAddress(paths)).to.deep.equal(address);
-    const second = await takeLock(paths).catch((reason: unknown) => reason);
-    expect((second as Refusal).message).to.contain("serves at nats://127.0.0.1:4322;");
-    lock.release();
-    expect(existsSync(paths.lock)).to.equal(false);
-    const stale = { pid: process.pid, command: "something else", ...address };
-    writeFileSync(paths.lock, JSON.stringify(stale));
-    expect(await liveAddress(paths)).to.equal(undefined);
-  });
-
-  it("is taken by one of many that find a stale one", async () => {
-    const paths = dataPaths(folder);
-    // A pid that lives, with another command line: the pid was given out again.
-    writeFileSync(paths.lock, JSON.stringify({ pid: process.pid, command: "something else" }));
-    const tries = await Promise.allSettled([1, 2, 3, 4].map(() => takeLock(paths)));
-    const taken = tries.filter(({ status }) => status === "fulfilled");
-    expect(taken).to.have.length(1);
   });
 });

@@ -22,7 +22,7 @@ import { startTestServer } from "../../../support/nats-server.js";
 import { until } from "../../../support/until.js";
 
 const WAIT_MS = 15_000;
-const program = fileURLToPath(new URL("../../support/supervisor-program.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../support/supervisor-program.js", import.meta.url));
 
 describe("supervisor", function () {
   this.timeout(60_000);

@@ -2,13 +2,13 @@
  * A node whose user lacks a right says which, before it does anything.
  */
 import { expect } from "chai";
-import { systemClock } from "../../infra/clock.js";
-import { NodeRefused } from "../../infra/main/node-identity.js";
-import { checkRights } from "../../infra/main/rights-check.js";
-import { connectBus } from "../../infra/nats/nats-bus.js";
-import { rolesOf, type Rights } from "../../protocol/nats/nats-roles.js";
-import { Names } from "../../protocol/nats/subjects.js";
-import { startTestServer, type TestServer } from "../support/nats-server.js";
+import { systemClock } from "../../../infra/clock.js";
+import { NodeRefused } from "../../../infra/main/node-identity.js";
+import { checkRights } from "../../../infra/main/rights-check.js";
+import { connectBus } from "../../../infra/nats/nats-bus.js";
+import { rolesOf, type Rights } from "../../../protocol/nats/nats-roles.js";
+import { Names } from "../../../protocol/nats/subjects.js";
+import { startTestServer, type TestServer } from "../../support/nats-server.js";
 
 /** Each a kind of subject that a node must publish to. */
 const published = [
@@ -29,6 +29,7 @@ const published = [
   "$JS.API.DIRECT.GET.>",
   "_INBOX.>",
 ];
+
 const subscribed = ["kv.get.>", "kv.find", "kv.ring.>", "kv.shard.>", "kv.node.>", "$SRV.>"];
 
 describe("rights check", function () {

@@ -1,42 +1,30 @@
 /**
- * Rows of a store beside the records: outcomes of an entry, what has been applied, and positions.
- * Damage is always noticed.
+ * Outcome row: written, read, damaged.
  */
 import { expect } from "chai";
 import fc from "fast-check";
-import { DamagedError } from "../../../protocol/damaged.js";
-import { PositionDigest } from "../../../protocol/digest.js";
 import { errorNames, KvError } from "../../../protocol/errors.js";
-import type { Position, Revision, Sequence, TimeMs } from "../../../protocol/ids.js";
-import { writeVerbs } from "../../../protocol/log/entry.js";
-import { contentTypes } from "../../../protocol/operation.js";
-import {
-  decodeAppliedRow,
-  encodeAppliedRow,
-  STORE_FORMAT,
-} from "../../../protocol/store/applied-row.js";
+import type { Position, Revision, TimeMs } from "../../../protocol/ids.js";
+import { contentTypes, writeVerbs } from "../../../protocol/operation.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
   type OperationOutcome,
   type OutcomeRow,
 } from "../../../protocol/store/outcome-row.js";
-import {
-  decodePositionRow,
-  encodePositionRow,
-  positionStates,
-  type PositionRow,
-} from "../../../protocol/store/position-row.js";
-import { genesisOf, LOG_ID } from "../../support/log-writer.js";
+import { expectDamageNoticed } from "./damaged-rows.js";
 
 const u48 = fc.integer({ min: 0, max: 2 ** 48 - 1 });
+
 const u64 = fc.bigInt(0n, 2n ** 64n - 1n);
+
 const bytes = fc.uint8Array({ maxLength: 20 }).map((array) => new Uint8Array(array));
 
 const anyRequest = fc.option(
   fc.record({ id: fc.string({ minLength: 1 }), index: fc.nat(999), hash: u64 }),
   { nil: undefined },
 );
+
 const anyDone = fc.record({
   verb: fc.constantFrom(...writeVerbs),
   revision: u48.map((number) => number as Revision),
@@ -50,12 +38,15 @@ const anyDone = fc.record({
   expiresAt: u48.map((number) => number as TimeMs),
   previous: fc.constant(undefined),
 });
+
 const anyError = fc
   .tuple(fc.constantFrom(...errorNames), fc.string(), u48, fc.boolean())
   .map(([kind, text, revision, retryable]) => {
     return new KvError(kind, text, { revision, limit: "x" }, { retryable });
   });
+
 const position = fc.nat(65_535).map((number) => number as Position);
+
 const anyOutcome: fc.Arbitrary<OperationOutcome> = fc.oneof(
   fc.record({
     position,
@@ -74,6 +65,7 @@ const anyOutcome: fc.Arbitrary<OperationOutcome> = fc.oneof(
     request: anyRequest,
   }),
 );
+
 const anyRow: fc.Arbitrary<OutcomeRow> = fc.record({
   logTime: u48.map((number) => number as TimeMs),
   chain: u64,
@@ -111,65 +103,6 @@ describe("outcome row", () => {
     expectDamageNoticed(encodeOutcomeRow(row as OutcomeRow), decodeOutcomeRow);
   });
 });
-
-describe("applied row", () => {
-  const row = {
-    format: STORE_FORMAT,
-    logId: LOG_ID,
-    sequence: 12 as Sequence,
-    logTime: 1_700_000_000_123 as TimeMs,
-    chain: 2n ** 64n - 1n,
-    messageHash: 0n,
-    genesis: genesisOf(),
-  } as const;
-
-  it("is read as it was written", () => {
-    expect(decodeAppliedRow(encodeAppliedRow(row))).to.deep.equal(row);
-  });
-
-  it("is known as damaged", () => {
-    expectDamageNoticed(encodeAppliedRow(row), decodeAppliedRow);
-  });
-});
-
-describe("position row", () => {
-  const digest = new PositionDigest();
-  digest.addIndex(Buffer.from("row"));
-  const anyPositionRow: fc.Arbitrary<PositionRow> = fc.record({
-    state: fc.constantFrom(...positionStates),
-    generation: fc.nat(2 ** 31 - 1),
-    revision: u48.map((number) => number as Revision),
-    keys: u48,
-    bytes: u48,
-    digest: fc.constantFrom(digest, new PositionDigest()),
-  });
-
-  it("is read as it was written", () => {
-    fc.assert(
-      fc.property(anyPositionRow, (row) => {
-        const read = decodePositionRow(encodePositionRow(row));
-        expect({ ...read, digest: undefined }).to.deep.equal({ ...row, digest: undefined });
-        expect(read.digest.equals(row.digest)).to.equal(true);
-      }),
-    );
-  });
-
-  it("is known as damaged", () => {
-    const [row] = fc.sample(anyPositionRow, { numRuns: 1, seed: 4 });
-    expectDamageNoticed(encodePositionRow(row as PositionRow), decodePositionRow);
-  });
-});
-
-function expectDamageNoticed(row: Uint8Array, decode: (row: Uint8Array) => unknown): void {
-  for (let size = 0; size < row.length; size += 1) {
-    expect(() => decode(row.subarray(0, size)), `${size} bytes`).to.throw(DamagedError);
-  }
-  for (let bit = 0; bit < 8 * row.length; bit += 1) {
-    const flipped = Buffer.from(row);
-    flipped[bit >> 3]! ^= 1 << (bit & 7);
-    expect(() => decode(flipped), `bit ${bit}`).to.throw(DamagedError);
-  }
-}
 
 /** Errors by what they say, bytes by what they hold. */
 function shown(row: OutcomeRow): unknown {

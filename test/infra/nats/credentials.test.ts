@@ -8,43 +8,49 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { nkeys } from "nats";
-import { connect, KvError, type ConnectOptions } from "../../infra/client/client.js";
-import { systemClock } from "../../infra/clock.js";
-import { connectionCredentials, inboxPrefixOf, splitUrl } from "../../infra/nats/credentials.js";
-import { connectBus, type NatsBus } from "../../infra/nats/nats-bus.js";
+import { connect, KvError, type ConnectOptions } from "../../../infra/client/client.js";
+import { systemClock } from "../../../infra/clock.js";
+import { connectionCredentials, splitUrl } from "../../../infra/nats/credentials.js";
+import { connectBus, type NatsBus } from "../../../infra/nats/nats-bus.js";
 import {
   credentialsOf,
   credentialVariables,
   nodeArguments,
   settingsOf,
-} from "../../infra/settings/config.js";
-import { startTestServer, type TestServer } from "../support/nats-server.js";
-import { runProgram } from "../support/run-program.js";
-import { makeCertificates } from "./certificates.js";
+} from "../../../infra/settings/config.js";
+import { startTestServer, type TestServer } from "../../support/nats-server.js";
+import { runProgram } from "../../support/run-program.js";
+import { makeCertificates } from "../../security/certificates.js";
 
-const program = fileURLToPath(new URL("../../infra/cli/ringdex.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../infra/cli/ringdex.js", import.meta.url));
+
 const onFailure = (error: unknown): void => {
   throw error;
 };
 
 describe("credentials", function () {
   this.timeout(60_000);
+
   let folder: string;
   let server: TestServer | undefined;
+
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "ringdex-credentials-"));
     makeCertificates(join(folder, "tls"));
     makeCertificates(join(folder, "other-tls"));
   });
+
   afterEach(async () => {
     await server?.stop();
     server = undefined;
   });
+
   after(() => {
     rmSync(folder, { recursive: true, force: true });
   });
 
   const file = (name: string): string => join(folder, name);
+
   const serve = async (config: string): Promise<TestServer> => {
     server = await startTestServer({ config, mapping: false });
     return server;
@@ -204,41 +210,6 @@ describe("credentials", function () {
     expect(argumentList.join(" ")).not.to.contain("s3cret");
     const again = settingsOf(credentialVariables(settings), { natsUrl: "nats://h:1" });
     expect(credentialsOf(again)).to.deep.equal(credentialsOf(settings));
-  });
-
-  it("give a user an inbox of its own, unless another is named", () => {
-    expect(inboxPrefixOf({ user: "ann" })).to.equal("_INBOX.ann");
-    expect(inboxPrefixOf({ user: "ann", inboxPrefix: "in.box" })).to.equal("in.box");
-    expect(inboxPrefixOf({ user: "a.b" })).to.equal(undefined);
-    expect(inboxPrefixOf({})).to.equal(undefined);
-    expect(() => settingsOf({ RINGDEX_NATS_INBOX_PREFIX: "a.>" })).to.throw(/INBOX_PREFIX/);
-  });
-
-  it("without a right to their inbox fail at the first request, saying what to set", async () => {
-    const { url } = await serve(
-      `authorization { users: [ { user: ann, password: p, permissions: {
-        publish: ">", subscribe: "_INBOX.mine.>" } } ] }`,
-    );
-    const db = await connect({ servers: url, user: "ann", pass: "p" });
-    const error = await db.get("key").then(
-      () => undefined,
-      (thrown: unknown) => thrown as KvError,
-    );
-    expect(error?.message).to.match(/not permitted to subscribe to its inbox _INBOX\.ann.*PREFIX/);
-    await db.close();
-    const own = await connect({
-      servers: url,
-      user: "ann",
-      pass: "p",
-      inboxPrefix: "_INBOX.mine",
-      timeoutMs: 1_000,
-    });
-    const nobody = await own.get("key").then(
-      () => undefined,
-      (thrown: unknown) => thrown as KvError,
-    );
-    expect(nobody?.kind).to.equal("unavailable");
-    await own.close();
   });
 
   function tlsConfig(more: string): string {
