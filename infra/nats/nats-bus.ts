@@ -22,7 +22,7 @@ import type {
   Subscription,
 } from "../bus.js";
 import type { Clock } from "../clock.js";
-import { ConnectionStatus, type Denial } from "./connection-status.js";
+import { ConnectionStatus, type ConnectionEvent, type Denial } from "./connection-status.js";
 import { connectError, connectionCredentials, splitUrl, type Credentials } from "./credentials.js";
 import { inboxPrefixIn } from "./inbox.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
@@ -177,6 +177,14 @@ export class NatsBus implements Bus {
     return this.#status.listen(listener);
   }
 
+  get event(): ConnectionEvent {
+    return this.#status.event;
+  }
+
+  onEvent(listener: (event: ConnectionEvent) => void): () => void {
+    return this.#status.onEvent(listener);
+  }
+
   async close(): Promise<void> {
     if (this.#status.current === "connected") {
       const late = new Promise<void>((resolve) => void this.#clock.after(CLOSE_FLUSH_MS, resolve));
@@ -194,9 +202,17 @@ function assertSubject(subject: string): void {
   );
 }
 
+/** Of a connection that does not stand yet: what any server can be expected to take. */
+const unknownServer: ServerInfo = {
+  version: "",
+  name: "",
+  maxPayload: 1_048_576,
+  clustered: false,
+};
+
 function serverInfo(connection: NatsConnection): ServerInfo {
   const { info } = connection;
-  assert(info !== undefined, "a connection that stands has received the server's INFO");
+  if (info === undefined) return unknownServer;
   return {
     version: info.version,
     name: info.server_name,

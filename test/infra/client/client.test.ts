@@ -3,6 +3,7 @@
  * sent again, with which id, and what is told when nothing more can be done.
  */
 import { expect } from "chai";
+import { connect as connectNats } from "nats";
 import {
   connect,
   isConflict,
@@ -53,6 +54,27 @@ describe("client", function () {
     const error = await failure(db.set("key", 2, { ifRevision: 7 }));
     expect(isConflict(error) && error.details.revision).to.equal(1);
     expect(store.asked).to.have.length(2);
+  });
+
+  it("takes a connection that is on its way back to its server, and waits for it", async () => {
+    const own = await startTestServer();
+    const connection = await connectNats({
+      servers: own.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+    });
+    await own.kill();
+    while (connection.info !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    const opening = connect({ connection, attemptTimeoutMs: 100 });
+    const borrowed = await opening;
+    const set = borrowed.set("key", 1);
+    await own.restart();
+    const other = await FakeStore.start(own.url);
+    expect(await set).to.include({ revision: 1 });
+    await borrowed.close();
+    await connection.close();
+    await other.stop();
+    await own.stop();
   });
 
   it("uses a connection it is given, and leaves it open", async () => {

@@ -45,6 +45,17 @@ describe("nats bus", () => {
     });
   });
 
+  it("reads a reply that lies in the socket before it ends a request late", async () => {
+    const bus = await connect("busy");
+    const asked = bus.request("$JS.API.INFO", new Uint8Array(), { timeoutMs: 60 });
+    // The request leaves in this turn of the loop; the reply comes while nobody reads.
+    await new Promise((resolve) => setImmediate(resolve));
+    const endMs = performance.now() + 250;
+    while (performance.now() < endMs);
+    expect((await asked).data.length).to.be.greaterThan(0);
+    await close();
+  });
+
   describe("with its server killed", () => {
     afterEach(close);
 
