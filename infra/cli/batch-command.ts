@@ -65,7 +65,9 @@ export async function runBatch(
   let [doneCount, refusedCount] = [0, 0];
   for await (const payload of payloads(input, flags.atomic === true)) {
     const outcomes = outcomesOf(await sendBatch(ask, payload));
-    for (const outcome of outcomes) context.out(outcomeLine(outcome, flags, context.columns));
+    await context.out(
+      outcomes.map((outcome) => outcomeLine(outcome, flags, context.columns)).join(""),
+    );
     const refused = outcomes.filter(isRefusal).length;
     doneCount += outcomes.length - refused;
     refusedCount += refused;

@@ -50,7 +50,8 @@ function registerUp(root: Command, context: CliContext): void {
     const settings = context.settings(up);
     const report = (line: string): void => context.stderr(`${line}\n`);
     const say = (line: string): void => {
-      context.out(`${line}\n`);
+      // Not waited for: what fails here is met again when the output ends.
+      context.out(`${line}\n`).catch(() => undefined);
       if (options.times !== true) report(hintOf(settings, options.background === true));
     };
     const { env, stopping } = context;
@@ -87,7 +88,7 @@ function registerDown(root: Command, context: CliContext): void {
   down.action(async () => {
     const { dataFolder } = context.settings(down);
     const wasRunning = await stopCluster(dataFolder, (line) => context.stderr(`${line}\n`));
-    context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
+    await context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
   });
 }
 
@@ -160,11 +161,11 @@ function registerNatsConf(root: Command, context: CliContext): void {
     .option("--roles", "with TLS, and a user for each role (docs/security.md)")
     .option("--tls <folder>", "with --roles: where server.pem and server-key.pem are", "./tls");
   addSettingOptions(command, ["store", "host", "port"]);
-  command.action((options: NatsConfFlags) => {
+  command.action(async (options: NatsConfFlags) => {
     const { store, host, port } = context.settings(command);
     const { positions: positionCount, jetstream: dataFolder, roles, tls } = options;
     const rolesTlsFolder = roles === true ? tls : undefined;
-    context.out(natsConf({ store, positionCount, host, port, dataFolder, rolesTlsFolder }));
+    await context.out(natsConf({ store, positionCount, host, port, dataFolder, rolesTlsFolder }));
   });
 }
 
@@ -178,7 +179,7 @@ function registerNatsServer(root: Command, context: CliContext): void {
     const named = natsServer === undefined ? {} : { RINGDEX_NATS_SERVER: natsServer };
     const onProgress = (line: string): void => context.stderr(`${line}\n`);
     const path = await findNatsServer({ env: { ...context.env, ...named }, onProgress });
-    context.out(`${path}\n`);
+    await context.out(`${path}\n`);
   });
 }
 

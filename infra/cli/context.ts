@@ -25,8 +25,15 @@ import { CommandFailed, type ExitName } from "./exit-codes.js";
 export interface CliIo {
   readonly env: NodeJS.ProcessEnv;
   readonly stdin: NodeJS.ReadableStream;
-  /** Writes text to stdout as it is; the caller ends its lines. */
-  readonly out: (text: string | Uint8Array) => void;
+  /**
+   * Writes text to stdout as it is; the caller ends its lines. To be waited for: it resolves when
+   * the reader has room for more, and rejects with OutputFailed.
+   */
+  readonly out: (text: string | Uint8Array) => void | Promise<void>;
+  /** Resolves when all that was written is out; undefined = it always is. */
+  readonly outEnd?: (() => Promise<void>) | undefined;
+  /** Fires when nothing more can be written; undefined = it never does. */
+  readonly outFailed?: AbortSignal | undefined;
   /** Writes text to stderr as it is. */
   readonly stderr: (text: string) => void;
   /** True if a person looks at stdout: tables and bars, not only lines. */
@@ -48,6 +55,7 @@ export interface CliConnection {
 }
 
 export interface CliContext extends CliIo {
+  readonly out: (text: string | Uint8Array) => Promise<void>;
   /** The settings that this command's options and the environment say. */
   settings(command: Command): Settings;
   /** Connects as the command's options say (addConnectionOptions); closed when it ends. */
@@ -86,8 +94,12 @@ export class RunContext implements CliContext {
   get stopping(): AbortSignal {
     return this.io.stopping;
   }
-  readonly out = (text: string | Uint8Array): void =>
-    this.io.out(this.#hasTimes ? withTimes(String(text)) : text);
+  get outFailed(): AbortSignal | undefined {
+    return this.io.outFailed;
+  }
+  readonly out = async (text: string | Uint8Array): Promise<void> => {
+    await this.io.out(this.#hasTimes ? withTimes(String(text)) : text);
+  };
   readonly stderr = (text: string): void => this.io.stderr(this.#hasTimes ? withTimes(text) : text);
 
   settings(command: Command): Settings {

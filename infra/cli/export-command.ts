@@ -43,20 +43,22 @@ export function registerExportCommand(root: Command, context: CliContext): void 
 /** Resolves with how many records were written. */
 async function exportRecords(
   store: ExportStore,
-  out: (text: string) => void,
+  out: CliContext["out"],
   options: Pick<KeysOptions, "prefix" | "read">,
 ): Promise<number> {
   let count = 0;
   const write = async (keys: readonly string[]): Promise<void> => {
     const read = options.read === undefined ? {} : { read: options.read };
     const gets = keys.map((key) => ops.get<Uint8Array>(key, { ...read, as: "bytes" }));
+    let lines = "";
     for (const outcome of await store.batch(gets)) {
       if (!outcome.ok) throw outcome.error;
       // Undefined = deleted since its key was read.
       if (outcome.result === undefined) continue;
-      out(`${exportLine(outcome.result)}\n`);
+      lines += `${exportLine(outcome.result)}\n`;
       count += 1;
     }
+    await out(lines);
   };
   let keys: string[] = [];
   for await (const key of store.keys({ ...options, pageSize: PAGE_ROWS_MAX })) {

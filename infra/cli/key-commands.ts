@@ -68,7 +68,7 @@ function registerSet(root: Command, context: CliContext): void {
     };
     const result = await db.set(key, typed, options);
     const what = result.created ? "created" : "replaced";
-    say(context, flags, result, `${what} at revision ${result.revision}`);
+    await say(context, flags, result, `${what} at revision ${result.revision}`);
   });
 }
 
@@ -136,8 +136,8 @@ function registerGet(root: Command, context: CliContext): void {
       const read = flags.read === undefined ? {} : { read: flags.read };
       const entry = await db.get(key, { ...read, as: "bytes" });
       if (entry === undefined) throw new CommandFailed("no", `there is no key ${quoted(key)}`);
-      if (flags.json === true) context.out(`${entryJson(entry)}\n`);
-      else writeValue(context, entry);
+      if (flags.json === true) await context.out(`${entryJson(entry)}\n`);
+      else await writeValue(context, entry);
     },
   );
 }
@@ -152,7 +152,10 @@ function entryJson(entry: Entry<Uint8Array>): string {
   );
 }
 
-function writeValue(context: CliContext, { value, contentType }: Entry<Uint8Array>): void {
+async function writeValue(
+  context: CliContext,
+  { value, contentType }: Entry<Uint8Array>,
+): Promise<void> {
   if (!context.isTerminal) return context.out(value);
   if (contentType === "application/json" || contentType === "text/plain") {
     // Line by line: a terminal must not obey what somebody stored.
@@ -173,7 +176,7 @@ function registerDel(root: Command, context: CliContext): void {
   addStoreOptions(command).action(async (key: string, flags: WriteFlags) => {
     const { db } = await openStore(context, command);
     const result = await db.del(key, conditionOf(flags));
-    say(context, flags, result, result.existed ? "deleted" : "was not there");
+    await say(context, flags, result, result.existed ? "deleted" : "was not there");
   });
 }
 
@@ -196,7 +199,7 @@ function registerPatch(root: Command, context: CliContext): void {
     const { db } = await openStore(context, command);
     const result = await db.patch(key, typed, conditionOf(flags));
     const what = result.created ? "created" : "patched";
-    say(context, flags, result, `${what} at revision ${result.revision}`);
+    await say(context, flags, result, `${what} at revision ${result.revision}`);
   });
 }
 
@@ -215,7 +218,7 @@ function registerIncr(root: Command, context: CliContext): void {
       const { db } = await openStore(context, command);
       const increment = flags.path === undefined ? { by } : { by, path: flags.path };
       const result = await db.incr(key, increment, conditionOf(flags));
-      say(context, flags, result, String(result.value));
+      await say(context, flags, result, String(result.value));
     },
   );
 }
@@ -234,7 +237,12 @@ function registerTouch(root: Command, context: CliContext): void {
       const { ttl, ...rest } = flags;
       const result = await db.touch(key, ttl, conditionOf(rest));
       const expires = result.expiresAt?.toISOString();
-      say(context, flags, result, expires === undefined ? "never expires" : `expires ${expires}`);
+      await say(
+        context,
+        flags,
+        result,
+        expires === undefined ? "never expires" : `expires ${expires}`,
+      );
     },
   );
 }
@@ -258,10 +266,10 @@ function say(
   flags: { readonly json?: true },
   result: { readonly key: string; readonly expiresAt?: Date },
   line: string,
-): void {
+): Promise<void> {
   const { expiresAt, ...members } = result;
   const expires = expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() };
-  context.out(
+  return context.out(
     flags.json === true ? `${JSON.stringify({ ...members, ...expires })}\n` : `${line}\n`,
   );
 }

@@ -157,7 +157,7 @@ export async function runLoad(run: LoadRun): Promise<void> {
   state?.remove();
   const elapsedMs = clock.elapsedMs() - startMs;
   const rate = rateOf(figures.loaded - loadedBefore, elapsedMs);
-  context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
+  await context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
   if (figures.rejected > 0) context.exit("partial");
   if (figures.loaded === 0 && figures.rejected > 0) context.stderr(`${nothingLoadedLine(flags)}\n`);
 }

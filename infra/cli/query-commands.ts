@@ -94,7 +94,9 @@ async function writePages(
     count += page.items.length;
     last = page;
     if (page.items.length === 0) continue;
-    context.out(flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context));
+    await context.out(
+      flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context),
+    );
   }
   if (last?.complete === false) {
     context.stderr("incomplete: some shards did not answer, and what they have is missing\n");
@@ -165,7 +167,7 @@ function registerCount(root: Command, context: CliContext): void {
     const filter = filterOf(where);
     const { db } = await openStore(context, command);
     const count = await db.count(filter, queryOptions(flags));
-    context.out(flags.json === true ? `${JSON.stringify({ count })}\n` : `${count}\n`);
+    await context.out(flags.json === true ? `${JSON.stringify({ count })}\n` : `${count}\n`);
   });
 }
 
@@ -195,7 +197,7 @@ function registerKeys(root: Command, context: CliContext): void {
       ...(read === undefined ? {} : { read }),
     });
     for await (const key of keys) {
-      context.out(flags.json === true ? `${JSON.stringify(key)}\n` : `${printable(key)}\n`);
+      await context.out(flags.json === true ? `${JSON.stringify(key)}\n` : `${printable(key)}\n`);
     }
   });
 }

@@ -22,7 +22,7 @@ export function registerStatusCommands(root: Command, context: CliContext): void
     const { ask } = await openStore(context, status);
     const body = await ask("status", nothing);
     if (flags.json === true) return context.out(`${JSON.stringify(body)}\n`);
-    context.out(statusText(reportOf(body), await ringIfAny(ask), context.columns));
+    await context.out(statusText(reportOf(body), await ringIfAny(ask), context.columns));
   });
   const ring = root
     .command("ring")
@@ -32,7 +32,9 @@ export function registerStatusCommands(root: Command, context: CliContext): void
     const { ask } = await openStore(context, ring);
     const body = await ask("ring", nothing);
     const isJson = flags.json === true;
-    context.out(isJson ? `${JSON.stringify(body)}\n` : ringText(parseRing(body), context.columns));
+    await context.out(
+      isJson ? `${JSON.stringify(body)}\n` : ringText(parseRing(body), context.columns),
+    );
   });
 }
 

@@ -39,7 +39,10 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
       ...(flags.from === undefined ? {} : { from: flags.from }),
       onGap: (gap) => context.stderr(gapLine(gap)),
     });
-    context.stopping.addEventListener("abort", () => watch.stop(), { once: true });
+    // A reader that is gone is seen at once, not at the next change.
+    for (const signal of [context.stopping, context.outFailed]) {
+      signal?.addEventListener("abort", () => watch.stop(), { once: true });
+    }
     await watch.ready;
     context.stderr(`watching from ${shownStart(flags.from)}; Ctrl-C ends it\n`);
     await writeEvents(watch, flags, context);
@@ -56,7 +59,7 @@ async function writeEvents(
   if (left === 0) return;
   const lines = new EventLines();
   for await (const event of events) {
-    out(`${json === true ? JSON.stringify(eventJson(event)) : lines.of(event, columns)}\n`);
+    await out(`${json === true ? JSON.stringify(eventJson(event)) : lines.of(event, columns)}\n`);
     left -= 1;
     if (left === 0) return;
   }

@@ -199,7 +199,10 @@ describe("load", () => {
 
   function runOf(flags: object, stopping = new AbortController().signal): LoadRun {
     const context = {
-      out: (text: string | Uint8Array) => void (output += String(text)),
+      out: (text: string | Uint8Array) => {
+        output += String(text);
+        return Promise.resolve();
+      },
       stderr: (text: string) => void (errors += text),
       bar: undefined,
       exit: (name: ExitName) => void (exit = name),

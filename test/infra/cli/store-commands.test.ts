@@ -8,26 +8,12 @@ import { Readable } from "node:stream";
 import { expect } from "chai";
 import type { Msg } from "nats";
 import { exitCodes } from "../../../infra/cli/exit-codes.js";
-import { runCli } from "../../../infra/cli/program.js";
 import { packageFolder } from "../../../infra/files/package-version.js";
 import { positionOf } from "../../../protocol/position.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";
 import { errorBody, FakeStore, publishEvent, type Body } from "../client/fake-store.js";
-
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly stderr: string;
-}
-
-interface RunOptions {
-  readonly stdin?: string | Uint8Array | Readable;
-  /** A terminal of this width. */
-  readonly columns?: number;
-  readonly stopping?: AbortSignal;
-  readonly onOut?: (all: string) => void;
-}
+import { ok, runCommand, type Run, type RunOptions } from "./command-run.js";
 
 describe("store commands", function () {
   this.timeout(20_000);
@@ -207,6 +193,30 @@ describe("store commands", function () {
       expect(store.jsonAsked.at(-1)?.body).to.include({ prefix: "a" });
       expect(await run(["keys", "--json"])).to.deep.equal(ok('"a"\n"a\\nb"\n'));
     });
+  });
+
+  it("wait for their reader before they ask for more", async () => {
+    store.onJson = (verb, { cursor }) => {
+      const next = Number(cursor ?? 0) + 1;
+      const more = next < 4 ? { cursor: String(next) } : {};
+      return verb === "keys" ? { keys: ["a"], ...more } : { items: [{ key: "a" }], ...more };
+    };
+    for (const command of [["keys"], ["find", "--all", "--json"]]) {
+      store.jsonAsked.length = 0;
+      let read: (() => void) | undefined;
+      const onOut = (): Promise<void> => new Promise((resolve) => void (read = resolve));
+      const ran = run(command, { onOut });
+      for (let page = 1; page <= 4; page += 1) {
+        await until(() => read !== undefined);
+        await new Promise(setImmediate);
+        const pages = store.jsonAsked.filter(({ verb }) => verb === command[0]);
+        expect(pages.length, command[0]).to.equal(page);
+        const isRead = read;
+        read = undefined;
+        isRead?.();
+      }
+      expect((await ran).code).to.equal(0);
+    }
   });
 
   describe("batch", () => {
@@ -404,7 +414,7 @@ describe("store commands", function () {
       let seen = "";
       const following = run(["logs", "-f"], {
         stopping: stopping.signal,
-        onOut: (all) => (seen = all),
+        onOut: (all) => void (seen = all),
       });
       await until(() => {
         const { connection } = store;
@@ -491,25 +501,7 @@ describe("store commands", function () {
   }
 
   async function run(argumentList: readonly string[], options: RunOptions = {}): Promise<Run> {
-    let [out, stderr] = ["", ""];
-    const { stdin = "" } = options;
     await store.connection.flush();
-    const code = await runCli(argumentList, {
-      env: { RINGDEX_NATS_URL: server.url },
-      stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin as string)]),
-      out: (text) => {
-        out += Buffer.from(text as string).toString();
-        options.onOut?.(out);
-      },
-      stderr: (text) => (stderr += text),
-      isTerminal: options.columns !== undefined,
-      columns: options.columns,
-      stopping: options.stopping ?? new AbortController().signal,
-    });
-    return { code, out, stderr };
+    return runCommand(server.url, argumentList, options);
   }
 });
-
-function ok(out: string): Run {
-  return { code: 0, out, stderr: "" };
-}
