@@ -23,6 +23,8 @@ import {
 import { CommandFailed, type ExitName } from "./exit-codes.js";
 
 export interface CliIo {
+  /** The bytes of the process's command line (argument-bytes.ts); undefined = cannot be seen. */
+  readonly commandLine?: () => Uint8Array | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly stdin: NodeJS.ReadableStream;
   /**

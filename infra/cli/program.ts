@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { packageFolder } from "../files/package-version.js";
+import { checkArguments } from "./argument-bytes.js";
 import { registerBatchCommand } from "./batch-command.js";
 import { registerClusterCommands } from "./cluster-commands.js";
 import { RunContext, type CliContext, type CliIo } from "./context.js";
@@ -41,7 +42,7 @@ const groups: readonly Register[] = [
 export async function runCli(argumentList: readonly string[], io: CliIo): Promise<number> {
   const context = new RunContext(io);
   try {
-    const exitName = await run(context, argumentList);
+    const exitName = await run(context, argumentList, io);
     // What could not be written is no less missing because the command has ended.
     await io.outEnd?.();
     return exitCodes[exitName].code;
@@ -54,8 +55,13 @@ export async function runCli(argumentList: readonly string[], io: CliIo): Promis
   }
 }
 
-async function run(context: RunContext, argumentList: readonly string[]): Promise<ExitName> {
+async function run(
+  context: RunContext,
+  argumentList: readonly string[],
+  io: CliIo,
+): Promise<ExitName> {
   try {
+    checkArguments(argumentList, io.commandLine ?? (() => undefined));
     await programOf(context).parseAsync(argumentList, { from: "user" });
     return context.exitName;
   } catch (error) {

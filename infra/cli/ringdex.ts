@@ -3,6 +3,7 @@
  * The `ringdex` program: hands this process's streams, environment and signals to the command
  * line (program.ts) and ends with the code that it says.
  */
+import { processCommandLine } from "./argument-bytes.js";
 import { processOutput } from "./output.js";
 import { runCli } from "./program.js";
 
@@ -21,6 +22,7 @@ process.stderr.on("error", () => undefined);
 
 const output = processOutput(process.stdout);
 const code = await runCli(process.argv.slice(2), {
+  commandLine: processCommandLine,
   env: process.env,
   stdin: process.stdin,
   out: output.write,
