@@ -32,6 +32,23 @@ export function pathList(text: string): readonly string[] {
   return text === "" ? [] : text.split(",").map((path) => path.trim());
 }
 
+/**
+ * The names of members from outside inwards: `properties.id`, `_id.$oid`. A dot or backslash that
+ * belongs to a name has a backslash before it. Paths of attributes are stricter about `$`.
+ */
+export function memberNames(path: string): readonly string[] {
+  if (!/[.\\]/.test(path)) return [path];
+  const names: string[] = [];
+  let name = "";
+  for (const [token] of path.matchAll(/\\[.\\]|[^]/gu)) {
+    if (token === ".") {
+      names.push(name);
+      name = "";
+    } else name += /^\\[.\\]$/.test(token) ? token.slice(1) : token;
+  }
+  return [...names, name];
+}
+
 function ttlText(text: string): string {
   try {
     parseTtl(text);
