@@ -106,7 +106,10 @@ function isJson(text: string): boolean {
 
 /** True if brackets are open at its end: the JSON goes on in the next line. */
 function isOpen(line: string): boolean {
-  const brackets = line.replace(/"(?:\\.|[^"\\])*"/g, "").replace(/[^[\]{}]/g, "");
+  const outside = line.replace(/"(?:\\.|[^"\\])*"/g, "");
+  // No text of JSON has a line end within.
+  if (outside.includes('"')) return false;
+  const brackets = outside.replace(/[^[\]{}]/g, "");
   const opened = brackets.replace(/[\]}]/g, "").length;
   return opened > brackets.length - opened;
 }

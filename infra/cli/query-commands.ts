@@ -4,12 +4,20 @@
 import type { Command } from "commander";
 import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
 import { operatorNames } from "../../protocol/query/filter.js";
-import type { FindItem, FindOptions, FindPage, ReadLevel } from "../client/options.js";
+import type { FindOptions, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
-import { filterOf, jsonOption, pathList, readOption, wholeNumber } from "./option-values.js";
+import { foundPages, type FoundItem, type FoundOptions, type FoundPage } from "./found-pages.js";
+import {
+  filterOf,
+  jsonOption,
+  memberNames,
+  pathList,
+  readOption,
+  wholeNumber,
+} from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
-import { printable, renderTable, shownValue, type Column } from "./table.js";
+import { printable, renderTable, type Column } from "./table.js";
 
 export function registerQueryCommands(root: Command, context: CliContext): void {
   registerFind(root, context);
@@ -53,9 +61,9 @@ function registerFind(root: Command, context: CliContext): void {
     if (flags.all === true && flags.limit !== undefined) {
       throw new CommandFailed("usage", "--all and --limit exclude each other: leave one out");
     }
-    const { db } = await openStore(context, command);
+    const { askText } = await openStore(context, command);
     const limit = flags.all === true ? undefined : (flags.limit ?? PAGE_ROWS_DEFAULT);
-    const pages = db.find(filter, findOptions(flags, limit)).pages();
+    const pages = foundPages(askText, filter, findOptions(flags, limit));
     await writePages(pages, limit, flags, context);
   });
 }
@@ -69,12 +77,10 @@ Operators: ${operatorNames.join(" ")}.
 "$key" in place of a path is the key itself.
 `;
 
-function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {
+function findOptions(flags: FindFlags, limit: number | undefined): FoundOptions {
   const { select, order } = flags;
-  const pageSize = Math.min(Math.max(limit ?? PAGE_ROWS_MAX, 1), PAGE_ROWS_MAX);
   return {
     ...queryOptions(flags),
-    pageSize,
     ...(limit === undefined ? {} : { limit }),
     ...(select === undefined ? {} : { select }),
     ...(order === undefined ? {} : { order }),
@@ -83,13 +89,13 @@ function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {
 
 /** Items as they come; a table for each page, since the next may be long in coming. */
 async function writePages(
-  pages: AsyncIterable<FindPage<unknown>>,
+  pages: AsyncIterable<FoundPage>,
   limit: number | undefined,
   flags: Pick<FindFlags, "json" | "select">,
   context: Pick<CliContext, "out" | "stderr" | "columns" | "exit">,
 ): Promise<void> {
   let count = 0;
-  let last: FindPage<unknown> | undefined;
+  let last: FoundPage | undefined;
   for await (const page of pages) {
     count += page.items.length;
     last = page;
@@ -102,59 +108,37 @@ async function writePages(
     context.stderr("incomplete: some shards did not answer, and what they have is missing\n");
     context.exit("unavailable");
   } else if (count === 0 && limit !== 0 && flags.json !== true) context.stderr("no key matches\n");
-  if (last?.cursor !== undefined && count > 0) {
+  if (last?.hasMore === true && count > 0) {
     context.stderr(`there are more than these ${count}: --limit shows more, --all all of them\n`);
   }
 }
 
-function jsonLines(items: readonly FindItem<unknown>[]): string {
-  return items.map((item) => `${JSON.stringify(itemJson(item))}\n`).join("");
-}
-
-function itemJson({ key, value, revision, contentType }: FindItem<unknown>): object {
-  const type = contentType === "application/json" ? {} : { content_type: contentType };
-  if (value instanceof Uint8Array) {
-    return { key, value_base64: Buffer.from(value).toString("base64"), ...type, revision };
-  }
-  return value === undefined ? { key, revision } : { key, value, ...type, revision };
+function jsonLines(items: readonly FoundItem[]): string {
+  return items.map(({ text }) => `${text.line}\n`).join("");
 }
 
 function tableOf(
-  items: readonly FindItem<unknown>[],
+  items: readonly FoundItem[],
   { select }: Pick<FindFlags, "select">,
   { columns }: Pick<CliContext, "columns">,
 ): string {
   if (select === undefined) {
     const heads = [{ head: "key" }, { head: "revision", isNumber: true }, { head: "value" }];
-    const rows = items.map(({ key, revision, value }) => [key, revision, shownValue(value)]);
+    const rows = items.map((item) => [item.key, item.revision, shownItem(item)]);
     return renderTable(heads, rows, columns);
   }
-  const cells = items.map(({ value }) => select.map((path) => attributeOf(value, path)));
+  const paths = select.map(memberNames);
+  const cells = items.map(({ value }) => paths.map((names) => value?.attribute(names)));
   const heads: Column[] = [{ head: "key" }];
   for (const [index, head] of select.entries()) {
-    const isNumber = cells.every((row) => ["number", "undefined"].includes(typeof row[index]));
-    heads.push({ head, isNumber });
+    heads.push({ head, isNumber: cells.every((row) => row[index]?.isNumber !== false) });
   }
-  const rows = items.map(({ key }, row) => [key, ...(cells[row] ?? []).map(shownValue)]);
+  const rows = items.map(({ key }, row) => [key, ...(cells[row] ?? []).map((cell) => cell?.shown)]);
   return renderTable(heads, rows, columns);
 }
 
-/** What stands at a path of a selected value; a list where the path goes through one. */
-export function attributeOf(value: unknown, path: string): unknown {
-  // A dot that is part of a name is escaped, and so is a backslash.
-  const names = path.match(/(?:\\.|[^.\\])+/g) ?? [path];
-  let at = value;
-  for (const name of names) at = memberOf(at, name.replace(/\\(.)/g, "$1"));
-  return at;
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
-  if (!Array.isArray(value)) {
-    return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
-  }
-  const members = (value as unknown[]).map((each) => memberOf(each, name));
-  return members.filter((member) => member !== undefined);
+function shownItem({ value, byteCount }: FoundItem): string | undefined {
+  return byteCount === undefined ? value?.shown : `(${byteCount} bytes)`;
 }
 
 function registerCount(root: Command, context: CliContext): void {

@@ -6,7 +6,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { ErrorCode, NatsError, type NatsConnection } from "nats";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names, type MultiKeyVerb } from "../../protocol/nats/subjects.js";
-import type { HeaderList } from "../bus.js";
+import type { HeaderList, Message } from "../bus.js";
 import { Caller, IN_FLIGHT_MAX } from "../client/caller.js";
 import { connect, type Ringdex } from "../client/client.js";
 import { bodyOf } from "../client/json-reply.js";
@@ -15,6 +15,7 @@ import { NatsBus } from "../nats/nats-bus.js";
 import { settingsTable } from "../settings/config.js";
 import { addConnectionOptions, shownUrl, type CliConnection, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
+import { JsonText } from "./json-text.js";
 
 /** A cluster that is being started again has nodes by then; one that is none never has. */
 const STORE_WAIT_MS = 5_000;
@@ -22,16 +23,25 @@ const STORE_PAUSE_MS = 200;
 
 export type Body = Readonly<Record<string, unknown>>;
 
+interface AskOptions {
+  readonly headers?: HeaderList;
+  readonly isWrite?: boolean;
+}
+
 /** One JSON request to a coordinator, sent again as the client does. */
-export type Ask = (
+export type Ask = (verb: MultiKeyVerb, payload: Uint8Array, options?: AskOptions) => Promise<Body>;
+
+/** The same; gives the reply's text as it came, in which no number is rounded. */
+export type AskText = (
   verb: MultiKeyVerb,
   payload: Uint8Array,
-  options?: { readonly headers?: HeaderList; readonly isWrite?: boolean },
-) => Promise<Body>;
+  options?: AskOptions,
+) => Promise<JsonText>;
 
 export interface StoreAccess {
   readonly db: Ringdex<unknown>;
   readonly ask: Ask;
+  readonly askText: AskText;
   readonly connection: NatsConnection;
   readonly names: Names;
   readonly url: string;
@@ -66,7 +76,7 @@ export async function openStore(context: CliContext, command: Command): Promise<
     ...(domain === undefined ? {} : { jetstreamDomain: domain }),
   });
   const names = new Names(store);
-  return { db, ask: askOver(connection, names), connection, names, url };
+  return { db, ...asksOver(connection, names), connection, names, url };
 }
 
 /**
@@ -105,7 +115,7 @@ async function nobodyListens(nats: NatsConnection, subject: string): Promise<boo
   }
 }
 
-function askOver(connection: NatsConnection, names: Names): Ask {
+function asksOver(connection: NatsConnection, names: Names): Pick<StoreAccess, "ask" | "askText"> {
   // No handler of ours runs on this bus, so none can fail.
   const bus = new NatsBus(connection, { clock: systemClock, onFailure: () => undefined });
   const caller = new Caller({
@@ -116,8 +126,16 @@ function askOver(connection: NatsConnection, names: Names): Ask {
     attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
     inFlightMax: IN_FLIGHT_MAX,
   });
-  return (verb, payload, { headers, isWrite = false } = {}) => {
-    const outgoing = { subject: names.verb(verb), payload, isWrite };
-    return caller.call(headers === undefined ? outgoing : { ...outgoing, headers }, bodyOf, {});
+  const send = <Value>(read: (reply: Message) => Value) => {
+    return (verb: MultiKeyVerb, payload: Uint8Array, options: AskOptions = {}): Promise<Value> => {
+      const { headers, isWrite = false } = options;
+      const outgoing = { subject: names.verb(verb), payload, isWrite };
+      return caller.call(headers === undefined ? outgoing : { ...outgoing, headers }, read, {});
+    };
   };
+  const textOf = (reply: Message): JsonText => {
+    bodyOf(reply); // throws the error that it tells
+    return JsonText.of(reply.data);
+  };
+  return { ask: send(bodyOf), askText: send(textOf) };
 }

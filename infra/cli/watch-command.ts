@@ -3,10 +3,13 @@
  */
 import { InvalidArgumentError, type Command } from "commander";
 import type { TimeMs } from "../../protocol/ids.js";
+import { spliceJson } from "../../protocol/value/content.js";
 import { parseTtl } from "../../protocol/value/ttl.js";
 import type { ChangeEvent, EventGap, WatchOptions } from "../client/options.js";
 import { systemClock } from "../clock.js";
+import { storedBytesOf } from "../client/watch.js";
 import type { CliContext } from "./context.js";
+import { JsonText } from "./json-text.js";
 import { jsonOption, wholeNumber } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 import { displayWidth, lineFor, printable, shownValue } from "./table.js";
@@ -59,7 +62,7 @@ async function writeEvents(
   if (left === 0) return;
   const lines = new EventLines();
   for await (const event of events) {
-    await out(`${json === true ? JSON.stringify(eventJson(event)) : lines.of(event, columns)}\n`);
+    await out(`${json === true ? eventJson(event) : lines.of(event, columns)}\n`);
     left -= 1;
     if (left === 0) return;
   }
@@ -80,7 +83,7 @@ class EventLines {
     this.#revisionWidth = Math.max(this.#revisionWidth, revision.length);
     const gap = " ".repeat(Math.max(this.#keyWidth - width, 0));
     const head = `${event.op.padEnd(6)}  ${what}${gap}  ${revision.padStart(this.#revisionWidth)}`;
-    return lineFor(event.op === "set" ? `${head}  ${shownValue(event.value)}` : head, columns);
+    return lineFor(event.op === "set" ? `${head}  ${shownStored(event)}` : head, columns);
   }
 }
 
@@ -88,15 +91,27 @@ function shownStart(from: WatchOptions["from"]): string {
   return from instanceof Date ? from.toISOString() : String(from ?? "now");
 }
 
-function eventJson(event: ChangeEvent<unknown>): object {
+type SetEvent = Extract<ChangeEvent<unknown>, { readonly op: "set" }>;
+
+/** A value for people: JSON as its text, in which no number is rounded. */
+function shownStored(event: SetEvent): string {
+  const stored = storedBytesOf(event);
+  const isJson = event.contentType === "application/json" && stored !== undefined;
+  return isJson ? JsonText.of(stored).shown : shownValue(event.value);
+}
+
+/** One line, the value as its stored text. */
+function eventJson(event: ChangeEvent<unknown>): string {
   const { op, key, revision, position } = event;
   const base = { op, key, revision, position, updated_at: event.updatedAt.toISOString() };
-  if (event.op !== "set") return base;
-  const { value, contentType, expiresAt } = event;
-  const isBytes = value instanceof Uint8Array;
-  const told = isBytes ? { value_base64: Buffer.from(value).toString("base64") } : { value };
-  const expires = expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() };
-  return { ...base, ...told, content_type: contentType, ...expires };
+  const stored = storedBytesOf(event);
+  if (event.op !== "set" || stored === undefined) return JSON.stringify(base);
+  const { contentType, expiresAt } = event;
+  const isJson = contentType === "application/json";
+  const value = `,${spliceJson(stored, contentType)}`.replace(/[\r\n]/g, " ");
+  const type = isJson ? `,"content_type":"${contentType}"` : "";
+  const expires = expiresAt === undefined ? "" : `,"expires_at":"${expiresAt.toISOString()}"`;
+  return `${JSON.stringify(base).slice(0, -1)}${value}${type}${expires}}`;
 }
 
 function gapLine({ position, revisionExpected, revision }: EventGap): string {

@@ -195,6 +195,50 @@ describe("store commands", function () {
     });
   });
 
+  describe("print stored text, in which no number is another one", () => {
+    const value = '{"n":9007199254740993,"p":1.50,\n"z":-0,"list":[{"n":12345678901234567890}]}';
+    const line = value.replace("\n", " ");
+
+    it("find", async () => {
+      const item = `{"key":"a","value":${value},"revision":3}`;
+      store.onJson = () => ` {"items":[${item}],"cursor":null,"complete":true}\n`;
+      expect((await run(["find", "--json"])).out).to.equal(`${item.replace("\n", " ")}\n`);
+      expect((await run(["find"])).out).to.contain(line);
+      const selected = await run(["find", "--select", "n,p,z,list.n,list"]);
+      expect(selected.out.split("\n")[1]?.split(/ +/)).to.deep.equal([
+        "a",
+        "9007199254740993",
+        "1.50",
+        "-0",
+        "[12345678901234567890]",
+        '[{"n":12345678901234567890}]',
+      ]);
+    });
+
+    it("batch", async () => {
+      const outcome = `{"key":"a","value":${value},"revision":3}`;
+      answer("kv.batch", () => `{"outcomes":[${outcome}]}`);
+      const stdin = '{"op":"get","key":"a"}';
+      const { out } = await run(["batch", "--json"], { stdin });
+      expect(out).to.equal(`${outcome.replace("\n", " ")}\n`);
+      expect((await run(["batch"], { stdin })).out).to.equal(`a  3  value=${line}\n`);
+    });
+
+    it("watch", async () => {
+      const manager = await store.connection.jetstreamManager();
+      await manager.streams.add({ name: "kv-events", subjects: ["kv.event.>", "kv.relay.>"] });
+      try {
+        await publishEvent(store.connection, { op: "set", key: "a", revision: 1, text: value });
+        const argumentList = ["watch", "--from", "beginning", "--count", "1"];
+        const json = await run([...argumentList, "--json"]);
+        expect(json.out).to.contain(`,"value":${line},"content_type":"application/json"}\n`);
+        expect((await run(argumentList)).out).to.contain(line);
+      } finally {
+        await manager.streams.delete("kv-events");
+      }
+    });
+  });
+
   it("wait for their reader before they ask for more", async () => {
     store.onJson = (verb, { cursor }) => {
       const next = Number(cursor ?? 0) + 1;
@@ -496,7 +540,10 @@ describe("store commands", function () {
 
   function answer(subject: string, reply: (message: Msg) => unknown): void {
     store.connection.subscribe(subject, {
-      callback: (_, message) => message.respond(JSON.stringify(reply(message))),
+      callback: (_, message) => {
+        const body = reply(message);
+        message.respond(typeof body === "string" ? body : JSON.stringify(body));
+      },
     });
   }
 

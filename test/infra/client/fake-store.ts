@@ -41,7 +41,8 @@ export class FakeStore {
   readonly #revisions = new Map<number, number>();
   ring: Body | undefined;
   onOperation: (asked: Asked) => Fate = () => "done";
-  onJson: (verb: string, body: Body) => Body = () => ({});
+  /** Text is answered as it stands. */
+  onJson: (verb: string, body: Body) => Body | string = () => ({});
 
   private constructor(
     readonly connection: NatsConnection,
@@ -118,7 +119,8 @@ export class FakeStore {
     const body: Body = message.data.length === 0 ? {} : message.json<Body>();
     this.jsonAsked.push({ verb, body, read: message.headers?.get("Kv-Read") ?? "" });
     const reply = verb === "ring" ? this.ring : this.onJson(verb, body);
-    if (reply !== undefined) message.respond(JSON.stringify(reply));
+    if (reply === undefined) return;
+    message.respond(typeof reply === "string" ? reply : JSON.stringify(reply));
   }
 
   #execute(verb: string, body: Body): Body {
@@ -189,7 +191,7 @@ export function errorBody(name: string, code: number, details: Body = {}): Body 
   return { error: { code, name, description: `fake ${name}`, retryable, written, ...details } };
 }
 
-/** The event message that a relay publishes. */
+/** The event message that a relay publishes; `text` = the value's JSON, in place of `value`. */
 export async function publishEvent(
   connection: NatsConnection,
   event: { readonly op: string; readonly key: string; readonly revision: number } & Body,
@@ -201,7 +203,8 @@ export async function publishEvent(
   header.set("Kv-Updated-At", "2026-01-02T03:04:05.678Z");
   if (event.op === "set") header.set("Content-Type", "application/json");
   const token = /^[\w.-]+$/.test(event.key) ? event.key : "_";
-  const data = event.op === "set" ? JSON.stringify(event["value"] ?? null) : "";
+  const json = (event["text"] as string | undefined) ?? JSON.stringify(event["value"] ?? null);
+  const data = event.op === "set" ? json : "";
   await connection.jetstream().publish(`kv.event.${event.op}.${token}`, data, { headers: header });
 }
 
