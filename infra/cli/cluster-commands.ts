@@ -22,6 +22,7 @@ import {
 } from "../settings/config.js";
 import { addSettingOptions, settingFlagsOf, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
+import { programCall } from "./program-call.js";
 
 /** This program's own file: what a supervisor starts its nodes with. */
 const program = fileURLToPath(new URL("./ringdex.js", import.meta.url));
@@ -38,7 +39,7 @@ function registerUp(root: Command, context: CliContext): void {
   const up = root
     .command("up")
     .description("start a cluster on this machine: a nats-server and its nodes")
-    .option("--background", 'return when it serves; stop it with "npx ringdex down"')
+    .option("--background", 'return when it serves; stop it with "ringdex down"')
     // What --background starts: its output goes to a file.
     .addOption(new Option("--times").hideHelp());
   addSettingOptions(
@@ -48,11 +49,12 @@ function registerUp(root: Command, context: CliContext): void {
   up.action(async (options: { background?: boolean; times?: boolean }) => {
     if (options.times === true) context.beginLinesWithTimes();
     const settings = context.settings(up);
+    const call = programCall(context.surroundings);
     const report = (line: string): void => context.stderr(`${line}\n`);
     const say = (line: string): void => {
       // Not waited for: what fails here is met again when the output ends.
       context.out(`${line}\n`).catch(() => undefined);
-      if (options.times !== true) report(hintOf(settings, options.background === true));
+      if (options.times !== true) report(hintOf(settings, call, options.background === true));
     };
     const { env, stopping } = context;
     if (options.background === true) {
@@ -74,12 +76,12 @@ function registerUp(root: Command, context: CliContext): void {
 }
 
 /** What one can do now. Commands find the cluster of the default data folder by themselves. */
-function hintOf({ dataFolder }: Settings, isInBackground: boolean): string {
+function hintOf({ dataFolder }: Settings, call: string, isInBackground: boolean): string {
   const isDefault = resolve(dataFolder) === resolve(settingsOf({}).dataFolder);
-  const data = isDefault ? "" : `RINGDEX_DATA=${dataFolder} `;
+  const data = isDefault ? "" : ` --data ${dataFolder}`;
   return isInBackground
-    ? `it goes on in the background: ${data}make status shows it, ${data}make stop ends it`
-    : `Ctrl-C stops it; in another shell: ${data}npx ringdex set greeting '"hello"'`;
+    ? `it runs in the background: "${call} status${data}" shows it, "${call} down${data}" ends it`
+    : `Ctrl-C stops it; in another shell: ${call} set greeting '"hello"'${data}`;
 }
 
 function registerDown(root: Command, context: CliContext): void {

@@ -7,6 +7,7 @@
  */
 import { Option, type Command } from "commander";
 import { connect, type NatsConnection } from "nats";
+import { packageFolder } from "../files/package-version.js";
 import { withTimes } from "../files/timed-lines.js";
 import { dataPaths, liveAddress, type Address } from "../main/server/data-folder.js";
 import { connectError, connectionCredentials, withoutCredentials } from "../nats/credentials.js";
@@ -21,6 +22,7 @@ import {
   type Settings,
 } from "../settings/config.js";
 import { CommandFailed, type ExitName } from "./exit-codes.js";
+import { programCall, startCall, type Surroundings } from "./program-call.js";
 
 export interface CliIo {
   /** The bytes of the process's command line (argument-bytes.ts); undefined = cannot be seen. */
@@ -57,6 +59,8 @@ export interface CliConnection {
 }
 
 export interface CliContext extends CliIo {
+  /** How a person calls this program and starts a cluster, for hints (program-call.ts). */
+  readonly surroundings: Surroundings;
   readonly out: (text: string | Uint8Array) => Promise<void>;
   /** The settings that this command's options and the environment say. */
   settings(command: Command): Settings;
@@ -104,13 +108,21 @@ export class RunContext implements CliContext {
   };
   readonly stderr = (text: string): void => this.io.stderr(this.#hasTimes ? withTimes(text) : text);
 
+  get surroundings(): Surroundings {
+    return { cwd: process.cwd(), path: this.io.env["PATH"], packageFolder: packageFolder() };
+  }
+
   settings(command: Command): Settings {
-    return settingsOf(this.io.env, settingFlagsOf(command));
+    const flags = settingFlagsOf(command);
+    // A folder that was typed says more of where the store is than a variable.
+    const isByFolder = flags.dataFolder !== undefined && flags.natsUrl === undefined;
+    const env = isByFolder ? { ...this.io.env, RINGDEX_NATS_URL: "" } : this.io.env;
+    return settingsOf(env, flags);
   }
 
   async connect(command: Command): Promise<CliConnection> {
     const settings = this.settings(command);
-    const { url, store } = await addressOf(settings);
+    const { url, store } = await this.#addressOf(settings, command);
     try {
       const nats = await connect({
         servers: url.split(","),
@@ -127,11 +139,27 @@ export class RunContext implements CliContext {
       const why = error instanceof Error ? error.message : String(error);
       throw new CommandFailed(
         "unavailable",
-        `cannot reach ${shownUrl(url)} (${why}); start a cluster with "make cluster" or ` +
-          `"npx ringdex up", or say where it is with -s or RINGDEX_NATS_URL`,
+        `cannot reach ${shownUrl(url)} (${why}); start a cluster with ` +
+          `${startCall(this.surroundings)}, or say where it is with -s or RINGDEX_NATS_URL`,
         { cause: error },
       );
     }
+  }
+
+  /** Of a data folder that was typed only the cluster that runs on it will do. */
+  async #addressOf(settings: Settings, command: Command): Promise<Address> {
+    const { dataFolder, natsUrl } = settings;
+    const isTyped = settingFlagsOf(command).dataFolder !== undefined;
+    if (!isTyped || natsUrl !== undefined) return addressOf(settings);
+    const live = await liveAddress(dataPaths(dataFolder)).catch(() => undefined);
+    if (live !== undefined) {
+      return { url: live.url, store: settings.asked.has("store") ? settings.store : live.store };
+    }
+    const start = `${programCall(this.surroundings)} up --data ${dataFolder}`;
+    throw new CommandFailed(
+      "unavailable",
+      `no cluster runs on ${dataFolder}; "${start}" starts one`,
+    );
   }
 
   exit(exit: ExitName): void {
@@ -168,6 +196,11 @@ export function shownUrl(url: string): string {
 
 /** Adds an option for each of these settings, described as the table describes it. */
 export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
+  addOptionsFor(command, names);
+  return addSecretsHelp(command, names);
+}
+
+function addOptionsFor(command: Command, names: readonly SettingName[]): void {
   for (const setting of settingsTable.filter(({ name }) => names.includes(name))) {
     const { flag, unit } = setting;
     if (flag === undefined) continue;
@@ -176,6 +209,10 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
     if (isCredential) option.helpGroup("Credentials for NATS (docs/security.md):");
     command.addOption(option);
   }
+}
+
+/** Says which settings have no option, and why. */
+export function addSecretsHelp(command: Command, names: readonly SettingName[]): Command {
   const secrets = settingsTable.filter(({ name, flag }) => names.includes(name) && !flag);
   if (secrets.length > 0) {
     const variables = secrets.map(({ variable }) => variable).join(" and ");
@@ -186,21 +223,29 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
 
 /** The options of every command that talks to a running store, whatever server it is at. */
 export function addConnectionOptions(command: Command): Command {
-  const about = "the store's NATS server; default: that of the cluster on the data folder";
-  for (const setting of settingsTable.filter(({ name }) => name === "natsUrl")) {
-    const { flag = "", unit } = setting;
+  const abouts: Partial<Record<SettingName, string>> = {
+    natsUrl: "the store's NATS server; default: that of the cluster on the data folder",
+    dataFolder: "the store is that of the cluster which runs on this data folder",
+  };
+  for (const setting of settingsTable) {
+    const { name, flag = "", unit } = setting;
+    const about = abouts[name];
+    if (about === undefined) continue;
     command.addOption(new Option(`--${flag} <${unit}>`, aboutOf({ ...setting, about })));
   }
-  return addSettingOptions(command, ["store", ...credentialSettingNames]);
+  addOptionsFor(command, ["store", ...credentialSettingNames]);
+  return command;
 }
 
-/** What was typed for each setting's option. */
+/** What was typed for each setting's option: behind the command, or before it. */
 export function settingFlagsOf(command: Command): SettingFlags {
+  const before = command.parent === null ? {} : settingFlagsOf(command.parent);
   const typed = command.opts<Record<string, string | undefined>>();
   const flags = settingsTable.map(
     ({ name, flag }) => [name, flag === undefined ? flag : typed[attributeOf(flag)]] as const,
   );
-  return Object.fromEntries(flags);
+  const own = flags.filter(([, text]) => text !== undefined);
+  return { ...before, ...Object.fromEntries(own) };
 }
 
 function aboutOf(setting: Setting): string {

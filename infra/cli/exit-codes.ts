@@ -22,6 +22,8 @@ export const exitCodes = {
   inDoubt: { code: 6, about: "sent but not answered; a write may have taken effect" },
   partial: { code: 7, about: "done in part: load or batch had some refused, and listed them" },
   output: { code: 8, about: "the output could not be written in full, as on a full disk" },
+  warned: { code: 9, about: "status --check: every position is served, but there are warnings" },
+  unserved: { code: 10, about: "status --check: some positions are served by no replica" },
   stopped: { code: 130, about: "load was stopped by Ctrl-C; what it has set stays" },
 } as const;
 

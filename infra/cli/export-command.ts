@@ -13,7 +13,7 @@ import { PAGE_ROWS_MAX } from "../../protocol/limits.js";
 import { ops, type Ringdex } from "../client/client.js";
 import type { Entry, KeysOptions, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
-import { readOption } from "./option-values.js";
+import { adviseOnPrefix, readOption } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 
 /** Records read at once: with the largest values 32 MiB. */
@@ -30,6 +30,7 @@ export function registerExportCommand(root: Command, context: CliContext): void 
     .addHelpText("after", "\nExample:\n  ringdex export > all.ndjson\n");
   addStoreOptions(command).action(
     async (prefix: string | undefined, { read }: { readonly read?: ReadLevel }) => {
+      adviseOnPrefix(prefix, context);
       const { db } = await openStore(context, command);
       const count = await exportRecords(db, context.out, {
         ...(prefix === undefined ? {} : { prefix }),

@@ -18,7 +18,7 @@ export interface FoundItem {
   /** Undefined = nothing was selected of it, or it is raw bytes. */
   readonly value: JsonText | undefined;
   /** Of a value that is raw bytes. */
-  readonly byteCount: number | undefined;
+  readonly base64: string | undefined;
 }
 
 export interface FoundPage {
@@ -66,6 +66,6 @@ function itemOf(text: JsonText): FoundItem {
     revision: Number(members.get("revision")?.parsed),
     text,
     value: members.get("value"),
-    byteCount: typeof base64 === "string" ? Buffer.byteLength(base64, "base64") : undefined,
+    base64: typeof base64 === "string" ? base64 : undefined,
   };
 }

@@ -9,9 +9,12 @@ import type { ContentType } from "../../protocol/operation.js";
 import { spliceJson } from "../../protocol/value/content.js";
 import type { Entry, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
+import { deleteMany, type DeleteManyFlags } from "./delete-many.js";
 import { CommandFailed } from "./exit-codes.js";
 import {
+  adviseOnPrefix,
   contentTypeOption,
+  filterOf,
   finiteNumber,
   hasLostQuotes,
   ifRevisionOption,
@@ -169,15 +172,51 @@ async function writeValue(
 function registerDel(root: Command, context: CliContext): void {
   const command = root
     .command("del")
-    .description("delete a key; to delete what is not there is not an error")
-    .argument("<key>")
+    .description("delete a key, or many; to delete what is not there is not an error")
+    .argument("[key]")
+    .option("--prefix <text>", "delete all keys that begin so, in place of one")
+    .option("--where <filter>", "delete all keys that the filter matches, as in find")
+    .option("--scan", "with --where: allow a query that no index serves")
+    .option("--yes", "with --prefix and --where: do not ask")
     .addOption(ifRevisionOption())
     .addOption(jsonOption("print the reply as JSON"));
-  addStoreOptions(command).action(async (key: string, flags: WriteFlags) => {
+  addStoreOptions(command).action(async (key: string | undefined, flags: DelFlags) => {
+    const many = manyOf(key, flags);
+    if (many !== undefined) {
+      adviseOnPrefix(many.prefix, context);
+      return deleteMany((await openStore(context, command)).db, many, context);
+    }
+    if (key === undefined) throw new CommandFailed("usage", "del needs a KEY, --prefix or --where");
     const { db } = await openStore(context, command);
     const result = await db.del(key, conditionOf(flags));
     await say(context, flags, result, result.existed ? "deleted" : "was not there");
   });
+}
+
+interface DelFlags extends WriteFlags {
+  readonly prefix?: string;
+  readonly where?: string;
+  readonly scan?: true;
+  readonly yes?: true;
+}
+
+/** Undefined = one key is to be deleted. */
+function manyOf(key: string | undefined, flags: DelFlags): DeleteManyFlags | undefined {
+  const { prefix, where, scan, yes, json, ifRevision } = flags;
+  const named = [key, prefix, where].filter((each) => each !== undefined);
+  if (named.length > 1) {
+    throw new CommandFailed("usage", "KEY, --prefix and --where exclude each other: leave one");
+  }
+  if (prefix === undefined && where === undefined) return undefined;
+  if (ifRevision !== undefined) {
+    throw new CommandFailed("usage", "--if-revision is for one KEY, not for --prefix or --where");
+  }
+  return {
+    ...(prefix === undefined ? { where: filterOf(where) } : { prefix }),
+    ...(scan === undefined ? {} : { scan }),
+    ...(yes === undefined ? {} : { yes }),
+    ...(json === undefined ? {} : { json }),
+  };
 }
 
 function registerPatch(root: Command, context: CliContext): void {

@@ -16,7 +16,7 @@ import { valueFromJson } from "../../protocol/request/draft.js";
 import { parseContentType } from "../../protocol/value/content.js";
 import { membersOf, sliceOf, type Span } from "../../protocol/value/json-members.js";
 import { parseTtl } from "../../protocol/value/ttl.js";
-import { memberNames } from "./option-values.js";
+import { memberNames, withoutDays } from "./option-values.js";
 
 const OPEN_OBJECT = 0x7b;
 const byteOrderMark = [0xef, 0xbb, 0xbf];
@@ -95,7 +95,7 @@ function exported(
   if (own !== undefined && typeof own !== "string" && typeof own !== "number") {
     throw new KvError("bad-request", `"ttl" is a duration like "90m"; received ${typeof own}`);
   }
-  const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : String(own);
+  const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : withoutDays(String(own));
   if (left === null) return undefined;
   return checked({ key: `${prefix}${key}`, value, contentType, ...ttlMember(left ?? ttl) });
 }

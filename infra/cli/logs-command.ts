@@ -11,7 +11,7 @@ import { Option, type Command } from "commander";
 import { Names } from "../../protocol/nats/subjects.js";
 import { dataPaths } from "../main/server/data-folder.js";
 import { logLevels, type LogLevel } from "../settings/config.js";
-import { addSettingOptions, shownUrl, type CliContext } from "./context.js";
+import { shownUrl, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { jsonOption, wholeNumber } from "./option-values.js";
 import { addStoreOptions } from "./store-access.js";
@@ -45,7 +45,6 @@ export function registerLogsCommand(root: Command, context: CliContext): void {
         .default("info"),
     )
     .addOption(jsonOption("print the lines as they were logged"));
-  addSettingOptions(command, ["dataFolder"]);
   addStoreOptions(command).action(async (flags: LogFlags) => {
     if (flags.follow === true) return follow(command, context, flags);
     const { dataFolder } = context.settings(command);

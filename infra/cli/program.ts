@@ -18,6 +18,7 @@ import { registerLogsCommand } from "./logs-command.js";
 import { OutputFailed } from "./output.js";
 import { registerQueryCommands } from "./query-commands.js";
 import { registerRepairCommand } from "./repair-command.js";
+import { addStoreOptionsBefore, registerConnectionHelp } from "./store-access.js";
 import { registerStatusCommands } from "./status-commands.js";
 import { tellUsageErrors } from "./usage-errors.js";
 import { registerWatchCommand } from "./watch-command.js";
@@ -71,17 +72,22 @@ async function run(
   }
 }
 
+const connectionHint = `Options that say how to connect stand before the command or behind it:
+  ringdex -s nats://127.0.0.1:4222 get a    "ringdex help connection" lists them.`;
+
 function programOf(context: CliContext): Command {
   // Commander does not wait; what fails here is met again when the output ends.
   const writeOut = (text: string): void => void context.out(text).catch(() => undefined);
   const program = new Command("ringdex")
     .description("A sharded, replicated key-value store on NATS, indexed on every attribute.")
     .version(versionOfPackage(), "-V, --version", "print the version")
-    .addHelpText("after", () => `\n${exitCodesHelp()}`)
+    .addHelpText("after", () => `\n${exitCodesHelp()}\n\n${connectionHint}`)
     // Subcommands are made from the program and take these over.
     .exitOverride()
     .configureOutput({ writeOut, writeErr: context.stderr });
+  addStoreOptionsBefore(program);
   for (const register of groups) register(program, context);
+  registerConnectionHelp(program);
   tellUsageErrors(program);
   return program;
 }

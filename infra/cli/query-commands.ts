@@ -1,7 +1,7 @@
 /**
  * Commands on many keys by what they are: find, count, keys.
  */
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
 import { operatorNames } from "../../protocol/query/filter.js";
 import type { FindOptions, ReadLevel } from "../client/options.js";
@@ -9,15 +9,16 @@ import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { foundPages, type FoundItem, type FoundOptions, type FoundPage } from "./found-pages.js";
 import {
+  adviseOnPrefix,
   filterOf,
   jsonOption,
-  memberNames,
   pathList,
   readOption,
   wholeNumber,
 } from "./option-values.js";
+import { rowsOf, separatedOf, type RowsFlags } from "./separated-rows.js";
 import { addStoreOptions, openStore } from "./store-access.js";
-import { printable, renderTable, type Column } from "./table.js";
+import { printable, renderTable } from "./table.js";
 
 export function registerQueryCommands(root: Command, context: CliContext): void {
   registerFind(root, context);
@@ -32,7 +33,7 @@ interface QueryFlags {
   readonly json?: true;
 }
 
-interface FindFlags extends QueryFlags {
+interface FindFlags extends QueryFlags, RowsFlags {
   readonly limit?: number;
   readonly all?: true;
   readonly select?: readonly string[];
@@ -49,17 +50,21 @@ function registerFind(root: Command, context: CliContext): void {
     .option("--limit <n>", `rows in all (default: ${PAGE_ROWS_DEFAULT})`, wholeNumber)
     .option("--all", "every row, page by page")
     .option("--select <paths>", "a,b.c: only these attributes; '' = keys only", pathList)
-    .option(
-      "--order <paths>",
-      "a,-b: sort by these attributes (refused, as not built yet)",
-      pathList,
-    )
+    .option("--csv", "print comma-separated values, one row a key")
+    .option("--tsv", "print tab-separated values; tab, line end and \\ as \\t, \\n, \\\\")
+    .option("--no-headers", "leave out the line with the columns' names")
+    // Refused by the store, as not built yet; so it is told why.
+    .addOption(new Option("--order <paths>").argParser(pathList).hideHelp())
     .addHelpText("after", findExamples);
   addQueryOptions(command, "print each item as a line of JSON");
   addStoreOptions(command).action(async (where: string | undefined, flags: FindFlags) => {
     const filter = filterOf(where);
     if (flags.all === true && flags.limit !== undefined) {
       throw new CommandFailed("usage", "--all and --limit exclude each other: leave one out");
+    }
+    const forms = [flags.json, flags.csv, flags.tsv].filter((form) => form === true);
+    if (forms.length > 1) {
+      throw new CommandFailed("usage", "--json, --csv and --tsv exclude each other: leave one");
     }
     const { askText } = await openStore(context, command);
     const limit = flags.all === true ? undefined : (flags.limit ?? PAGE_ROWS_DEFAULT);
@@ -91,14 +96,21 @@ function findOptions(flags: FindFlags, limit: number | undefined): FoundOptions 
 async function writePages(
   pages: AsyncIterable<FoundPage>,
   limit: number | undefined,
-  flags: Pick<FindFlags, "json" | "select">,
+  flags: Pick<FindFlags, "json" | "select" | keyof RowsFlags>,
   context: Pick<CliContext, "out" | "stderr" | "columns" | "exit">,
 ): Promise<void> {
   let count = 0;
+  let isFirst = true;
   let last: FoundPage | undefined;
   for await (const page of pages) {
     count += page.items.length;
     last = page;
+    const separated = separatedOf(page.items, flags, isFirst);
+    isFirst = false;
+    if (separated !== undefined) {
+      await context.out(separated);
+      continue;
+    }
     if (page.items.length === 0) continue;
     await context.out(
       flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context),
@@ -119,26 +131,12 @@ function jsonLines(items: readonly FoundItem[]): string {
 
 function tableOf(
   items: readonly FoundItem[],
-  { select }: Pick<FindFlags, "select">,
+  { select, headers }: Pick<FindFlags, "select" | "headers">,
   { columns }: Pick<CliContext, "columns">,
 ): string {
-  if (select === undefined) {
-    const heads = [{ head: "key" }, { head: "revision", isNumber: true }, { head: "value" }];
-    const rows = items.map((item) => [item.key, item.revision, shownItem(item)]);
-    return renderTable(heads, rows, columns);
-  }
-  const paths = select.map(memberNames);
-  const cells = items.map(({ value }) => paths.map((names) => value?.attribute(names)));
-  const heads: Column[] = [{ head: "key" }];
-  for (const [index, head] of select.entries()) {
-    heads.push({ head, isNumber: cells.every((row) => row[index]?.isNumber !== false) });
-  }
-  const rows = items.map(({ key }, row) => [key, ...(cells[row] ?? []).map((cell) => cell?.shown)]);
-  return renderTable(heads, rows, columns);
-}
-
-function shownItem({ value, byteCount }: FoundItem): string | undefined {
-  return byteCount === undefined ? value?.shown : `(${byteCount} bytes)`;
+  const { heads, rows } = rowsOf(items, select);
+  const table = renderTable(heads, rows, columns);
+  return headers === false ? table.slice(table.indexOf("\n") + 1) : table;
 }
 
 function registerCount(root: Command, context: CliContext): void {
@@ -180,6 +178,7 @@ function registerKeys(root: Command, context: CliContext): void {
       ...(limit === undefined ? {} : { limit }),
       ...(read === undefined ? {} : { read }),
     });
+    adviseOnPrefix(prefix, context);
     for await (const key of keys) {
       await context.out(flags.json === true ? `${JSON.stringify(key)}\n` : `${printable(key)}\n`);
     }

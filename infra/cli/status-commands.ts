@@ -1,12 +1,14 @@
 /**
- * Commands that show the cluster: status (who is there, how far each replica is) and ring (what
- * belongs to whom).
+ * Commands that show the cluster: status (who is there, how far each replica is), ring (what
+ * belongs to whom) and ping (whether a node answers).
  */
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
 import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
 import { parseRing, toRanges, type RingTable } from "../../protocol/ring/ring.js";
-import type { CliContext } from "./context.js";
+import { systemClock } from "../clock.js";
+import { shownUrl, type CliContext } from "./context.js";
+import type { ExitName } from "./exit-codes.js";
 import { jsonOption } from "./option-values.js";
 import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
 import { lineFor, renderTable, shownBytes, type Cell } from "./table.js";
@@ -14,13 +16,16 @@ import { lineFor, renderTable, shownBytes, type Cell } from "./table.js";
 const nothing = new Uint8Array(0);
 
 export function registerStatusCommands(root: Command, context: CliContext): void {
+  registerPing(root, context);
   const status = root
     .command("status")
     .description("show nodes, replicas, durability and warnings")
+    .option("--check", "end with 0 if all is well, 9 for warnings, 10 if positions are not served")
     .addOption(jsonOption("print the reply of kv.status"));
-  addStoreOptions(status).action(async (flags: { readonly json?: true }) => {
+  addStoreOptions(status).action(async (flags: StatusFlags) => {
     const { ask } = await openStore(context, status);
     const body = await ask("status", nothing);
+    if (flags.check === true) context.exit(severityOf(reportOf(body), await ringIfAny(ask)));
     if (flags.json === true) return context.out(`${JSON.stringify(body)}\n`);
     await context.out(statusText(reportOf(body), await ringIfAny(ask), context.columns));
   });
@@ -35,6 +40,44 @@ export function registerStatusCommands(root: Command, context: CliContext): void
     await context.out(
       isJson ? `${JSON.stringify(body)}\n` : ringText(parseRing(body), context.columns),
     );
+  });
+}
+
+interface StatusFlags {
+  readonly check?: true;
+  readonly json?: true;
+}
+
+/** How bad it is, for scripts. Without the ring, shards that no node reports are not known. */
+export function severityOf(report: StatusReport, ring: RingTable | undefined): ExitName {
+  const { nodes, replicas, warnings } = report;
+  const serving = new Set(
+    replicas.filter(({ state }) => state === "serving").map(({ shard }) => `${shard}`),
+  );
+  const owners = ring?.shards.filter(({ positions }) => positions.length > 0);
+  const shards = owners?.map(({ shard }) => `${shard}`) ?? replicas.map(({ shard }) => `${shard}`);
+  if (shards.some((shard) => !serving.has(shard))) return "unserved";
+  const isWell =
+    warnings.length === 0 &&
+    nodes.every(({ state }) => state === "up") &&
+    replicas.every(({ state }) => state === "serving");
+  return isWell ? "ok" : "warned";
+}
+
+function registerPing(root: Command, context: CliContext): void {
+  const command = root
+    .command("ping")
+    .description("ask a node for a sign of life, and say how long it took")
+    .addOption(jsonOption("print the store, its server and the milliseconds as JSON"));
+  addStoreOptions(command).action(async (flags: { readonly json?: true }) => {
+    const { ask, names, url } = await openStore(context, command);
+    const startMs = systemClock.elapsedMs();
+    await ask("ring", nothing);
+    const ms = Number((systemClock.elapsedMs() - startMs).toFixed(1));
+    const where = shownUrl(url);
+    const told = { store: names.store, server: where, ms };
+    const line = `store "${names.store}" at ${where} answers in ${ms} ms`;
+    await context.out(`${flags.json === true ? JSON.stringify(told) : line}\n`);
   });
 }
 

@@ -2,7 +2,7 @@
  * How a command reaches the store: by our client for what the client can do, and by JSON requests
  * to a coordinator for the rest (batch as it stands in a file, ring, status).
  */
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { ErrorCode, NatsError, type NatsConnection } from "nats";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names, type MultiKeyVerb } from "../../protocol/nats/subjects.js";
@@ -12,9 +12,16 @@ import { connect, type Ringdex } from "../client/client.js";
 import { bodyOf } from "../client/json-reply.js";
 import { sleep, systemChance, systemClock } from "../clock.js";
 import { NatsBus } from "../nats/nats-bus.js";
-import { settingsTable } from "../settings/config.js";
-import { addConnectionOptions, shownUrl, type CliConnection, type CliContext } from "./context.js";
+import { credentialSettingNames, settingsTable } from "../settings/config.js";
+import {
+  addConnectionOptions,
+  addSecretsHelp,
+  shownUrl,
+  type CliConnection,
+  type CliContext,
+} from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
+import { startCall } from "./program-call.js";
 import { JsonText } from "./json-text.js";
 
 /** A cluster that is being started again has nodes by then; one that is none never has. */
@@ -47,10 +54,55 @@ export interface StoreAccess {
   readonly url: string;
 }
 
-/** `--nats-url` (`-s`, `--server`) and `--store`. */
+/**
+ * The options that say which store and how to connect. Help shows those that people use; all of
+ * them stand in `ringdex help connection`.
+ */
 export function addStoreOptions(command: Command): Command {
+  addStoreOptionsTo(command);
+  const shown = ["--server", "--store", "--data"];
+  for (const option of command.options) {
+    const isOwn = connectionFlags.has(option.long ?? "");
+    if (isOwn) option.helpGroup("Which store:").hideHelp(!shown.includes(option.long ?? ""));
+  }
+  return command.addHelpText("after", '\nMore ways to connect: "ringdex help connection".');
+}
+
+/** The same before a command: `ringdex -s URL get a`. */
+export function addStoreOptionsBefore(program: Command): void {
+  const own = new Set(program.options);
+  addStoreOptionsTo(program);
+  for (const option of program.options) if (!own.has(option)) option.hideHelp();
+  program.enablePositionalOptions().hook("preAction", (_, command) => {
+    for (const option of program.options) {
+      const name = option.attributeName();
+      const isTyped = program.getOptionValueSource(name) === "cli";
+      if (!isTyped || command.options.some((each) => each.attributeName() === name)) continue;
+      const text = `${option.long} before the command says nothing to "${command.name()}"`;
+      throw new CommandFailed(
+        "usage",
+        `${text}: leave it out (see "ringdex ${command.name()} --help")`,
+      );
+    }
+  });
+}
+
+/** `ringdex help connection`: not a command that does anything, but a page of help. */
+export function registerConnectionHelp(root: Command): void {
+  const page = root
+    .command("connection", { hidden: true })
+    .description("How commands find the store and connect to it: options of all of them.")
+    .usage("[options]: before the command or behind it");
+  addSecretsHelp(addStoreOptionsTo(page), credentialSettingNames).action(() => page.outputHelp());
+}
+
+const connectionFlags: ReadonlySet<string> = new Set(
+  addStoreOptionsTo(new Command()).options.map(({ long }) => long ?? ""),
+);
+
+function addStoreOptionsTo(command: Command): Command {
   addConnectionOptions(command);
-  const server = new Option("-s, --server <url>", "the same as --nats-url");
+  const server = new Option("-s, --server <url>", "the store's NATS server, as --nats-url");
   // Judged here as well: the error is to name the option that was typed.
   command.addOption(server.argParser(checkServer));
   command.on("option:server", (url: string) => {
@@ -85,7 +137,7 @@ export async function openStore(context: CliContext, command: Command): Promise<
  */
 async function storeIsThere(
   { nats, store, url }: CliConnection,
-  { stderr }: Pick<CliContext, "stderr">,
+  { stderr, surroundings }: Pick<CliContext, "stderr" | "surroundings">,
 ): Promise<void> {
   const subject = new Names(store).verb("ring");
   const where = shownUrl(url);
@@ -98,7 +150,7 @@ async function storeIsThere(
       throw new CommandFailed(
         "unavailable",
         `${what} at ${where}: is it another --store, or do its nodes not run? ` +
-          `"make cluster" or "npx ringdex up" starts them`,
+          `${startCall(surroundings)} starts them`,
       );
     }
     await sleep(systemClock, STORE_PAUSE_MS);

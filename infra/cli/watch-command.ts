@@ -10,7 +10,7 @@ import { systemClock } from "../clock.js";
 import { storedBytesOf } from "../client/watch.js";
 import type { CliContext } from "./context.js";
 import { JsonText } from "./json-text.js";
-import { jsonOption, wholeNumber } from "./option-values.js";
+import { adviseOnPrefix, jsonOption, wholeNumber, withoutDays } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 import { displayWidth, lineFor, printable, shownValue } from "./table.js";
 
@@ -30,12 +30,13 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
     .argument("[prefix]", "only keys that begin so")
     .option(
       "--from <when>",
-      "now (default), beginning, a time, or 10m = ten minutes ago",
+      "now (default), beginning, a time, or 10m or 2d = so long ago",
       parseFrom,
     )
     .option("--count <n>", "end after so many changes", wholeNumber)
     .addOption(jsonOption("print each change as a line of JSON"));
   addStoreOptions(command).action(async (prefix: string | undefined, flags: WatchFlags) => {
+    adviseOnPrefix(prefix, context);
     const { db } = await openStore(context, command);
     const watch = db.watch<unknown>({
       ...(prefix === undefined ? {} : { prefix }),
@@ -129,12 +130,12 @@ function watchStart(text: string, nowMs: TimeMs): WatchOptions["from"] {
     if (!Number.isNaN(time.getTime())) return time;
   } else if (text !== "never") {
     try {
-      return new Date(nowMs - Number(parseTtl(text)));
+      return new Date(nowMs - Number(parseTtl(withoutDays(text))));
     } catch {
       // The one message below says all that is allowed.
     }
   }
   throw new InvalidArgumentError(
-    "It must be now, beginning, a time like 2026-01-31T12:00:00Z, or a duration ago like 10m.",
+    "It must be now, beginning, a time like 2026-01-31T12:00:00Z, or so long ago: 10m, 2d.",
   );
 }

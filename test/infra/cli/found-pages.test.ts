@@ -41,10 +41,10 @@ describe("found pages", () => {
     expect(await pagesOf([], { limit: 0 })).to.deep.equal([]);
   });
 
-  it("tell raw bytes by their number, and what is missing", async () => {
+  it("tell raw bytes as base64, and what is missing", async () => {
     const reply = '{"items":[{"key":"a","value_base64":"AAEC"}],"complete":false}';
     const [page] = await pagesOf([reply]);
-    expect(page?.items[0]).to.include({ byteCount: 3, value: undefined });
+    expect(page?.items[0]).to.include({ base64: "AAEC", value: undefined });
     expect(page?.complete).to.equal(false);
   });
 });

@@ -187,6 +187,18 @@ describe("store commands", function () {
       expect(await run(["count", "--json"])).to.deep.equal(ok('{"count":42}\n'));
     });
 
+    it("find prints separated values for other programs", async () => {
+      store.onJson = (_, { cursor }) =>
+        cursor === undefined ? { items, cursor: "c" } : { items: [{ ...item, key: "z" }] };
+      const csv = await run(["find", "--all", "--csv", "--select", "name"]);
+      expect(csv).to.deep.equal(ok('key,name\ndelhi,Delhi\n"x\ny",X\nz,Delhi\n'));
+      const tsv = await run(["find", "--all", "--tsv", "--no-headers", "--select", "name"]);
+      expect(tsv).to.deep.equal(ok("delhi\tDelhi\nx\\ny\tX\nz\tDelhi\n"));
+      const table = await run(["find", "--no-headers", "--limit", "2", "--select", "name"]);
+      expect(table.out).to.equal("delhi  Delhi\nx\\ny   X\n");
+      expect((await run(["find", "--csv", "--json"])).code).to.equal(2);
+    });
+
     it("keys prints one a line", async () => {
       store.onJson = () => ({ keys: ["a", "a\nb"] });
       expect(await run(["keys", "a"])).to.deep.equal(ok("a\na\\nb\n"));
@@ -426,6 +438,41 @@ describe("store commands", function () {
       expect(out).to.match(/^s1 +n1 +home +loading( +-){6}$/m);
     });
 
+    it("status --check ends with a code for how bad it is", async () => {
+      const replica = status.replicas[0];
+      const two = { ...replica, shard: "s2", node: "n1" };
+      const well = {
+        ...status,
+        nodes: [status.nodes[0]],
+        replicas: [replica, two],
+        warnings: [] as string[],
+      };
+      const cases: [object, number][] = [
+        [well, 0],
+        [{ ...well, warnings: ["something"] }, 9],
+        [{ ...well, nodes: status.nodes }, 9],
+        [{ ...well, replicas: [replica, two, { ...two, node: "n2", state: "loading" }] }, 9],
+        [{ ...well, replicas: [replica, { ...two, state: "stopped" }] }, 10],
+        [{ ...well, replicas: [replica] }, 10],
+      ];
+      let body: object = {};
+      answer("kv.status", () => body);
+      for (const [report, expected] of cases) {
+        body = report;
+        expect((await run(["status", "--check"])).code, JSON.stringify(report)).to.equal(expected);
+        expect((await run(["status", "--check", "--json"])).code).to.equal(expected);
+        expect((await run(["status"])).code).to.equal(0);
+      }
+    });
+
+    it("ping says that a node answers, and how fast", async () => {
+      const { code, out } = await run(["ping"]);
+      expect(code).to.equal(0);
+      expect(out).to.match(/^store "kv" at nats:\S+ answers in [\d.]+ ms\n$/);
+      const told = JSON.parse((await run(["ping", "--json"])).out) as Body;
+      expect(told).to.include({ store: "kv", server: server.url }).and.have.property("ms");
+    });
+
     it("ring shows shards with their positions", async () => {
       const { out } = await run(["ring"]);
       expect(out).to.contain("store kv, epoch 1, 1024 positions");
@@ -476,7 +523,7 @@ describe("store commands", function () {
   it("say where they looked when no server is there, and end with 5", async () => {
     const { code, stderr } = await run(["get", "a", "-s", "nats://127.0.0.1:1"], {});
     expect(code).to.equal(5);
-    expect(stderr).to.match(/cannot reach nats:\/\/127\.0\.0\.1:1 .*make cluster.*npx ringdex up/);
+    expect(stderr).to.match(/cannot reach nats:\/\/127\.0\.0\.1:1 .*ringdex(\.js)? up"/);
     expect(stderr.trimEnd()).not.to.contain("\n");
   });
 
@@ -485,7 +532,7 @@ describe("store commands", function () {
     expect(code).to.equal(5);
     const [first, last, ...more] = stderr.trimEnd().split("\n");
     expect(first).to.match(/^nats-server is at nats:.*no node of store "other" answers; trying/);
-    expect(last).to.match(/^ringdex: no node of store "other" .*--store.*npx ringdex up/);
+    expect(last).to.match(/^ringdex: no node of store "other" .*--store.*ringdex(\.js)? up"/);
     expect(more).to.deep.equal([]);
   });
 
