@@ -40,15 +40,21 @@ function registerUp(root: Command, context: CliContext): void {
     .command("up")
     .description("start a cluster on this machine: a nats-server and its nodes")
     .option("--background", 'return when it serves; stop it with "ringdex down"')
+    .option("--user <name>", "what clients of its nats-server must show; as --nats-user")
+    .option("--password <text>", "the user's password; others on this machine may see it here")
+    .option("--token <text>", "in place of user and password; others may see it here, too")
+    .option("--insecure", "let a nats-server that others can reach know no password")
     // What --background starts: its output goes to a file.
     .addOption(new Option("--times").hideHelp());
   addSettingOptions(
     up,
     settingsTable.map(({ name }) => name),
   );
-  up.action(async (options: { background?: boolean; times?: boolean }) => {
+  up.action(async (options: UpFlags) => {
     if (options.times === true) context.beginLinesWithTimes();
-    const settings = context.settings(up);
+    const env = { ...context.env, ...secretsOf(options) };
+    const settings = settingsOf(env, settingFlagsOf(up));
+    const isOpenAllowed = options.insecure === true;
     const call = programCall(context.surroundings);
     const report = (line: string): void => context.stderr(`${line}\n`);
     const say = (line: string): void => {
@@ -56,7 +62,7 @@ function registerUp(root: Command, context: CliContext): void {
       context.out(`${line}\n`).catch(() => undefined);
       if (options.times !== true) report(hintOf(settings, call, options.background === true));
     };
-    const { env, stopping } = context;
+    const { stopping } = context;
     if (options.background === true) {
       const flags = settingFlagsOf(up);
       const typed = settingsTable.flatMap(({ name, flag }) => {
@@ -65,23 +71,57 @@ function registerUp(root: Command, context: CliContext): void {
       });
       const command = {
         file: process.execPath,
-        argumentList: [program, "up", "--times", ...typed],
+        argumentList: [
+          program,
+          "up",
+          "--times",
+          ...typed,
+          ...(isOpenAllowed ? ["--insecure"] : []),
+        ],
       };
       await startInBackground({ settings, env, command, say, report, stopping });
       return;
     }
     const nodeCommand = { file: process.execPath, argumentList: [program, "node", "start"] };
-    await runSupervisor({ settings, env, nodeCommand, stopping, say, report });
+    const parts = { settings, env, nodeCommand, stopping, isOpenAllowed };
+    await runSupervisor({ ...parts, say, report });
   });
 }
 
+interface UpFlags {
+  readonly background?: boolean;
+  readonly times?: boolean;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  readonly insecure?: true;
+}
+
+/** As variables: the processes that are started show their arguments to everybody, too. */
+function secretsOf({ user, password, token }: UpFlags): NodeJS.ProcessEnv {
+  return {
+    ...(user === undefined ? {} : { RINGDEX_NATS_USER: user }),
+    ...(password === undefined ? {} : { RINGDEX_NATS_PASSWORD: password }),
+    ...(token === undefined ? {} : { RINGDEX_NATS_TOKEN: token }),
+  };
+}
+
 /** What one can do now. Commands find the cluster of the default data folder by themselves. */
-function hintOf({ dataFolder }: Settings, call: string, isInBackground: boolean): string {
+function hintOf(settings: Settings, call: string, isInBackground: boolean): string {
+  const { dataFolder } = settings;
   const isDefault = resolve(dataFolder) === resolve(settingsOf({}).dataFolder);
   const data = isDefault ? "" : ` --data ${dataFolder}`;
-  return isInBackground
+  const secret = secretHintOf(settings);
+  const told = isInBackground
     ? `it runs in the background: "${call} status${data}" shows it, "${call} down${data}" ends it`
     : `Ctrl-C stops it; in another shell: ${call} set greeting '"hello"'${data}`;
+  return told + secret;
+}
+
+function secretHintOf({ natsUrl, natsPassword, natsToken }: Settings): string {
+  if (natsUrl !== undefined || (natsPassword ?? natsToken) === undefined) return "";
+  const names = "RINGDEX_NATS_USER and RINGDEX_NATS_PASSWORD";
+  return `; commands need ${natsPassword === undefined ? "RINGDEX_NATS_TOKEN" : names}, too`;
 }
 
 function registerDown(root: Command, context: CliContext): void {
@@ -110,17 +150,19 @@ interface NodeStartOptions {
   readonly data: string;
   readonly clusterNodes: string;
   readonly syncInterval: string;
+  readonly endWithStdin?: true;
 }
 
 function registerNode(root: Command, context: CliContext): void {
   const group = root.command("node").description("nodes of a cluster");
   const start = group
     .command("start")
-    .description('run one node; ends on SIGTERM or when its stdin closes ("up" starts these)')
+    .description('run one node, until SIGTERM ("up" starts these)')
     .requiredOption("--name <name>", "the node's name, which its data folder keeps")
     .requiredOption("--data <folder>", "the node's own folder")
     .requiredOption("--cluster-nodes <names>", "n1,n2,…: the nodes that a new ring is made of")
-    .option("--sync-interval <interval>", "nats-server's, for status", SYNC_INTERVAL_UNKNOWN);
+    .option("--sync-interval <interval>", "nats-server's, for status", SYNC_INTERVAL_UNKNOWN)
+    .option("--end-with-stdin", "end when stdin does, too, as a supervisor wants it");
   addSettingOptions(start, nodeSettingNames);
   start.action(async (options: NodeStartOptions) => {
     const clusterNodes = options.clusterNodes.split(",").map((name) => name.trim());
@@ -129,11 +171,12 @@ function registerNode(root: Command, context: CliContext): void {
     if (natsUrl === undefined) {
       throw new CommandFailed("usage", "node start needs --nats-url or RINGDEX_NATS_URL");
     }
-    const { name, data, syncInterval } = options;
+    const { name, data, syncInterval, endWithStdin } = options;
     const node: NodeSettings = {
       ...settings,
       name,
       syncInterval,
+      endsWithStdin: endWithStdin === true,
       dataFolder: resolve(data),
       natsUrl,
       credentials: credentialsOf(settings),

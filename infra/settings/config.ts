@@ -384,6 +384,8 @@ export interface NodeSettings {
   readonly indexExclude: readonly string[];
   /** nats-server's `sync_interval`, where it is known; shown by status. */
   readonly syncInterval: string;
+  /** True if the node is to end when its stdin does: a supervisor that is killed closes it. */
+  readonly endsWithStdin?: boolean;
 }
 
 /** What status says of a nats-server whose configuration we did not write. */
@@ -397,6 +399,7 @@ export function nodeArguments(node: Omit<NodeSettings, "credentials">): string[]
   argumentList.push("--log-bytes-max", String(node.logBytesMax));
   argumentList.push("--events-bytes-max", String(node.eventsBytesMax));
   argumentList.push("--sync-interval", node.syncInterval);
+  if (node.endsWithStdin === true) argumentList.push("--end-with-stdin");
   if (node.indexExclude.length > 0)
     argumentList.push("--index-exclude", node.indexExclude.join(","));
   return argumentList;

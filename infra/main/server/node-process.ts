@@ -1,9 +1,10 @@
 /**
  * One node as a child process: started, watched until it says it serves, ended.
  *
- * The node ends when its stdin closes, so no node outlives a supervisor that is killed. On stdout
- * it writes one line `{"ready":true,"node":"n1"}` when its replicas serve (again if it likes), and
- * nothing else. What it writes before its own log is open goes to stderr.log in its folder.
+ * The node ends when its stdin closes (--end-with-stdin), so no node outlives a supervisor that is
+ * killed. On stdout it writes one line `{"ready":true,"node":"n1"}` when its replicas serve (again
+ * if it likes), and nothing else. What it writes before its own log is open goes to stderr.log in
+ * its folder.
  */
 import { spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";

@@ -12,10 +12,13 @@
  *
  * With RINGDEX_NATS_URL it uses that server, and starts and stops none.
  */
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { natsConf } from "../../../protocol/nats/nats-conf.js";
+import { Names } from "../../../protocol/nats/subjects.js";
+import { systemClock } from "../../clock.js";
 import { makeFolder } from "../../files/make-folder.js";
+import { connectBus, type NatsBus } from "../../nats/nats-bus.js";
 import {
   compareVersions,
   findNatsServer,
@@ -30,6 +33,7 @@ import {
   type NatsServer,
 } from "../../nats-server/nats-server.js";
 import {
+  credentialsOf,
   credentialVariables,
   nodeArguments,
   nodeNames,
@@ -47,6 +51,8 @@ import {
   type DataPaths,
   type Lock,
 } from "./data-folder.js";
+import { applyLogBytesMax } from "./log-sizes.js";
+import { refuseOpenServer, serverCredentials } from "./open-server.js";
 import { keepRunning } from "./keep-running.js";
 import { describeExit, runNodeProcess, type NodeCommand } from "./node-process.js";
 
@@ -59,6 +65,8 @@ export interface SupervisorOptions {
   readonly nodeCommand: NodeCommand;
   /** Fires when everything is to be stopped. */
   readonly stopping: AbortSignal;
+  /** True if a server that anybody can reach may know no password. */
+  readonly isOpenAllowed?: boolean;
   /** Writes a line to stdout: the ready line, once. */
   readonly say: (line: string) => void;
   /** Writes a line to stderr: progress, restarts. */
@@ -71,7 +79,10 @@ export interface SupervisorOptions {
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const paths = dataPaths(options.settings.dataFolder);
-  const { stopping, report } = options;
+  const { stopping, report, settings } = options;
+  refuseOpenServer(settings, options.isOpenAllowed === true);
+  // Logs and stores are for their owner only; nats-server and the nodes inherit this.
+  process.umask(0o077);
   const lock = await takeLock(paths);
   const supervisor = new Supervisor(options, paths, lock);
   // At once, whatever is under way: whoever pressed Ctrl-C wants to see that it was heard.
@@ -108,6 +119,7 @@ class Supervisor {
     const { store, nodes, replicas } = description;
     await keepDescription(this.paths, description);
     await this.lock.tell({ url, store });
+    if (settings.asked.has("logBytesMax")) await this.sizeLogs(url, store);
     report(`starting ${nodes} node${nodes === 1 ? "" : "s"}`);
     const isReady = await this.startNodes(description, url);
     if (!isReady) return;
@@ -161,15 +173,40 @@ class Supervisor {
     const { host } = this.options.settings;
     const { natsConf: configFile, natsPid: pidFile, natsLog: logFile, jetstream } = this.paths;
     const { store, positions: positionCount } = description;
-    const conf = natsConf({ store, positionCount, host, port, dataFolder: jetstream, pidFile });
+    const credentials = serverCredentials(this.options.settings);
+    const own = { store, positionCount, host, port, dataFolder: jetstream, pidFile };
+    const conf = natsConf({ ...own, credentials });
     try {
       await makeFolder(this.paths.nats);
-      await writeFile(configFile, conf);
+      await writeFile(configFile, conf, { mode: 0o600 });
+      // One that was there keeps its rights otherwise, and now it may have a password.
+      await chmod(configFile, 0o600);
     } catch (error) {
       throw asRefusal(this.paths.nats, error);
     }
     const signal = this.#serverStopping.signal;
     return startNatsServer({ binary, configFile, pidFile, logFile, signal });
+  }
+
+  private async sizeLogs(url: string, store: string): Promise<void> {
+    const { settings, report } = this.options;
+    const bus = await this.connect(url);
+    try {
+      await applyLogBytesMax(bus, new Names(store), settings.logBytesMax, report);
+    } finally {
+      await bus.close();
+    }
+  }
+
+  private connect(url: string): Promise<NatsBus> {
+    const { settings, report } = this.options;
+    return connectBus({
+      url,
+      credentials: credentialsOf(settings),
+      name: "ringdex up",
+      clock: systemClock,
+      onFailure: (error) => report(`a message of nats-server: ${String(error)}`),
+    });
   }
 
   private async endLeftover(): Promise<void> {
@@ -200,7 +237,8 @@ class Supervisor {
         // Ours is configured by natsConf(); of another one we know nothing.
         const syncInterval = settings.natsUrl === undefined ? "always" : SYNC_INTERVAL_UNKNOWN;
         const own = { name, dataFolder: folder, natsUrl, store, replicaCount, syncInterval };
-        const argumentList = nodeArguments({ ...settings, ...own, clusterNodes: names });
+        const node = { ...settings, ...own, clusterNodes: names, endsWithStdin: true };
+        const argumentList = nodeArguments(node);
         const command = {
           file: nodeCommand.file,
           argumentList: [...nodeCommand.argumentList, ...argumentList],
@@ -210,9 +248,9 @@ class Supervisor {
           else if (returning.delete(name)) report(`${name} serves again`);
           if (waiting.size === 0) resolve(true);
         };
-        const node = { name, folder, command, env, stopping: signal, onReady, onRefused };
+        const child = { name, folder, command, env, stopping: signal, onReady, onRefused };
         const live = async (): Promise<string> => {
-          const ending = await runNodeProcess(node);
+          const ending = await runNodeProcess(child);
           if (!waiting.has(name)) returning.add(name);
           return ending;
         };

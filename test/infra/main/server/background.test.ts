@@ -18,7 +18,7 @@ import { findNatsServer } from "../../../../infra/nats-server/nats-binary.js";
 import { readServerInfo } from "../../../../infra/nats-server/nats-server.js";
 import { settingsOf } from "../../../../infra/settings/config.js";
 
-const program = fileURLToPath(new URL("../../support/supervisor-program.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../support/supervisor-program.js", import.meta.url));
 
 describe("a cluster in the background", function () {
   this.timeout(60_000);
