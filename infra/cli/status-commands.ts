@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
 import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
+import { unservedShards } from "../../protocol/node/served.js";
 import { parseRing, toRanges, type RingTable } from "../../protocol/ring/ring.js";
 import { systemClock } from "../clock.js";
 import { shownUrl, type CliContext } from "./context.js";
@@ -48,15 +49,14 @@ interface StatusFlags {
   readonly json?: true;
 }
 
-/** How bad it is, for scripts. Without the ring, shards that no node reports are not known. */
+/** How bad it is, for scripts. Without the ring it is not known which shards there are. */
 export function severityOf(report: StatusReport, ring: RingTable | undefined): ExitName {
   const { nodes, replicas, warnings } = report;
-  const serving = new Set(
-    replicas.filter(({ state }) => state === "serving").map(({ shard }) => `${shard}`),
-  );
-  const owners = ring?.shards.filter(({ positions }) => positions.length > 0);
-  const shards = owners?.map(({ shard }) => `${shard}`) ?? replicas.map(({ shard }) => `${shard}`);
-  if (shards.some((shard) => !serving.has(shard))) return "unserved";
+  const isUnserved =
+    ring === undefined
+      ? !replicas.some(({ state }) => state === "serving")
+      : unservedShards(report, ring).length > 0;
+  if (isUnserved) return "unserved";
   const isWell =
     warnings.length === 0 &&
     nodes.every(({ state }) => state === "up") &&

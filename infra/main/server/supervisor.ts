@@ -7,8 +7,9 @@
  * again (keep-running.ts). If the supervisor is killed, the nodes end because their stdin closes;
  * nats-server stays, and the next start recognises it by its pid file and stops it.
  *
- * On stdout it writes one line, `ready nats://…`, once everything serves; what happens on the way
- * and later goes to stderr, a short line each.
+ * On stdout it writes one line, `ready nats://…`, once all nodes serve, or some of them serve every
+ * position while others still fill or read their stores; what happens on the way and later goes to
+ * stderr, a short line each.
  *
  * With RINGDEX_NATS_URL it uses that server, and starts and stops none.
  */
@@ -55,8 +56,12 @@ import { applyLogBytesMax } from "./log-sizes.js";
 import { refuseOpenServer, serverCredentials } from "./open-server.js";
 import { keepRunning } from "./keep-running.js";
 import { describeExit, runNodeProcess, type NodeCommand } from "./node-process.js";
+import { untilServed } from "./served-check.js";
 
 const NATS_PORT_DEFAULT = 4222;
+
+/** So long a start waits for all nodes, before it looks whether some of them serve everything. */
+const LOOK_AFTER_MS = 10_000;
 
 export interface SupervisorOptions {
   readonly settings: Settings;
@@ -67,6 +72,8 @@ export interface SupervisorOptions {
   readonly stopping: AbortSignal;
   /** True if a server that anybody can reach may know no password. */
   readonly isOpenAllowed?: boolean;
+  /** Default LOOK_AFTER_MS. */
+  readonly lookAfterMs?: number;
   /** Writes a line to stdout: the ready line, once. */
   readonly say: (line: string) => void;
   /** Writes a line to stderr: progress, restarts. */
@@ -216,19 +223,20 @@ class Supervisor {
     await stopLeftover(pid, this.paths.nats);
   }
 
-  /** True when all nodes serve, false if asked to stop before. */
+  /** True when every position is served, false if asked to stop before. */
   private async startNodes(description: DataDescription, natsUrl: string): Promise<boolean> {
-    const { settings, nodeCommand, stopping, report } = this.options;
+    const { settings, nodeCommand, report } = this.options;
     const env = { ...this.options.env, ...credentialVariables(settings) };
     const { store, replicas: replicaCount } = description;
     const names = nodeNames(description.nodes);
     const waiting = new Set(names);
     const returning = new Set<string>();
     const signal = this.#nodesStopping.signal;
+    let isUp = false;
     const allReady = new Promise<boolean>((resolve, reject) => {
       const onRefused = (reason: string): void => {
         // Later it is one node's trouble, which may pass; now it is what was asked for.
-        if (waiting.size === 0) return;
+        if (isUp || waiting.size === 0) return;
         reject(new Refusal(reason));
         this.#nodesStopping.abort();
       };
@@ -257,7 +265,33 @@ class Supervisor {
         this.#nodes.push(keepRunning(name, live, signal, report));
       }
     });
-    return Promise.race([allReady, aborted(stopping).then(() => false)]);
+    const isReady = await this.firstOf(allReady, natsUrl, store);
+    isUp = isReady;
+    if (isReady && waiting.size > 0) {
+      const late = [...waiting].join(", ");
+      report(`${late}: not ready yet, it goes on by itself; the others serve every position`);
+    }
+    return isReady;
+  }
+
+  /** True when all nodes are ready, or every position is served; false if asked to stop before. */
+  private async firstOf(
+    allReady: Promise<boolean>,
+    natsUrl: string,
+    store: string,
+  ): Promise<boolean> {
+    const { stopping, lookAfterMs = LOOK_AFTER_MS } = this.options;
+    // Without it only the nodes themselves say when they are ready.
+    const bus = await this.connect(natsUrl).catch(() => undefined);
+    const settled = new AbortController();
+    const first = [allReady, aborted(stopping).then(() => false)];
+    if (bus !== undefined) {
+      first.push(untilServed(bus, new Names(store), lookAfterMs, settled.signal));
+    }
+    return Promise.race(first).finally(async () => {
+      settled.abort();
+      await bus?.close();
+    });
   }
 }
 

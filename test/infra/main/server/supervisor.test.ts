@@ -164,6 +164,40 @@ describe("supervisor", function () {
     });
   });
 
+  it("is ready without a node that takes long, once the others serve every position", async () => {
+    const supervised = up({ FAKE_NODE_SILENT: "n3", FAKE_LOOK_AFTER_MS: "100" });
+    const address = async (): Promise<string | undefined> =>
+      (await liveAddress(dataPaths(folder)))?.url;
+    await until(async () => (await address()) !== undefined, WAIT_MS, "the address");
+    const connection = await connect({ servers: (await address()) ?? "" });
+    let state = "catching-up";
+    const shards = [{ shard: "s1", log_id: "0123456789abcdef", nodes: ["n1"], weight: 1 }];
+    const ring = {
+      store: "kv",
+      epoch: 1,
+      position_count: 1_024,
+      shards: shards.map((shard) => ({ ...shard, positions: ["0-1023"] })),
+      nodes: [{ node: "n1", weight: 1 }],
+    };
+    const answers = { ring: () => ring, status: () => ({ replicas: [{ shard: "s1", state }] }) };
+    let askedCount = 0;
+    for (const [verb, answer] of Object.entries(answers)) {
+      connection.subscribe(`kv.${verb}`, {
+        callback: (_, message) => {
+          askedCount += 1;
+          message.respond(JSON.stringify(answer()));
+        },
+      });
+    }
+    await until(() => askedCount >= 6, WAIT_MS, "questions");
+    expect(supervised.stdout).to.equal("");
+    state = "serving";
+    await supervised.ready();
+    expect(supervised.stderr).to.match(/^n3: not ready yet, it goes on by itself;/m);
+    await connection.close();
+    expect(await supervised.end("SIGTERM")).to.equal(0);
+  });
+
   it("is not ready while a node is not", async () => {
     const supervised = up({ FAKE_NODE_SILENT: "n2" });
     const others = /n1 serves[^]*n3 serves|n3[^]*n1 serves/;
