@@ -16,12 +16,8 @@
 import winston from "winston";
 import Transport from "winston-transport";
 import { systemClock } from "./clock.js";
-import { LogFile } from "./files/log-file.js";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, LogFile } from "./files/log-file.js";
 
-/** A file is rotated when it has grown beyond. */
-export const LOG_FILE_BYTES_MAX = 16 * 1_024 * 1_024;
-/** The file and the rotated ones. */
-export const LOG_FILES_MAX = 5;
 /** Lines published in a second; a storm of errors must not become a storm of messages. */
 export const LOG_PUBLISHED_PER_SECOND_MAX = 100;
 /** Longer lines are published without their fields. */

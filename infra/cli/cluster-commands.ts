@@ -7,6 +7,7 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { natsConf } from "../../protocol/nats/nats-conf.js";
 import { startInBackground, stopCluster } from "../main/server/background.js";
+import { dataPaths } from "../main/server/data-folder.js";
 import { EXIT_REFUSED } from "../main/server/node-process.js";
 import { runSupervisor } from "../main/server/supervisor.js";
 import { findNatsServer } from "../nats-server/nats-binary.js";
@@ -45,13 +46,15 @@ function registerUp(root: Command, context: CliContext): void {
     .option("--token <text>", "in place of user and password; others may see it here, too")
     .option("--insecure", "let a nats-server that others can reach know no password")
     // What --background starts: its output goes to a file.
-    .addOption(new Option("--times").hideHelp());
+    .addOption(new Option("--times").hideHelp())
+    .addOption(new Option("--log-file <file>").hideHelp());
   addSettingOptions(
     up,
     settingsTable.map(({ name }) => name),
   );
   up.action(async (options: UpFlags) => {
     if (options.times === true) context.beginLinesWithTimes();
+    if (options.logFile !== undefined) context.beginLogFile(options.logFile);
     const env = { ...context.env, ...secretsOf(options) };
     const settings = settingsOf(env, settingFlagsOf(up));
     const isOpenAllowed = options.insecure === true;
@@ -75,6 +78,8 @@ function registerUp(root: Command, context: CliContext): void {
           program,
           "up",
           "--times",
+          "--log-file",
+          dataPaths(settings.dataFolder).log,
           ...typed,
           ...(isOpenAllowed ? ["--insecure"] : []),
         ],
@@ -91,6 +96,7 @@ function registerUp(root: Command, context: CliContext): void {
 interface UpFlags {
   readonly background?: boolean;
   readonly times?: boolean;
+  readonly logFile?: string;
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;

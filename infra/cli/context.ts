@@ -7,6 +7,7 @@
  */
 import { Option, type Command } from "commander";
 import { connect, type NatsConnection } from "nats";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, LogFile } from "../files/log-file.js";
 import { packageFolder } from "../files/package-version.js";
 import { withTimes } from "../files/timed-lines.js";
 import { dataPaths, liveAddress, type Address } from "../main/server/data-folder.js";
@@ -70,6 +71,8 @@ export interface CliContext extends CliIo {
   exit(exit: ExitName): void;
   /** From now on all lines begin with the time: for a file that is read days later. */
   beginLinesWithTimes(): void;
+  /** From now on all lines go to this file, which is rotated by size. */
+  beginLogFile(file: string): void;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -79,6 +82,7 @@ export class RunContext implements CliContext {
   exitName: ExitName = "ok";
   #open: NatsConnection[] = [];
   #hasTimes = false;
+  #logFile: LogFile | undefined;
 
   constructor(private readonly io: CliIo) {}
 
@@ -104,9 +108,14 @@ export class RunContext implements CliContext {
     return this.io.outFailed;
   }
   readonly out = async (text: string | Uint8Array): Promise<void> => {
-    await this.io.out(this.#hasTimes ? withTimes(String(text)) : text);
+    if (!this.#hasTimes) return this.io.out(text);
+    const timed = withTimes(String(text));
+    if (!this.#logged(timed)) await this.io.out(timed);
   };
-  readonly stderr = (text: string): void => this.io.stderr(this.#hasTimes ? withTimes(text) : text);
+  readonly stderr = (text: string): void => {
+    const timed = this.#hasTimes ? withTimes(text) : text;
+    if (!this.#logged(timed)) this.io.stderr(timed);
+  };
 
   get surroundings(): Surroundings {
     return { cwd: process.cwd(), path: this.io.env["PATH"], packageFolder: packageFolder() };
@@ -170,8 +179,23 @@ export class RunContext implements CliContext {
     this.#hasTimes = true;
   }
 
+  beginLogFile(file: string): void {
+    this.#logFile = new LogFile(file, LOG_FILE_BYTES_MAX, LOG_FILES_MAX);
+  }
+
+  /** True if the text went to the log file. A file that fails gives way to the stream. */
+  #logged(text: string): boolean {
+    try {
+      this.#logFile?.write(text.replace(/\n$/, ""));
+      return this.#logFile !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
   /** Closes what connect() opened. */
   async close(): Promise<void> {
+    this.#logFile?.close();
     await Promise.all(this.#open.splice(0).map((nats) => nats.close()));
   }
 }

@@ -175,6 +175,10 @@ function pidFileLines(pidFile: string): string {
   return `
 # The server's process id, to recognise one that was left behind.
 pid_file: ${quoted("pid_file", pidFile)}
+
+# Its log file is rotated by size.
+logfile_size_limit: 16777216
+logfile_max_num: 5
 `;
 }
 

@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   createLogger,
-  LOG_FILES_MAX,
   LOG_PUBLISHED_BYTES_MAX,
   LOG_PUBLISHED_PER_SECOND_MAX,
 } from "../../infra/logger.js";
+import { LOG_FILES_MAX } from "../../infra/files/log-file.js";
 
 describe("logger", () => {
   let folder: string;

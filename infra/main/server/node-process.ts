@@ -10,6 +10,7 @@ import { spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, rotateIfLarger } from "../../files/log-file.js";
 import { makeFolder, unwritable } from "../../files/make-folder.js";
 import { exitOf, stopChild, type Exit } from "../../nats-server/nats-server.js";
 
@@ -40,6 +41,7 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<strin
   let stderr: number;
   try {
     await makeFolder(folder);
+    rotateIfLarger(stderrFile, LOG_FILE_BYTES_MAX, LOG_FILES_MAX);
     stderr = openSync(stderrFile, "a");
   } catch (error) {
     const text = unwritable(folder, error);

@@ -288,10 +288,12 @@ class Supervisor {
     if (bus !== undefined) {
       first.push(untilServed(bus, new Names(store), lookAfterMs, settled.signal));
     }
-    return Promise.race(first).finally(async () => {
+    try {
+      return await Promise.race(first);
+    } finally {
       settled.abort();
       await bus?.close();
-    });
+    }
   }
 }
 
