@@ -63,7 +63,8 @@ function registerUp(root: Command, context: CliContext): void {
     const say = (line: string): void => {
       // Not waited for: what fails here is met again when the output ends.
       context.out(`${line}\n`).catch(() => undefined);
-      if (options.times !== true) report(hintOf(settings, call, options.background === true));
+      if (options.times !== true && line.startsWith("ready "))
+        report(hintOf(settings, call, options.background === true));
     };
     const { stopping } = context;
     if (options.background === true) {
@@ -146,6 +147,7 @@ const nodeSettingNames: readonly SettingName[] = [
   "store",
   "replicaCount",
   "logLevel",
+  "logOutput",
   "logBytesMax",
   "eventsBytesMax",
   "indexExclude",

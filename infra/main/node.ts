@@ -65,6 +65,7 @@ export async function runNode(settings: NodeSettings): Promise<number> {
       node: settings.name,
       file: join(settings.dataFolder, "node.log"),
       level: settings.logLevel,
+      output: settings.logOutput ?? "file",
       publish: (level, line) => node?.publishLine(level, line),
     });
     logger.info("the node starts", { pid: process.pid, version: packageVersion });

@@ -3,8 +3,8 @@
  *
  * The node ends when its stdin closes (--end-with-stdin), so no node outlives a supervisor that is
  * killed. On stdout it writes one line `{"ready":true,"node":"n1"}` when its replicas serve (again
- * if it likes), and nothing else. What it writes before its own log is open goes to stderr.log in
- * its folder.
+ * if it likes), and its log if that is wanted there. What it writes before its own log is open goes
+ * to stderr.log in its folder.
  */
 import { spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
@@ -26,6 +26,8 @@ export interface NodeProcessOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly stopping: AbortSignal;
   readonly onReady: () => void;
+  /** A line of the node's log, if it writes that to stdout. */
+  readonly onLogLine?: (line: string) => void;
   /** The node says that it must not run like this (exit code 2): a start again will not help. */
   readonly onRefused: (reason: string) => void;
   readonly stopTimeoutMs?: number;
@@ -60,6 +62,7 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<strin
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (isReadyLine(line, name)) options.onReady();
+      else options.onLogLine?.(line);
     });
   }
   const exited = exitOf(child);

@@ -74,7 +74,7 @@ export interface SupervisorOptions {
   readonly isOpenAllowed?: boolean;
   /** Default LOOK_AFTER_MS. */
   readonly lookAfterMs?: number;
-  /** Writes a line to stdout: the ready line, once. */
+  /** Writes a line to stdout: the ready line, once; and the nodes' logs if they go there. */
   readonly say: (line: string) => void;
   /** Writes a line to stderr: progress, restarts. */
   readonly report: (line: string) => void;
@@ -256,7 +256,9 @@ class Supervisor {
           else if (returning.delete(name)) report(`${name} serves again`);
           if (waiting.size === 0) resolve(true);
         };
-        const child = { name, folder, command, env, stopping: signal, onReady, onRefused };
+        const onLogLine = settings.logOutput === "file" ? (): void => undefined : this.options.say;
+        const told = { onReady, onRefused, onLogLine };
+        const child = { name, folder, command, env, stopping: signal, ...told };
         const live = async (): Promise<string> => {
           const ending = await runNodeProcess(child);
           if (!waiting.has(name)) returning.add(name);

@@ -67,6 +67,12 @@ describe("supervisor", function () {
     expect(existsSync(join(folder, "nodes", "n4"))).to.equal(false);
   });
 
+  it("passes on what nodes log to stdout, if that is wanted there", async () => {
+    const supervised = up({ RINGDEX_LOG_OUTPUT: "stdout" });
+    await supervised.ready();
+    expect(supervised.stdout.match(/^noise$/gm)).to.have.length(3);
+  });
+
   it("keeps all files from others", async () => {
     await up().ready();
     const open = readdirSync(folder, { recursive: true, withFileTypes: true })
