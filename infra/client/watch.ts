@@ -164,6 +164,14 @@ export function filtersOf(names: Names, prefix: string): readonly string[] {
   return filters;
 }
 
+/** The bytes of each event's value as they were stored: what was read may have lost digits. */
+const storedBytes = new WeakMap<object, Uint8Array>();
+
+/** Of an event that a watch has handed over; undefined unless it is a set. */
+export function storedBytesOf(event: ChangeEvent<unknown>): Uint8Array | undefined {
+  return storedBytes.get(event);
+}
+
 function eventOf<Value>(names: Names, message: Msg, as: WatchOptions["as"]): ChangeEvent<Value> {
   const op = message.subject.slice(names.eventWildcard.length - 1).split(".", 1)[0];
   const operation = eventOperations.find((known) => known === op);
@@ -180,7 +188,9 @@ function eventOf<Value>(names: Names, message: Msg, as: WatchOptions["as"]): Cha
   const expires = headerOf(message, "Kv-Expires-At");
   const value = valueAs(new Uint8Array(message.data), contentType, as) as Value;
   const expiresAt = expires === undefined ? {} : { expiresAt: new Date(expires) };
-  return { op: "set", ...base, value, contentType, ...expiresAt };
+  const event = { op: "set" as const, ...base, value, contentType, ...expiresAt };
+  storedBytes.set(event, new Uint8Array(message.data));
+  return event;
 }
 
 function numberOf(message: Msg, name: string): number {
