@@ -119,7 +119,7 @@ export async function connect<Value = Json>(options: ConnectOptions = {}): Promi
   await ring.refresh().catch(() => undefined);
   const readLevel = options.readLevel ?? "linearizable";
   const { jetstreamDomain: domain } = options;
-  const parts = { caller, names, ring, connection, domain, readLevel, session: undefined };
+  const parts = { bus, caller, names, ring, domain, readLevel, session: undefined };
   const isBorrowed = options.connection !== undefined;
   return new Ringdex<Value>(parts, () => (isBorrowed ? Promise.resolve() : bus.close()));
 }
