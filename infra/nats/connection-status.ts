@@ -18,12 +18,14 @@ export interface Denial {
 }
 
 export class ConnectionStatus {
-  #current: BusStatus = "connected";
+  #current: BusStatus;
   readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #denialListeners = new Set<(denial: Denial) => void>();
 
   /** `onError`: errors that the server tells outside of any reply, such as a permission missing. */
   constructor(connection: NatsConnection, onError?: (error: Error) => void) {
+    // Without INFO it is on its way back, or closed, which is told below.
+    this.#current = connection.info === undefined ? "disconnected" : "connected";
     void this.#watch(connection, onError);
     // The iterator does not end with the connection.
     void connection.closed().then(() => this.#change("closed"));

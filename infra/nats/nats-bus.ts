@@ -72,7 +72,8 @@ export class NatsBus implements Bus {
   readonly #mux: ReplyMux;
   readonly #onFailure: (error: unknown) => void;
   readonly #clock: Clock;
-  #server: ServerInfo;
+  /** As of the last INFO; undefined = there was none since this bus was made. */
+  #server: ServerInfo | undefined;
 
   constructor(
     /** For what nats.js does beyond the Bus, such as object stores. */
@@ -88,7 +89,7 @@ export class NatsBus implements Bus {
     if (inTurns) readInTurns(connection, options.clock);
     this.#status.listen((status) => {
       if (status !== "connected") return;
-      this.#server = serverInfo(connection);
+      this.#server = serverInfo(connection) ?? this.#server;
       if (inTurns) readInTurns(connection, options.clock);
     });
   }
@@ -149,7 +150,9 @@ export class NatsBus implements Bus {
   }
 
   server(): ServerInfo {
-    return this.#server;
+    this.#server ??= serverInfo(this.connection);
+    if (this.#server !== undefined) return this.#server;
+    throw new KvError("unavailable", "nats-server has said nothing of itself: it is not connected");
   }
 
   /** A subject for replies, below what this user may read. */
@@ -187,9 +190,10 @@ function assertSubject(subject: string): void {
   );
 }
 
-function serverInfo(connection: NatsConnection): ServerInfo {
+/** Undefined = the connection is closed, or on its way back: nats.js forgets the INFO then. */
+function serverInfo(connection: NatsConnection): ServerInfo | undefined {
   const { info } = connection;
-  assert(info !== undefined, "a connection that stands has received the server's INFO");
+  if (info === undefined) return undefined;
   return {
     version: info.version,
     name: info.server_name,

@@ -12,6 +12,7 @@ import {
 } from "../../../infra/client/client.js";
 import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
+import { until } from "../../support/until.js";
 import { FakeStore } from "./fake-store.js";
 
 describe("client", function () {
@@ -60,6 +61,17 @@ describe("client", function () {
     await borrowed.set("key", 1);
     await borrowed.close();
     expect(store.connection.isClosed()).to.equal(false);
+  });
+
+  it("uses a connection that is on its way back", async () => {
+    const { connection } = store;
+    await server.kill();
+    await until(() => connection.info === undefined);
+    const opening = connect({ connection, timeoutMs: 20_000, attemptTimeoutMs: 100 });
+    await server.restart();
+    const borrowed = await opening;
+    expect(await borrowed.set("key", 1)).to.include({ revision: 1 });
+    await borrowed.close();
   });
 
   it("cannot be opened without a server, and says so without the password", async () => {
