@@ -62,7 +62,11 @@ export async function loadReplica(
 
 function checkFormat({ format }: AppliedRow): void {
   if (format === STORE_FORMAT) return;
-  const text = `the store has format ${format}, this program reads ${STORE_FORMAT}`;
+  const way =
+    format > STORE_FORMAT
+      ? "start the newer version that wrote it"
+      : "export its records with the version that wrote it, and load them into a new data folder";
+  const text = `the store has format ${format}, and this version reads ${STORE_FORMAT}: ${way}`;
   throw new ReplicaStopped("upgrade-needed", text);
 }
 

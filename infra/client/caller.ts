@@ -10,13 +10,16 @@
  *
  * Invariants
  *   1. A request id goes with one payload only.
- *   2. At most `inFlightMax` requests are under way; the rest wait in the gate.
+ *   2. At most `inFlightMax` requests are under way; the rest wait in the gate, which lets in as
+ *      many as the store answers (gate.ts).
+ *   3. A call's time begins when the gate has let it in, and while it waits before that it is told
+ *      of as not sent.
  */
 import { setMaxListeners } from "node:events";
 import { KvError } from "../../protocol/errors.js";
 import type { Bus, HeaderList, Message } from "../bus.js";
 import { sleep, type Chance, type Clock } from "../clock.js";
-import { Gate } from "./gate.js";
+import { Gate, passageOf } from "./gate.js";
 import type { CallOptions } from "./options.js";
 
 /** Requests of one client under way at once. */
@@ -76,6 +79,7 @@ export class Caller {
   /** From here on calls are refused, and those that pause between two attempts end. */
   close(): void {
     this.#closing.abort(closedError());
+    this.#gate.close(this.#closing.signal.reason);
   }
 
   timeoutOf(options: CallOptions): number {
@@ -89,25 +93,38 @@ export class Caller {
     options: CallOptions,
   ): Promise<Value> {
     const attempt = (timeoutMs: number): Promise<Value> =>
-      this.attempt(outgoing, timeoutMs, options.signal).then(read);
+      this.send(outgoing, timeoutMs, options.signal).then(read);
     return this.retry(attempt, outgoing.isWrite, options);
   }
 
-  /** One attempt, behind the gate. */
-  async attempt(outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal): Promise<Message> {
+  /** One attempt, without the gate: whoever calls has entered it, or must not wait for others. */
+  send(outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal): Promise<Message> {
     const { headers } = outgoing;
     // One signal for thousands of calls is no leak: each call takes its listener off again.
     if (signal !== undefined) setMaxListeners(0, signal);
-    if (!this.#gate.tryEnter()) await this.#gate.enter(timeoutMs, signal);
-    try {
-      return await this.bus.request(outgoing.subject, outgoing.payload, {
-        timeoutMs,
-        ...(headers === undefined ? {} : { headers }),
-        ...(signal === undefined ? {} : { signal }),
-      });
-    } finally {
-      this.#gate.leave();
-    }
+    return this.bus.request(outgoing.subject, outgoing.payload, {
+      timeoutMs,
+      ...(headers === undefined ? {} : { headers }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  /**
+   * Waits for a turn to send. `deadlineMs` undefined: nothing was sent yet, and the call's time has
+   * not begun; else when it ends. Call left() afterwards.
+   */
+  async enter(deadlineMs: number | undefined, options: CallOptions): Promise<void> {
+    if (this.#gate.tryEnter()) return;
+    const { signal } = options;
+    if (signal !== undefined) setMaxListeners(0, signal);
+    if (deadlineMs === undefined) await this.#gate.enter(this.timeoutOf(options), signal);
+    else await this.#gate.enterAgain(deadlineMs - this.clock.elapsedMs(), signal);
+  }
+
+  /** What was sent after enter() has ended: by the error, or undefined = it was answered. */
+  left(error: unknown, enteredAtMs: number, timeoutMs: number): void {
+    const tookMs = this.clock.elapsedMs() - enteredAtMs;
+    this.#gate.leave(passageOf(error, tookMs, timeoutMs), enteredAtMs);
   }
 
   /** Calls `attempt` until it succeeds, fails for good, or the call's time is over. */
@@ -118,25 +135,47 @@ export class Caller {
   ): Promise<Value> {
     const { signal } = options;
     const timeoutMs = this.timeoutOf(options);
-    const deadlineMs = this.clock.elapsedMs() + timeoutMs;
+    let deadlineMs: number | undefined;
+    let last: KvError | undefined;
     let doubt: KvError | undefined;
     for (let count = 0; ; count += 1) {
       signal?.throwIfAborted();
-      this.closing.throwIfAborted();
-      const leftMs = Math.max(deadlineMs - this.clock.elapsedMs(), 1);
+      if (this.closing.aborted) throw closedError(doubt, isWrite);
       try {
-        return await attempt(Math.min(this.attemptTimeoutMs, leftMs));
+        if (!this.#gate.tryEnter()) await this.enter(deadlineMs, options);
       } catch (error) {
+        if (last === undefined || !(error instanceof KvError)) throw error;
+        if (this.closing.aborted) throw closedError(doubt, isWrite);
+        throw finalError(last, doubt, isWrite, timeoutMs);
+      }
+      const enteredAtMs = this.clock.elapsedMs();
+      deadlineMs ??= enteredAtMs + timeoutMs;
+      const attemptMs = Math.min(this.attemptTimeoutMs, Math.max(deadlineMs - enteredAtMs, 1));
+      try {
+        const value = await attempt(attemptMs);
+        this.left(undefined, enteredAtMs, attemptMs);
+        return value;
+      } catch (error) {
+        this.left(error, enteredAtMs, attemptMs);
         if (!(error instanceof KvError) || !error.retryable) throw error;
+        last = error;
         if (error.written === "unknown") doubt = error;
+        deadlineMs += this.#busyMs(error, enteredAtMs + attemptMs);
+        if (this.closing.aborted) throw closedError(doubt, isWrite);
         const pauseMs = this.pauseMs(count);
         if (this.clock.elapsedMs() + pauseMs >= deadlineMs) {
           throw finalError(error, doubt, isWrite, timeoutMs);
         }
         this.onRetry(error);
-        await this.pause(pauseMs, signal);
+        // Why it ended is told at the beginning of the loop, with the doubt that there is.
+        await this.pause(pauseMs, signal).catch(() => undefined);
       }
     }
+  }
+
+  /** By how much a time-out came late: as long the process was busy, and read no reply. */
+  #busyMs(error: KvError, dueMs: number): number {
+    return error.kind === "in-doubt" ? Math.max(this.clock.elapsedMs() - dueMs, 0) : 0;
   }
 
   pauseMs(count: number): number {
@@ -166,10 +205,17 @@ export function finalError(
   }
   const description =
     `no answer within ${timeoutMs} ms: the write may have been done; send it again with the ` +
-    `same request id within its window, or read the key (${last.message})`;
+    `same request id within its window, or read the key (${doubt.message})`;
   return new KvError("in-doubt", description, doubt.details, options);
 }
 
-function closedError(): KvError {
-  return new KvError("unavailable", "this client is closed", {}, { retryable: false });
+/** What close() leaves of a call that it ends: what was sent and not answered is in doubt. */
+export function closedError(doubt?: KvError, isWrite = false): KvError {
+  if (doubt === undefined || !isWrite) {
+    return new KvError("unavailable", "this client is closed", {}, { retryable: false });
+  }
+  const description =
+    "this client was closed before the write was answered, so it may have been done; read the " +
+    "key, or send it again with the same request id within its window";
+  return new KvError("in-doubt", description, doubt.details, { cause: doubt, retryable: false });
 }

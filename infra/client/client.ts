@@ -12,16 +12,23 @@
  * it all with examples.
  */
 import type { NatsConnection } from "nats";
-import { KvError } from "../../protocol/errors.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names } from "../../protocol/nats/subjects.js";
 import { systemChance, systemClock } from "../clock.js";
 import { openConnection, reconnectForEver } from "../nats/connection.js";
 import { NatsBus } from "../nats/nats-bus.js";
+import { badArgument, checkOptions } from "./arguments.js";
 import { Caller, IN_FLIGHT_MAX } from "./caller.js";
-import type { ConnectOptions, Json } from "./options.js";
+import {
+  connectionEvents,
+  type ConnectionEvent,
+  type ConnectionSource,
+  type StatusOptions,
+} from "./connection-events.js";
+import type { CallOptions, ConnectOptions, Json } from "./options.js";
 import { RingView } from "./ring-view.js";
 import { Session } from "./session.js";
+import { storeInfo, type StoreInfo } from "./store-info.js";
 import { Verbs, type VerbsParts } from "./verbs.js";
 
 export { KvError, type ErrorBody, type ErrorName, type Written } from "../../protocol/errors.js";
@@ -40,10 +47,14 @@ export {
   type ConflictError,
   type KvErrorOf,
 } from "./client-errors.js";
-export { ops, type BatchOperation } from "./operations.js";
+export type { BatchOperation } from "./operations.js";
+export type { ConnectionEvent, StatusOptions } from "./connection-events.js";
+export { ops } from "./ops.js";
+export type { StoreInfo } from "./store-info.js";
 export type * from "./options.js";
 export type { Find } from "./query.js";
 export { Session } from "./session.js";
+export type * from "./shapes.js";
 export { Verbs, type OutcomesOf, type ResultsOf } from "./verbs.js";
 export type { Watch } from "./watch.js";
 
@@ -54,10 +65,13 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
   readonly #parts: VerbsParts;
   readonly #ending: () => Promise<void>;
 
+  readonly #connection: ConnectionSource;
+
   /** Use connect(). */
-  constructor(parts: VerbsParts, ending: () => Promise<void>) {
+  constructor(parts: VerbsParts, connection: ConnectionSource, ending: () => Promise<void>) {
     super(parts);
     this.#parts = parts;
+    this.#connection = connection;
     this.#ending = ending;
   }
 
@@ -70,12 +84,37 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
    * session, at less cost than linearizable. Give it an earlier Session to go on with that.
    */
   session(session: Session = new Session()): Verbs<Value> {
+    if (!(session instanceof Session)) throw badArgument("session", "a Session", session);
     return new Verbs<Value>({ ...this.#parts, session });
   }
 
   /**
-   * Watches end, and calls under way with `unavailable` or `in-doubt`; over a borrowed connection
-   * what has been sent may still be answered. May be called again.
+   * The states of the connection: the present one, then each change. Ends after `closed`, which
+   * close() brings too. Each iteration begins by itself.
+   */
+  status(options: StatusOptions = {}): AsyncIterable<ConnectionEvent> {
+    return connectionEvents(this.#connection, this.#parts.caller.closing, options);
+  }
+
+  /** Milliseconds until the store answered, through the server and back. */
+  async ping(options: CallOptions = {}): Promise<number> {
+    checkOptions("ping", options);
+    const { clock } = this.#parts.caller;
+    const startMs = clock.elapsedMs();
+    await storeInfo(this.#parts, options);
+    return clock.elapsedMs() - startMs;
+  }
+
+  /** What the store says of itself: its version, its limits, what filters take. */
+  async info(options: CallOptions = {}): Promise<StoreInfo> {
+    checkOptions("info", options);
+    return storeInfo(this.#parts, options);
+  }
+
+  /**
+   * Watches end. What was answered stays answered; writes that were sent and not answered end with
+   * `in-doubt`, all else with `unavailable`. Over a borrowed connection what has been sent may
+   * still be answered. May be called again.
    */
   async close(): Promise<void> {
     this.#parts.caller.close();
@@ -88,19 +127,20 @@ export class Ringdex<Value = Json> extends Verbs<Value> {
 }
 
 /**
- * Connects; `Value` is what the store's values are, as far as one type can say it. Rejects with
+ * Connects; `Value` is what the store's values are, as far as one type can say it, and what calls
+ * are checked by when they are compiled (shapes.ts); without it they take anything. Rejects with
  * `unavailable` if no server can be reached, with `bad-request` if it does not take these
  * credentials, or its certificate is not to be trusted. Whether the store is there shows at the
  * first call.
  */
 export async function connect<Value = Json>(options: ConnectOptions = {}): Promise<Ringdex<Value>> {
+  checkOptions("connect", options);
   const names = new Names(options.store ?? "kv");
-  const timeoutMs = positive("timeoutMs", options.timeoutMs ?? REQUEST_TIMEOUT_MS);
-  const attemptTimeoutMs = positive(
-    "attemptTimeoutMs",
-    options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
-  );
-  const inFlightMax = positive("inFlightMax", options.inFlightMax ?? IN_FLIGHT_MAX);
+  const {
+    timeoutMs = REQUEST_TIMEOUT_MS,
+    attemptTimeoutMs = ATTEMPT_TIMEOUT_MS,
+    inFlightMax = IN_FLIGHT_MAX,
+  } = options;
   const connection = options.connection ?? (await open(options));
   // Handlers of ours throw nothing that the caller is not told by its own promise.
   const clock = systemClock;
@@ -114,7 +154,7 @@ export async function connect<Value = Json>(options: ConnectOptions = {}): Promi
   const { jetstreamDomain: domain } = options;
   const parts = { bus, caller, names, ring, domain, readLevel, session: undefined };
   const isBorrowed = options.connection !== undefined;
-  return new Ringdex<Value>(parts, () => (isBorrowed ? Promise.resolve() : bus.close()));
+  return new Ringdex<Value>(parts, bus, () => (isBorrowed ? Promise.resolve() : bus.close()));
 }
 
 function open(options: ConnectOptions): Promise<NatsConnection> {
@@ -130,9 +170,4 @@ function open(options: ConnectOptions): Promise<NatsConnection> {
       ...(tls === undefined ? {} : { tls }),
     },
   });
-}
-
-function positive(name: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value;
-  throw new KvError("bad-request", `${name} is a number above 0; received ${value}`);
 }

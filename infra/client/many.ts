@@ -23,7 +23,7 @@ import { parsePackedBatchReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedBatch } from "../../protocol/request/packed.js";
 import { readLevels, type Request } from "../../protocol/request/request.js";
-import { finalError, type Caller } from "./caller.js";
+import { closedError, finalError, type Caller } from "./caller.js";
 import { chunksOf, itemsOf, nameWrites, type Item, type Prepare } from "./chunks.js";
 import type { BatchOperation } from "./operations.js";
 import type { CallOptions } from "./options.js";
@@ -52,20 +52,51 @@ export class Many {
   ): Promise<Result[]> {
     const items = itemsOf(operations, positions, prepare);
     const inOrder = new Set(items.map(({ operation }) => operation.key)).size < items.length;
+    const { caller, ring } = this.parts;
+    caller.closing.throwIfAborted();
     let pending = items;
     let idleCount = 0;
     for (;;) {
-      const again = await this.#round(pending, inOrder, options);
+      let again = await this.#round(pending, inOrder, options);
+      const pauseMs = caller.pauseMs(idleCount);
+      again = this.#inTime(again, pauseMs, options);
       if (again.length === 0) return items.map(resultOf);
-      for (const [, error] of again) this.parts.caller.onRetry(error);
+      for (const [, error] of again) caller.onRetry(error);
       idleCount = again.length < pending.length ? 0 : idleCount + 1;
-      pending = again.map(([item]) => item).sort((a, b) => a.index - b.index);
+      again.sort(([a], [b]) => a.index - b.index);
+      pending = again.map(([item]) => item);
       // Replies that were too large for one message need a smaller request and no pause.
       if (again.every(([, error]) => error.kind === "too-large")) continue;
-      await this.parts.caller.pause(this.parts.caller.pauseMs(idleCount), options.signal);
+      await caller.pause(pauseMs, options.signal).catch(() => options.signal?.throwIfAborted());
       // If it cannot be read the old one is tried again, and in the end their own error is told.
-      await this.parts.ring.refresh().catch(() => undefined);
+      if (!caller.closing.aborted) await ring.refresh(this.#leftMs(pending)).catch(() => undefined);
+      pending = this.#inTime(again, 0, options).map(([item]) => item);
+      if (pending.length === 0) return items.map(resultOf);
     }
+  }
+
+  /** Ends those that close() ends, and those whose time will be over in `pauseMs`. */
+  #inTime(
+    again: readonly [Item, KvError][],
+    pauseMs: number,
+    options: CallOptions,
+  ): [Item, KvError][] {
+    const { clock, closing } = this.parts.caller;
+    const thenMs = clock.elapsedMs() + pauseMs;
+    return again.filter(([item, error]) => {
+      // What was too large for one reply is asked again without a pause.
+      const isInTime = error.kind === "too-large" || thenMs < (item.deadlineMs ?? Infinity);
+      if (isInTime && !closing.aborted) return true;
+      this.#end(item, error, options);
+      return false;
+    });
+  }
+
+  /** Of the item that has the least. */
+  #leftMs(items: readonly Item[]): number {
+    const { caller } = this.parts;
+    const leftMs = (deadlineOf(items) ?? Infinity) - caller.clock.elapsedMs();
+    return Math.max(Math.min(caller.attemptTimeoutMs, leftMs), 1);
   }
 
   /** All or nothing; every operation in one position. Throws what refused it. */
@@ -81,8 +112,8 @@ export class Many {
     const items = itemsOf(operations, positions, prepare);
     nameWrites(items);
     const attempt = async (timeoutMs: number): Promise<readonly Result[]> => {
-      const { caller, ring } = this.parts;
-      if (!ring.isKnown) await ring.refresh();
+      const { ring } = this.parts;
+      if (!ring.isKnown) await ring.refresh(timeoutMs);
       const shard = ring.shardOf(position);
       if (shard === undefined) throw new KvError("unavailable", "the ring cannot be read");
       try {
@@ -91,8 +122,6 @@ export class Many {
         // The position may have moved: the next attempt is to see the ring as it is then.
         if (error instanceof KvError && error.retryable) ring.suspect();
         throw error;
-      } finally {
-        caller.closing.throwIfAborted();
       }
     };
     return this.parts.caller.retry(attempt, true, options);
@@ -105,10 +134,9 @@ export class Many {
   ): Promise<[Item, KvError][]> {
     const { caller, ring } = this.parts;
     options.signal?.throwIfAborted();
-    caller.closing.throwIfAborted();
     if (!ring.isKnown) {
       try {
-        await ring.refresh();
+        await ring.refresh(Math.min(caller.attemptTimeoutMs, caller.timeoutOf(options)));
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
         return pending.flatMap((item) => this.#refused(item, error, 1, options));
@@ -188,16 +216,25 @@ export class Many {
     options: CallOptions,
   ): Promise<[Item, KvError][]> {
     const { caller } = this.parts;
+    try {
+      await caller.enter(deadlineOf(chunk), options);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      for (const item of chunk) this.#end(item, error, options);
+      return [];
+    }
     const nowMs = caller.clock.elapsedMs();
     for (const item of chunk) item.deadlineMs ??= nowMs + caller.timeoutOf(options);
     nameWrites(chunk);
-    const leftMs = Math.min(...chunk.map((item) => (item.deadlineMs ?? nowMs) - nowMs));
+    const leftMs = (deadlineOf(chunk) ?? nowMs) - nowMs;
     const attemptMs = caller.attemptTimeoutMs + ATTEMPT_MS_PER_OPERATION * chunk.length;
     const timeoutMs = Math.max(Math.min(leftMs, attemptMs), 1);
     let results: readonly Result[];
     try {
       results = await this.#send(shard, chunk, false, timeoutMs, options);
+      caller.left(overloadIn(results), nowMs, timeoutMs);
     } catch (error) {
+      caller.left(error, nowMs, timeoutMs);
       if (!(error instanceof KvError)) throw error;
       return chunk.flatMap((item) => this.#refused(item, error, chunk.length, options));
     }
@@ -238,7 +275,10 @@ export class Many {
     const timeoutMs = this.parts.caller.timeoutOf(options);
     const isWrite = item.request.kind === "write";
     const told = error.retryable ? finalError(error, item.doubt, isWrite, timeoutMs) : error;
-    item.result = { kind: "refused", error: told };
+    const { closing } = this.parts.caller;
+    const isClosed = closing.aborted && (error.retryable || error === closing.reason);
+    const ending = isClosed ? closedError(item.doubt, isWrite) : told;
+    item.result = { kind: "refused", error: ending };
   }
 
   async #send(
@@ -253,7 +293,7 @@ export class Many {
     const isRead = !atomic && requests.every((request) => request.kind === "get");
     const subject = this.parts.names.shard(shard, isRead ? "get" : "batch");
     const outgoing = { subject, payload, isWrite: true };
-    const reply = await this.parts.caller.attempt(outgoing, timeoutMs, options.signal);
+    const reply = await this.parts.caller.send(outgoing, timeoutMs, options.signal);
     const keys = items.map(({ operation }) => operation.key);
     const results = parsePackedBatchReply(reply.data, keys);
     if (results instanceof KvError) throw results;
@@ -264,6 +304,21 @@ export class Many {
   #bytesMax(): number {
     return this.parts.caller.bus.server().maxPayload - MESSAGE_BYTES_SPARE;
   }
+}
+
+/** When the time of the first of them ends; undefined = none was sent yet. */
+function deadlineOf(chunk: readonly Item[]): number | undefined {
+  let first: number | undefined;
+  for (const { deadlineMs } of chunk) {
+    if (deadlineMs !== undefined && deadlineMs < (first ?? Infinity)) first = deadlineMs;
+  }
+  return first;
+}
+
+/** A refusal that tells of too much work, if there is one. */
+function overloadIn(results: readonly Result[]): KvError | undefined {
+  const refusals = results.flatMap((each) => (each.kind === "refused" ? each.error : []));
+  return refusals.find(({ kind }) => kind === "overloaded");
 }
 
 function strongest(requests: readonly Request[]): (typeof readLevels)[number] {

@@ -27,6 +27,7 @@ import type {
   TouchResult,
   WriteOptions,
 } from "./options.js";
+import { badArgument, checkOptions } from "./arguments.js";
 import * as from from "./results.js";
 import { encodeValue } from "./values.js";
 
@@ -53,10 +54,14 @@ export interface BatchOperation<Answer> {
   readonly finish: (result: Result) => Answer;
 }
 
-type BatchWriteOptions = Omit<WriteOptions, "session" | "timeoutMs" | "signal">;
+export type BatchWriteOptions = Omit<WriteOptions, "session" | "timeoutMs" | "signal">;
 
-/** What a batch is made of. Throws `bad-request` for what cannot be sent. */
-export const ops = {
+/**
+ * Makes operations. Throws `bad-request` for keys and values that cannot be sent; which options
+ * there are is checked by who calls (verbs.ts, ops.ts), as that differs. `at` is the value's name
+ * in errors.
+ */
+export const make = {
   get<Value = Json>(
     key: string,
     options: Pick<GetOptions, "read" | "as"> = {},
@@ -82,8 +87,9 @@ export const ops = {
     key: string,
     value: Value,
     options: BatchWriteOptions & Pick<SetOptions, "ttl" | "contentType"> = {},
+    at = "value",
   ): BatchOperation<SetResult<Value>> {
-    const { bytes, contentType } = encodeValue(value, options.contentType);
+    const { bytes, contentType } = encodeValue(value, options.contentType, at);
     const ttl = ttlOf(options.ttl, "never");
     return write("set", key, options, { value: bytes, contentType, ttl }, from.setResult<Value>);
   },
@@ -101,22 +107,18 @@ export const ops = {
     patch: unknown,
     options: BatchWriteOptions & Pick<PatchOptions, "ttl"> = {},
   ): BatchOperation<PatchResult<Value>> {
-    const { bytes: value } = encodeValue(patch, "application/json");
+    const { bytes: value } = encodeValue(patch, "application/json", "patch");
     const fields = { value, contentType: "application/json" as const, ttl: keepOr(options.ttl) };
     return write("patch", key, options, fields, from.setResult<Value>);
   },
 
   incr<Value = Json>(
     key: string,
-    by: number | Increment = 1,
+    by: number | Increment,
     options: BatchWriteOptions & Pick<IncrOptions, "ttl"> = {},
   ): BatchOperation<IncrResult<Value>> {
-    const increment = typeof by === "number" ? { by } : by;
-    const fields = {
-      path: increment.path,
-      by: finite(increment.by ?? 1),
-      ttl: keepOr(options.ttl),
-    };
+    const increment = incrementOf(by);
+    const fields = { path: increment.path, by: increment.by ?? 1, ttl: keepOr(options.ttl) };
     return write("incr", key, options, fields, from.incrResult<Value>);
   },
 
@@ -125,11 +127,13 @@ export const ops = {
     ttl: TimeToLive,
     options: BatchWriteOptions = {},
   ): BatchOperation<TouchResult<Value>> {
-    return write("touch", key, options, { ttl: ttlOf(ttl, "never") }, from.touchResult<Value>);
+    return write("touch", key, options, { ttl: ttlGiven(ttl) }, from.touchResult<Value>);
   },
 
   /** No effect; fails unless the key is at the revision. Makes an atomic batch conditional. */
   check(key: string, condition: { readonly ifRevision: number }): BatchOperation<CheckResult> {
+    const { ifRevision } = condition;
+    if (ifRevision === undefined) throw badArgument("ifRevision", "a whole number ≥ 0", ifRevision);
     return write("check", key, condition, {}, from.checkResult);
   },
 };
@@ -172,9 +176,7 @@ function conditionOf(options: BatchWriteOptions): Revision | undefined {
     if (ifRevision === undefined || ifRevision === 0) return 0 as Revision;
     throw new KvError("bad-request", `ifAbsent and ifRevision ${ifRevision} exclude each other`);
   }
-  if (ifRevision === undefined) return undefined;
-  if (Number.isSafeInteger(ifRevision) && ifRevision >= 0) return ifRevision as Revision;
-  throw new KvError("bad-request", `ifRevision is a whole number ≥ 0; received ${ifRevision}`);
+  return ifRevision as Revision | undefined;
 }
 
 function minRevisionOf(level: ReadLevel, context: Context): Revision | undefined {
@@ -195,7 +197,16 @@ function keepOr(ttl: TimeToLive | undefined): Ttl {
   return ttlOf(ttl, "keep");
 }
 
-function finite(by: number): number {
-  if (typeof by === "number" && Number.isFinite(by)) return by;
-  throw new KvError("bad-request", `incr: "by" is a finite number; received ${String(by)}`);
+function ttlGiven(ttl: TimeToLive): Ttl {
+  if (typeof ttl === "number" || typeof ttl === "string") return parseTtl(String(ttl));
+  throw badArgument("ttl", 'whole seconds, a duration such as "90m", or "never"', ttl);
+}
+
+function incrementOf(by: number | Increment): Increment {
+  if (typeof by === "number" && Number.isFinite(by)) return { by };
+  if (typeof by !== "object" || by === null) {
+    throw badArgument("by", "a finite number or {by, path}", by);
+  }
+  checkOptions("increment", by, "by");
+  return by;
 }

@@ -8,10 +8,9 @@ import type { Authenticator, NatsConnection, TlsOptions } from "nats";
 import type { KvError } from "../../protocol/errors.js";
 import type { ContentType } from "../../protocol/operation.js";
 import type { Session } from "./session.js";
+import type { AttributePath, Json, OrderPath } from "./shapes.js";
 
-/** Whatever JSON can say. Interfaces work as well: methods take a type argument of their own. */
-export type Json =
-  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+export type { Filter, Json } from "./shapes.js";
 
 /**
  * How fresh a read is.
@@ -192,17 +191,14 @@ export interface SetManyEntry<Value = Json> {
 
 export interface GetManyOptions extends KeyCallOptions {
   readonly read?: ReadLevel;
+  /** As for get. */
+  readonly as?: "json" | "msgpack" | "text" | "bytes";
 }
 
 export type SetManyOptions = KeyCallOptions;
 
 export interface BatchOptions extends KeyCallOptions {
   readonly read?: ReadLevel;
-}
-
-/** A filter as in docs/protocol.md, "Filters": `{ country: "IN", population: { $gt: 1e6 } }`. */
-export interface Filter {
-  readonly [pathOrOperator: string]: unknown;
 }
 
 export interface QueryOptions extends CallOptions {
@@ -216,19 +212,27 @@ export interface QueryOptions extends CallOptions {
 
 export type CountOptions = QueryOptions;
 
-export interface FindOptions extends QueryOptions {
+/** What find takes, with the paths that the values have. */
+export type FindOptions<Value = Json> = RowOptions<AttributePath<Value>, OrderPath<Value>>;
+
+interface RowOptions<Path extends string, Order extends string> extends QueryOptions {
   /** Items in all. Default: every one. */
   readonly limit?: number;
   /** Items asked for at once. Default PAGE_ROWS_DEFAULT, at most PAGE_ROWS_MAX. */
   readonly pageSize?: number;
   /** Paths, `-path` for descending; ties by key. */
-  readonly order?: readonly string[];
+  readonly order?: readonly Order[];
   /** Attributes to bring along; [] = keys only. Default: the whole value. */
-  readonly select?: readonly string[];
+  readonly select?: readonly Path[];
   /** Pages tell which shards answered for which positions, and at which sequence. */
   readonly certificate?: boolean;
   /** Go on after an earlier page. */
   readonly cursor?: string;
+  /**
+   * Each value as its JSON text, every digit as it is stored; texts as they are. What JSON cannot
+   * tell comes as bytes.
+   */
+  readonly as?: "text";
 }
 
 export interface FindItem<Value = Json> {
@@ -272,6 +276,8 @@ export interface WatchOptions {
   readonly from?: "now" | "beginning" | Date;
   /** Ends the watch with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** As for get. */
+  readonly as?: "text" | "bytes";
   /** Called at a gap, after which the watch goes on; without it a gap ends the watch. */
   readonly onGap?: (gap: EventGap) => void;
 }

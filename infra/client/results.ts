@@ -13,7 +13,7 @@ import type {
   SetResult,
   TouchResult,
 } from "./options.js";
-import { decodeText, decodeValue } from "./values.js";
+import { valueAs } from "./values.js";
 
 /** Undefined = not found. Throws the reply's other errors. */
 export function entryOf<Value>(result: Result, as: GetOptions["as"]): Entry<Value> | undefined {
@@ -76,18 +76,13 @@ function toEntry<Value>(
   return {
     key,
     // The caller says what its values are; nothing here could check it.
-    value: valueAs(record, as) as Value,
+    value: valueAs(record.value, contentType, as) as Value,
     revision,
     position,
     updatedAt: new Date(record.updatedAt),
     ...expiryOf(record.expiresAt),
     contentType,
   };
-}
-
-function valueAs({ value, contentType }: StoredRecord, as: GetOptions["as"]): unknown {
-  if (as === "bytes") return value;
-  return as === "text" ? decodeText(value) : decodeValue(value, contentType);
 }
 
 function expiryOf(expiresAtMs: number): { readonly expiresAt?: Date } {

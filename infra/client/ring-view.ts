@@ -5,10 +5,12 @@
  * The copy may be old: a shard refuses what is not its own (`unavailable`), and then the table is
  * read again. Single keys need none of it, because the position in their subject is a hint.
  */
+import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import type { Names } from "../../protocol/nats/subjects.js";
 import { parseRing, RingLookup } from "../../protocol/ring/ring.js";
+import { sleep } from "../clock.js";
 import type { Caller } from "./caller.js";
 import { bodyOf } from "./json-reply.js";
 
@@ -39,12 +41,20 @@ export class RingView {
     return this.#table?.shardOf(position).shard;
   }
 
-  /** Reads the ring; callers at the same time share one request. Rejects with a KvError. */
-  refresh(): Promise<void> {
+  /**
+   * Reads the ring; callers at the same time share one request. Rejects with a KvError, also if the
+   * shared request is not answered within `timeoutMs`.
+   */
+  async refresh(timeoutMs = this.caller.attemptTimeoutMs): Promise<void> {
     this.#refreshing ??= this.#read().finally(() => {
       this.#refreshing = undefined;
     });
-    return this.#refreshing;
+    if (timeoutMs >= this.caller.attemptTimeoutMs) return this.#refreshing;
+    const ended = new AbortController();
+    const late = sleep(this.caller.clock, timeoutMs, ended.signal).then(() => {
+      throw new KvError("unavailable", `no coordinator told the ring within ${timeoutMs} ms`);
+    });
+    return Promise.race([this.#refreshing, late]).finally(() => ended.abort());
   }
 
   /** A reply did not fit the table: read it again some time, unless that was just done. */
@@ -59,9 +69,7 @@ export class RingView {
   async #read(): Promise<void> {
     const payload = new Uint8Array(0);
     const outgoing = { subject: this.names.verb("ring"), payload, isWrite: false };
-    const ring = parseRing(
-      bodyOf(await this.caller.attempt(outgoing, this.caller.attemptTimeoutMs)),
-    );
+    const ring = parseRing(bodyOf(await this.caller.send(outgoing, this.caller.attemptTimeoutMs)));
     this.#refreshedAtMs = this.caller.clock.elapsedMs();
     // Coordinators learn of a new ring one after another: an older answer tells nothing.
     const epochKnown = this.#table?.ring.epoch ?? 0;

@@ -9,6 +9,7 @@
  *   2. At most SESSION_POSITIONS_MAX positions are remembered; the one not used longest is
  *      forgotten first. With the usual position count none ever is.
  */
+import { KvError } from "../../protocol/errors.js";
 
 /** Positions a session remembers. */
 export const SESSION_POSITIONS_MAX = 65_536;
@@ -22,7 +23,10 @@ export class Session {
     entries: Iterable<readonly [position: number, revision: number]> = [],
     private readonly positionsMax = SESSION_POSITIONS_MAX,
   ) {
-    for (const [position, revision] of entries) this.saw(position, revision);
+    for (const entry of entries) {
+      checkEntry(entry);
+      this.saw(...entry);
+    }
   }
 
   /** A reply told this revision of the position; 0 and null (nothing there) tell nothing. */
@@ -44,4 +48,11 @@ export class Session {
   entries(): [position: number, revision: number][] {
     return [...this.#revisions];
   }
+}
+
+/** A wrong one would not be met again, and the session would see less than it had. */
+function checkEntry(entry: readonly [position: number, revision: number]): void {
+  if (Array.isArray(entry) && entry.length === 2 && entry.every(Number.isSafeInteger)) return;
+  const form = "entries of a session are pairs [position, revision] of whole numbers";
+  throw new KvError("bad-request", `${form}; give those of an earlier session's entries()`);
 }

@@ -2,14 +2,18 @@
  * Values to bytes and back, by content type.
  *
  * JSON text is kept by the store as it is sent, so what is encoded here is what every other
- * program reads. A value that JSON would silently change to something else at the top (undefined,
- * a function, NaN) is refused; inside objects JSON.stringify's own rules hold.
+ * program reads. What a format cannot tell is refused (tellable.ts), wherever in the value it is.
  */
 import { Decoder, Encoder } from "@msgpack/msgpack";
 import { KvError } from "../../protocol/errors.js";
+import { DECODE_DEPTH_MAX } from "../../protocol/limits.js";
 import type { ContentType } from "../../protocol/operation.js";
+import { shownArgument } from "./arguments.js";
+import type { GetOptions } from "./options.js";
+import { checkText, tellable } from "./tellable.js";
 
-const encoder = new Encoder();
+// Members that are undefined are left out, as JSON does. The encoder counts a scalar as a level.
+const encoder = new Encoder({ ignoreUndefined: true, maxDepth: DECODE_DEPTH_MAX + 1 });
 const decoder = new Decoder();
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder("utf-8", { fatal: true });
@@ -19,58 +23,40 @@ export interface EncodedValue {
   readonly contentType: ContentType;
 }
 
-/** `bad-request` if the value cannot be said in the content type. */
-export function encodeValue(value: unknown, contentType: ContentType | undefined): EncodedValue {
+/** `bad-request` if the value cannot be told in the content type; `at` is its name in errors. */
+export function encodeValue(
+  value: unknown,
+  contentType: ContentType | undefined,
+  at = "value",
+): EncodedValue {
   if (value instanceof Uint8Array) {
     return { bytes: value, contentType: contentType ?? "application/octet-stream" };
   }
   switch (contentType) {
     case undefined:
     case "application/json":
-      return { bytes: encodeJson(value), contentType: "application/json" };
+      return { bytes: encodeJson(tellable(value, "JSON", at)), contentType: "application/json" };
     case "application/msgpack":
-      return { bytes: encodeMessagePack(value), contentType };
+      return { bytes: encoder.encode(tellable(value, "MessagePack", at)), contentType };
     case "text/plain":
-      if (typeof value === "string") return { bytes: utf8Encoder.encode(value), contentType };
-      throw unsuitable("a string or a Uint8Array", contentType, value);
+      if (typeof value !== "string") {
+        throw unsuitable(at, "a text or a Uint8Array", contentType, value);
+      }
+      checkText(value, at);
+      return { bytes: utf8Encoder.encode(value), contentType };
     case "application/octet-stream":
-      throw unsuitable("a Uint8Array", contentType, value);
+      throw unsuitable(at, "a Uint8Array", contentType, value);
   }
 }
 
+function unsuitable(at: string, wanted: string, type: ContentType, received: unknown): KvError {
+  const text = `${at}: ${type} takes ${wanted}; received ${shownArgument(received)}`;
+  return new KvError("bad-request", text, { field: at });
+}
+
+/** Of a value that tellable.ts has let through, or of our own making. */
 export function encodeJson(value: unknown): Uint8Array {
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value) as string | undefined;
-  } catch (cause) {
-    throw new KvError(
-      "bad-request",
-      `value: cannot be written as JSON: ${String(cause)}`,
-      {},
-      { cause },
-    );
-  }
-  if (text === undefined || (typeof value === "number" && !Number.isFinite(value))) {
-    throw new KvError(
-      "bad-request",
-      `value: JSON has no ${typeof value} like ${String(value)}; to remove a key use del`,
-    );
-  }
-  return utf8Encoder.encode(text);
-}
-
-function encodeMessagePack(value: unknown): Uint8Array {
-  if (value === undefined) throw unsuitable("a value", "application/msgpack", value);
-  try {
-    return encoder.encode(value);
-  } catch (cause) {
-    throw new KvError(
-      "bad-request",
-      `value: cannot be written as MessagePack: ${String(cause)}`,
-      {},
-      { cause },
-    );
-  }
+  return utf8Encoder.encode(JSON.stringify(value));
 }
 
 /** As the content type says: an object, a string, or the bytes themselves. */
@@ -85,6 +71,16 @@ export function decodeValue(bytes: Uint8Array, contentType: ContentType): unknow
     case "application/octet-stream":
       return bytes;
   }
+}
+
+/** The same, unless the caller asks for the text or the bytes as they are stored. */
+export function valueAs(
+  bytes: Uint8Array,
+  contentType: ContentType,
+  as: GetOptions["as"],
+): unknown {
+  if (as === "bytes") return bytes;
+  return as === "text" ? decodeText(bytes) : decodeValue(bytes, contentType);
 }
 
 export function decodeText(bytes: Uint8Array): string {
@@ -102,11 +98,4 @@ function decodeBy<Value>(form: string, bytes: Uint8Array, decode: () => Value): 
       { cause },
     );
   }
-}
-
-function unsuitable(wanted: string, contentType: ContentType, value: unknown): KvError {
-  return new KvError(
-    "bad-request",
-    `value: ${contentType} takes ${wanted}, received ${value === null ? "null" : typeof value}`,
-  );
 }

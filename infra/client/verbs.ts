@@ -11,17 +11,18 @@ import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedRequest } from "../../protocol/request/packed.js";
 import type { Request } from "../../protocol/request/request.js";
 import type { Message } from "../bus.js";
+import { badArgument, checkAs, checkOptions } from "./arguments.js";
 import type { Caller } from "./caller.js";
 import type { Prepare } from "./chunks.js";
 import { BatchError } from "./client-errors.js";
 import { Many } from "./many.js";
-import { ops, type BatchOperation } from "./operations.js";
+import { make, type BatchOperation } from "./operations.js";
+import { byOf } from "./ops.js";
 import type {
   BatchOptions,
   CountOptions,
   DelResult,
   Entry,
-  Filter,
   FindOptions,
   GetManyOptions,
   GetOptions,
@@ -48,6 +49,8 @@ import { Find, Queries } from "./query.js";
 import { newRequestId } from "./request-ids.js";
 import type { RingView } from "./ring-view.js";
 import type { Session } from "./session.js";
+import type { AnyFilter, AttributePath, Filter, Patch, Selected, Stored } from "./shapes.js";
+import { tellable } from "./tellable.js";
 import { Watch, type WatchParts } from "./watch.js";
 
 export interface VerbsParts extends WatchParts {
@@ -94,39 +97,45 @@ export class Verbs<Value = Json> {
   ): Promise<Entry<string> | undefined>;
   get<Type = Value>(key: string, options?: GetOptions): Promise<Entry<Type> | undefined>;
   async get<Type = Value>(key: string, options: GetOptions = {}): Promise<Entry<Type> | undefined> {
-    return this.#one(ops.get<Type>(key, options), options);
+    checkOptions("get", options);
+    return this.#one(make.get<Type>(key, options), options);
   }
 
   /** `conflict` if `ifRevision` or `ifAbsent` is not met. */
   async set<Type = Value>(
     key: string,
-    value: Type,
+    value: NoInfer<Stored<Type>>,
     options: SetOptions = {},
   ): Promise<SetResult<Type>> {
-    return this.#one(ops.set(key, value, options), options);
+    checkOptions("set", options);
+    return this.#one(make.set(key, value as Type, options), options);
   }
 
   /** Deleting what is not there is no error: `existed` is false then. */
   async del(key: string, options: WriteOptions = {}): Promise<DelResult<Value>> {
-    return this.#one(ops.del<Value>(key, options), options);
+    checkOptions("del", options);
+    return this.#one(make.del<Value>(key, options), options);
   }
 
   /** JSON Merge Patch (RFC 7396): null removes a member. A missing key is patched from {}. */
-  async patch(
+  async patch<Type = Value>(
     key: string,
-    patch: unknown,
+    patch: NoInfer<Patch<Type>>,
     options: PatchOptions = {},
-  ): Promise<PatchResult<Value>> {
-    return this.#one(ops.patch<Value>(key, patch, options), options);
+  ): Promise<PatchResult<Type>> {
+    checkOptions("patch", options);
+    return this.#one(make.patch<Type>(key, patch, options), options);
   }
 
-  /** Adds to the number that the value is, or has at a path. Missing counts as 0. */
+  /** Adds to the number that the value is, or has at a path: 1 if nothing else is said. Missing
+   * counts as 0. */
   async incr(
     key: string,
-    by: number | Increment = 1,
-    options: IncrOptions = {},
+    ...rest: [by?: number | Increment, options?: IncrOptions]
   ): Promise<IncrResult<Value>> {
-    return this.#one(ops.incr<Value>(key, by, options), options);
+    const [, options = {}] = rest;
+    checkOptions("incr", options);
+    return this.#one(make.incr<Value>(key, byOf(rest), options), options);
   }
 
   /** Sets a new time to live; `not-found` if there is no such key. */
@@ -135,15 +144,30 @@ export class Verbs<Value = Json> {
     ttl: TimeToLive,
     options: WriteOptions = {},
   ): Promise<TouchResult<Value>> {
-    return this.#one(ops.touch<Value>(key, ttl, options), options);
+    checkOptions("touch", options);
+    return this.#one(make.touch<Value>(key, ttl, options), options);
   }
 
   /** The entries that exist, in the order of `keys`. One request per shard. */
+  getMany(
+    keys: Iterable<string>,
+    options: GetManyOptions & { readonly as: "bytes" },
+  ): Promise<Map<string, Entry<Uint8Array>>>;
+  getMany(
+    keys: Iterable<string>,
+    options: GetManyOptions & { readonly as: "text" },
+  ): Promise<Map<string, Entry<string>>>;
+  getMany<Type = Value>(
+    keys: Iterable<string>,
+    options?: GetManyOptions,
+  ): Promise<Map<string, Entry<Type>>>;
   async getMany<Type = Value>(
     keys: Iterable<string>,
     options: GetManyOptions = {},
   ): Promise<Map<string, Entry<Type>>> {
-    const operations = [...new Set(keys)].map((key) => ops.get<Type>(key, options));
+    checkOptions("getMany", options);
+    const list = listGiven("keys", "a list of keys", keys);
+    const operations = [...new Set(list)].map((key) => make.get<Type>(key, options));
     const results = await this.#all(operations, options);
     const entries = new Map<string, Entry<Type>>();
     for (const [index, operation] of operations.entries()) {
@@ -158,11 +182,15 @@ export class Verbs<Value = Json> {
    * some fail, BatchError has the outcomes of all; the others are set.
    */
   async setMany<Type = Value>(
-    entries: ReadonlyMap<string, Type> | Iterable<SetManyEntry<Type>>,
+    entries: NoInfer<ReadonlyMap<string, Stored<Type>> | Iterable<SetManyEntry<Stored<Type>>>>,
     options: SetManyOptions = {},
   ): Promise<SetResult<Type>[]> {
-    const list = isMap<Type>(entries) ? listOf(entries) : [...entries];
-    const operations = list.map((entry) => ops.set(entry.key, entry.value, entry));
+    checkOptions("setMany", options);
+    const operations = entriesOf(entries).map((entry, index) => {
+      const at = `entries[${index}]`;
+      checkEntry(entry, at);
+      return make.set(entry.key, entry.value as Type, entry, `${at}.value`);
+    });
     const outcomes = outcomesOf(operations, await this.#all(operations, options));
     const failed = outcomes.find((outcome) => !outcome.ok);
     if (failed !== undefined) throw new BatchError(outcomes, failed.error);
@@ -186,28 +214,55 @@ export class Verbs<Value = Json> {
     operations: Operations,
     options: BatchOptions & { readonly atomic?: boolean } = {},
   ): Promise<unknown> {
+    checkOptions("batch", options);
+    checkOperations(operations);
     const results = await this.#all(operations, options);
     if (options.atomic !== true) return outcomesOf(operations, results);
     return operations.map((operation, index) => operation.finish(results[index] as Result));
   }
 
   /** Keys by what their values say. Iterate it for items, or its pages(). */
-  find<Type = Value>(where: Filter, options: FindOptions = {}): Find<Type> {
-    return new Find<Type>(this.#queries, where, { ...options, ...this.#levelOf(options) });
+  find(
+    where: Filter<Value>,
+    options: FindOptions<Value> & { readonly as: "text" },
+  ): Find<string | Uint8Array>;
+  find<const Paths extends readonly AttributePath<Value>[]>(
+    where: NoInfer<Filter<Value>>,
+    options: FindOptions<Value> & { readonly select: Paths },
+  ): Find<Selected<Value, Paths>>;
+  find<Type = Value>(
+    where: NoInfer<Filter<Value> | Filter<Type>>,
+    options?: NoInfer<FindOptions<Value> | FindOptions<Type>>,
+  ): Find<Type>;
+  find(where: unknown, options: FindOptions = {}): Find<unknown> {
+    checkOptions("find", options);
+    checkAs(options.as, "find", ["text"]);
+    const level = this.#levelOf(options);
+    return new Find<unknown>(this.#queries, filterOf(where), { ...options, ...level });
   }
 
-  async count(where: Filter, options: CountOptions = {}): Promise<number> {
-    return this.#queries.count(where, { ...options, ...this.#levelOf(options) });
+  async count<Type = Value>(
+    where: NoInfer<Filter<Value> | Filter<Type>>,
+    options: CountOptions = {},
+  ): Promise<number> {
+    checkOptions("count", options);
+    return this.#queries.count(filterOf(where), { ...options, ...this.#levelOf(options) });
   }
 
   /** In the order of their UTF-8 bytes. */
   keys(options: KeysOptions = {}): AsyncIterable<string> {
+    checkOptions("keys", options);
     return this.#queries.keys({ ...options, ...this.#levelOf(options) });
   }
 
   /** The changes from now on, or from earlier; await its `ready` before what is to be seen. */
-  watch<Type = Value>(options: WatchOptions = {}): Watch<Type> {
-    return new Watch<Type>(this.#parts, options);
+  watch(options: WatchOptions & { readonly as: "bytes" }): Watch<Uint8Array>;
+  watch(options: WatchOptions & { readonly as: "text" }): Watch<string>;
+  watch<Type = Value>(options?: WatchOptions): Watch<Type>;
+  watch(options: WatchOptions = {}): Watch<unknown> {
+    checkOptions("watch", options);
+    checkAs(options.as, "watch", ["text", "bytes"]);
+    return new Watch<unknown>(this.#parts, options);
   }
 
   async #one<Answer>(operation: BatchOperation<Answer>, options: KeyCallOptions): Promise<Answer> {
@@ -233,19 +288,33 @@ export class Verbs<Value = Json> {
     operations: Operations,
     options: BatchOptions & { readonly atomic?: boolean },
   ): Promise<readonly Result[]> {
-    const { ring, caller } = this.#parts;
+    const { ring } = this.#parts;
     const session = options.session ?? this.#parts.session;
     // Without the ring nothing can be sent, and positions by the wrong count would go astray.
-    if (!ring.isKnown) await caller.retry(() => ring.refresh(), false, options);
+    const left = ring.isKnown ? options : await this.#afterRing(options);
     const positions = operations.map(({ key }) => positionOf(key, ring.positionCount));
     const prepare: Prepare = (operation, position, request) =>
       this.#prepared(operation, position, request, session, options.read);
     const send = options.atomic === true ? "runAtomic" : "run";
-    const results = await this.#many[send](operations, positions, prepare, options);
+    const results = await this.#many[send](operations, positions, prepare, left);
     for (const [index, result] of results.entries()) {
       this.#learn(result, positions[index] as Position, session);
     }
     return results;
+  }
+
+  /** Reads the ring, and gives back the options with the time that is left of the call's. */
+  async #afterRing<Options extends KeyCallOptions>(options: Options): Promise<Options> {
+    const { ring, caller } = this.#parts;
+    const timeoutMs = caller.timeoutOf(options);
+    let startMs: number | undefined;
+    const refresh = (leftMs: number): Promise<void> => {
+      startMs ??= caller.clock.elapsedMs();
+      return ring.refresh(leftMs);
+    };
+    await caller.retry(refresh, false, options);
+    const tookMs = caller.clock.elapsedMs() - (startMs ?? 0);
+    return { ...options, timeoutMs: Math.max(Math.ceil(timeoutMs - tookMs), 1) };
   }
 
   #prepared(
@@ -289,10 +358,50 @@ function outcomesOf<Answer>(
   });
 }
 
-function isMap<Type>(entries: object): entries is ReadonlyMap<string, Type> {
-  return entries instanceof Map;
+/** A string can be iterated as well, and is no list of keys or entries. */
+function listGiven<Element>(
+  what: string,
+  form: string,
+  list: Iterable<Element>,
+  hint?: string,
+): readonly Element[] {
+  const isList = typeof list === "object" && list !== null && Symbol.iterator in list;
+  if (!isList) throw badArgument(what, form, list, "", hint);
+  return [...list];
 }
 
-function listOf<Type>(entries: ReadonlyMap<string, Type>): SetManyEntry<Type>[] {
-  return Array.from(entries, ([key, value]) => ({ key, value }));
+function entriesOf(
+  entries: ReadonlyMap<string, unknown> | Iterable<SetManyEntry<unknown>>,
+): readonly SetManyEntry<unknown>[] {
+  if (entries instanceof Map) {
+    const map: ReadonlyMap<string, unknown> = entries;
+    return Array.from(map, ([key, value]) => ({ key, value }));
+  }
+  const hint = "from an object: new Map(Object.entries(object))";
+  const list = entries as Iterable<SetManyEntry<unknown>>;
+  return listGiven("entries", "a Map or a list of {key, value}", list, hint);
+}
+
+function checkEntry(entry: SetManyEntry<unknown>, at: string): void {
+  if (Array.isArray(entry)) {
+    throw badArgument(at, "{key, value}", entry, "", "from pairs: new Map(pairs)");
+  }
+  checkOptions("entry", entry, at);
+}
+
+function checkOperations(operations: Operations): void {
+  for (const [index, each] of listGiven("operations", "a list", operations).entries()) {
+    const operation: Partial<BatchOperation<unknown>> | null | undefined = each;
+    const isMade = typeof operation?.prepare === "function";
+    if (isMade && typeof operation.finish === "function") continue;
+    const hint = 'such as ops.set("key", value)';
+    throw badArgument(`operations[${index}]`, "one that ops made", each, "", hint);
+  }
+}
+
+function filterOf(where: unknown): AnyFilter {
+  if (typeof where !== "object" || where === null || Array.isArray(where)) {
+    throw badArgument("where", "a filter", where, "", "{} asks for all records");
+  }
+  return tellable(where, "JSON", "where", "refused") as AnyFilter;
 }

@@ -25,7 +25,7 @@ import type { Caller } from "./caller.js";
 import { EventGapError } from "./client-errors.js";
 import { EventFeed, streamEnd, type FeedStart } from "./event-feed.js";
 import type { ChangeEvent, WatchOptions } from "./options.js";
-import { decodeValue } from "./values.js";
+import { valueAs } from "./values.js";
 
 /** A key that fits no subject, to ask for the subject of all such keys. */
 const KEY_WITHOUT_SUBJECT = " ";
@@ -101,7 +101,7 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
       start,
     );
     for await (const message of feed.messages()) {
-      const event = eventOf<Value>(names, message);
+      const event = eventOf<Value>(names, message, this.options.as);
       this.#check(proof, event);
       if (event.op === "reset" || event.key.startsWith(prefix)) yield event;
     }
@@ -161,7 +161,19 @@ export function filtersOf(names: Names, prefix: string): readonly string[] {
   return filters;
 }
 
-function eventOf<Value>(names: Names, message: NatsMessage): ChangeEvent<Value> {
+/** The bytes of each event's value as they were stored: what was read may have lost digits. */
+const storedBytes = new WeakMap<object, Uint8Array>();
+
+/** Of an event that a watch has handed over; undefined unless it is a set. */
+export function storedBytesOf(event: ChangeEvent<unknown>): Uint8Array | undefined {
+  return storedBytes.get(event);
+}
+
+function eventOf<Value>(
+  names: Names,
+  message: NatsMessage,
+  as: WatchOptions["as"],
+): ChangeEvent<Value> {
   const op = message.subject.slice(names.eventWildcard.length - 1).split(".", 1)[0];
   const operation = eventOperations.find((known) => known === op);
   if (operation === undefined) throw unfit(message, "names no operation");
@@ -175,9 +187,11 @@ function eventOf<Value>(names: Names, message: NatsMessage): ChangeEvent<Value> 
   if (operation !== "set") return { op: operation, ...base };
   const contentType = parseContentType(headerOf(message, "Content-Type"));
   const expires = headerOf(message, "Kv-Expires-At");
-  const value = decodeValue(new Uint8Array(message.data), contentType) as Value;
+  const value = valueAs(new Uint8Array(message.data), contentType, as) as Value;
   const expiresAt = expires === undefined ? {} : { expiresAt: new Date(expires) };
-  return { op: "set", ...base, value, contentType, ...expiresAt };
+  const event = { op: "set" as const, ...base, value, contentType, ...expiresAt };
+  storedBytes.set(event, new Uint8Array(message.data));
+  return event;
 }
 
 function numberOf(message: NatsMessage, name: string): number {

@@ -17,15 +17,24 @@ export interface Denial {
   readonly subject: string;
 }
 
+/** More than a BusStatus tells: "reconnecting" = an attempt began, once for each loss. */
+export interface ConnectionEvent {
+  readonly state: BusStatus | "reconnecting";
+  /** `host:port`; absent where no server is meant. */
+  readonly server?: string;
+}
+
 export class ConnectionStatus {
   #current: BusStatus;
+  #event: ConnectionEvent;
+  readonly #eventListeners = new Set<(event: ConnectionEvent) => void>();
   readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #denialListeners = new Set<(denial: Denial) => void>();
 
   /** `onError`: errors that the server tells outside of any reply, such as a permission missing. */
   constructor(connection: NatsConnection, onError?: (error: Error) => void) {
-    // Without INFO it is on its way back, or closed, which is told below.
-    this.#current = connection.info === undefined ? "disconnected" : "connected";
+    this.#current = statusOf(connection);
+    this.#event = eventOf(this.#current, connection.getServer());
     void this.#watch(connection, onError);
     // The iterator does not end with the connection.
     void connection.closed().then(() => this.#change("closed"));
@@ -33,6 +42,16 @@ export class ConnectionStatus {
 
   get current(): BusStatus {
     return this.#current;
+  }
+
+  get event(): ConnectionEvent {
+    return this.#event;
+  }
+
+  /** Called at each change of what happens to the connection. Returns its end. */
+  onEvent(listener: (event: ConnectionEvent) => void): () => void {
+    this.#eventListeners.add(listener);
+    return () => void this.#eventListeners.delete(listener);
   }
 
   /** Called at each change. Returns its end. */
@@ -49,8 +68,9 @@ export class ConnectionStatus {
 
   async #watch(connection: NatsConnection, onError?: (error: Error) => void): Promise<void> {
     for await (const event of connection.status()) {
-      if (event.type === "disconnect") this.#change("disconnected");
-      else if (event.type === "reconnect") this.#change("connected");
+      if (event.type === "disconnect") this.#change("disconnected", event.data);
+      else if (event.type === "reconnect") this.#change("connected", event.data);
+      else if (event.type === "reconnecting") this.#tell(eventOf("reconnecting", event.data));
       else if (event.type === "error") {
         const denial = denialIn(event);
         if (denial !== undefined) for (const listener of this.#denialListeners) listener(denial);
@@ -59,11 +79,31 @@ export class ConnectionStatus {
     }
   }
 
-  #change(status: BusStatus): void {
+  #change(status: BusStatus, server?: unknown): void {
     if (status === this.#current || this.#current === "closed") return;
     this.#current = status;
     for (const listener of this.#listeners) listener(status);
+    this.#tell(eventOf(status, server));
   }
+
+  #tell(event: ConnectionEvent): void {
+    if (event.state === this.#event.state || this.#event.state === "closed") return;
+    this.#event = event;
+    for (const listener of this.#eventListeners) listener(event);
+  }
+}
+
+/** A borrowed connection may be on its way back to a server, which nats.js tells only later. */
+function statusOf(connection: NatsConnection): BusStatus {
+  if (connection.isClosed()) return "closed";
+  const { protocol } = connection as { protocol?: { readonly connected?: boolean } };
+  const stands = connection.info !== undefined && protocol?.connected !== false;
+  return stands ? "connected" : "disconnected";
+}
+
+function eventOf(state: ConnectionEvent["state"], server: unknown): ConnectionEvent {
+  const isNamed = typeof server === "string" && server !== "" && state !== "closed";
+  return isNamed ? { state, server } : { state };
 }
 
 function denialIn({ permissionContext: context }: Status): Denial | undefined {

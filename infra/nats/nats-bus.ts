@@ -23,7 +23,7 @@ import type {
 } from "../bus.js";
 import type { Clock } from "../clock.js";
 import { openConnection, reconnectForEver, type ConnectionParts } from "./connection.js";
-import { ConnectionStatus, type Denial } from "./connection-status.js";
+import { ConnectionStatus, type ConnectionEvent, type Denial } from "./connection-status.js";
 import { inboxPrefixIn } from "./inbox.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
 import { readInTurns } from "./read-in-turns.js";
@@ -72,8 +72,8 @@ export class NatsBus implements Bus {
   readonly #mux: ReplyMux;
   readonly #onFailure: (error: unknown) => void;
   readonly #clock: Clock;
-  /** As of the last INFO; undefined = there was none since this bus was made. */
-  #server: ServerInfo | undefined;
+  /** As of the last INFO. */
+  #server: ServerInfo;
 
   constructor(
     /** For what nats.js does beyond the Bus, such as object stores. */
@@ -84,7 +84,7 @@ export class NatsBus implements Bus {
     this.#clock = options.clock;
     this.#status = new ConnectionStatus(connection, options.onServerError);
     this.#mux = new ReplyMux(connection, this.#status, options.clock);
-    this.#server = serverInfo(connection);
+    this.#server = serverInfo(connection) ?? unknownServer;
     const inTurns = options.readsInTurns ?? false;
     if (inTurns) readInTurns(connection, options.clock);
     this.#status.listen((status) => {
@@ -150,9 +150,7 @@ export class NatsBus implements Bus {
   }
 
   server(): ServerInfo {
-    this.#server ??= serverInfo(this.connection);
-    if (this.#server !== undefined) return this.#server;
-    throw new KvError("unavailable", "nats-server has said nothing of itself: it is not connected");
+    return this.#server;
   }
 
   /** A subject for replies, below what this user may read. */
@@ -173,6 +171,14 @@ export class NatsBus implements Bus {
     return this.#status.listen(listener);
   }
 
+  get event(): ConnectionEvent {
+    return this.#status.event;
+  }
+
+  onEvent(listener: (event: ConnectionEvent) => void): () => void {
+    return this.#status.onEvent(listener);
+  }
+
   async close(): Promise<void> {
     if (this.#status.current === "connected") {
       const late = new Promise<void>((resolve) => void this.#clock.after(CLOSE_FLUSH_MS, resolve));
@@ -189,6 +195,14 @@ function assertSubject(subject: string): void {
     `protocol/nats/subjects.ts builds subjects without white space: ${JSON.stringify(subject)}`,
   );
 }
+
+/** Of a connection that does not stand yet: what any server can be expected to take. */
+const unknownServer: ServerInfo = {
+  version: "",
+  name: "",
+  maxPayload: 1_048_576,
+  clustered: false,
+};
 
 /** Undefined = the connection is closed, or on its way back: nats.js forgets the INFO then. */
 function serverInfo(connection: NatsConnection): ServerInfo | undefined {

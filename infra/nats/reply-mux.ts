@@ -184,7 +184,9 @@ export class ReplyMux {
     this.#timer?.cancel();
     this.#timerAtMs = deadlineMs;
     const waitMs = Math.max(deadlineMs - this.#clock.elapsedMs(), 0) + TICK_MS;
-    this.#timer = this.#clock.after(waitMs, () => this.#expire());
+    // Where the process was busy the timer is late, and replies may lie unread in the socket: they
+    // are read first.
+    this.#timer = this.#clock.after(waitMs, () => this.#clock.soon(() => this.#expire()));
   }
 
   #expire(): void {

@@ -22,6 +22,9 @@ import {
 export const logLevels = ["error", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+export const logOutputs = ["file", "stdout", "both"] as const;
+export type LogOutput = (typeof logOutputs)[number];
+
 export interface SettingValues {
   readonly host: string;
   readonly port: number;
@@ -42,6 +45,7 @@ export interface SettingValues {
   readonly natsInboxPrefix: string | undefined;
   readonly natsDomain: string | undefined;
   readonly logLevel: LogLevel;
+  readonly logOutput: LogOutput;
   readonly logBytesMax: number;
   readonly eventsBytesMax: number;
   readonly indexExclude: readonly string[];
@@ -269,6 +273,15 @@ const table: Table = {
     about: "what nodes write to their log files",
     parse: (text) => logLevels.find((level) => level === text),
   },
+  logOutput: {
+    variable: "RINGDEX_LOG_OUTPUT",
+    flag: "log-output",
+    unit: "place",
+    default: "file",
+    limit: logOutputs.join(", "),
+    about: "where nodes write their logs, as JSON lines: to node.log, to stdout, or to both",
+    parse: (text) => logOutputs.find((output) => output === text),
+  },
   logBytesMax: {
     variable: "RINGDEX_LOG_BYTES_MAX",
     flag: "log-bytes-max",
@@ -379,11 +392,15 @@ export interface NodeSettings {
   readonly clusterNodes: readonly string[];
   readonly replicaCount: number;
   readonly logLevel: LogLevel;
+  /** Default "file". */
+  readonly logOutput?: LogOutput;
   readonly logBytesMax: number;
   readonly eventsBytesMax: number;
   readonly indexExclude: readonly string[];
   /** nats-server's `sync_interval`, where it is known; shown by status. */
   readonly syncInterval: string;
+  /** True if the node is to end when its stdin does: a supervisor that is killed closes it. */
+  readonly endsWithStdin?: boolean;
 }
 
 /** What status says of a nats-server whose configuration we did not write. */
@@ -397,6 +414,8 @@ export function nodeArguments(node: Omit<NodeSettings, "credentials">): string[]
   argumentList.push("--log-bytes-max", String(node.logBytesMax));
   argumentList.push("--events-bytes-max", String(node.eventsBytesMax));
   argumentList.push("--sync-interval", node.syncInterval);
+  if (node.logOutput !== undefined) argumentList.push("--log-output", node.logOutput);
+  if (node.endsWithStdin === true) argumentList.push("--end-with-stdin");
   if (node.indexExclude.length > 0)
     argumentList.push("--index-exclude", node.indexExclude.join(","));
   return argumentList;

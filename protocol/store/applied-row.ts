@@ -20,7 +20,7 @@ import type { LogId, Sequence, TimeMs } from "../ids.js";
 import { readGenesis, type Genesis } from "../log/entry.js";
 
 /** Layout of the store as a whole; another one is refused at opening. */
-export const STORE_FORMAT = 1;
+export const STORE_FORMAT = 2;
 
 export interface AppliedRow {
   readonly format: number;

@@ -64,7 +64,8 @@ describe("an installed package", function () {
         const outfile = join(home, format === "esm" ? "bundle.mjs" : "bundle.cjs");
         // nats is CommonJS and asks for Node's own modules by require, which an ES module lacks.
         const js =
-          'import { createRequire } from "node:module";const require = createRequire("/");';
+          'import { createRequire } from "node:module";' +
+          "const require = createRequire(import.meta.url);";
         const banner = format === "esm" ? { banner: { js } } : {};
         const entryPoints = [join(home, "entry.mjs")];
         const how = { bundle: true, platform: "node", target: "node20", format } as const;

@@ -4,7 +4,8 @@
  */
 import { Caller, IN_FLIGHT_MAX } from "../../infra/client/caller.js";
 import { BatchError } from "../../infra/client/client-errors.js";
-import { ops, type BatchOperation } from "../../infra/client/operations.js";
+import type { BatchOperation } from "../../infra/client/operations.js";
+import { ops } from "../../infra/client/ops.js";
 import type { Outcome } from "../../infra/client/options.js";
 import { RingView } from "../../infra/client/ring-view.js";
 import { Session } from "../../infra/client/session.js";

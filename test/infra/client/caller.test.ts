@@ -3,14 +3,17 @@
  */
 import { expect } from "chai";
 import {
+  BatchError,
   connect,
   isInDoubt,
   isKind,
   isUnavailable,
   KvError,
+  ops,
   type ConnectOptions,
   type Ringdex,
 } from "../../../infra/client/client.js";
+import { positionOf } from "../../../protocol/position.js";
 import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { errorBody, FakeStore } from "./fake-store.js";
@@ -158,6 +161,62 @@ describe("caller", function () {
     expect(store.asked).to.have.length(1);
   });
 
+  it("begins a call's time when the gate lets it in, however long it waited", async () => {
+    await db.close();
+    db = await open({ inFlightMax: 32, attemptTimeoutMs: 1_500, timeoutMs: 1_500 });
+    store.onOperation = () => "held";
+    const serving = setInterval(() => store.release(1), 4);
+    const count = 600;
+    const startMs = performance.now();
+    const sets = Array.from({ length: count }, (_, n) => db.set(`key-${n}`, n));
+    expect(await Promise.all(sets)).to.have.length(count);
+    expect(performance.now() - startMs).to.be.greaterThan(1_500);
+    expect(store.asked).to.have.length(count);
+    clearInterval(serving);
+  });
+
+  it("counts no time in which the process itself was busy", async () => {
+    await db.close();
+    db = await open({ inFlightMax: 4, attemptTimeoutMs: 150, timeoutMs: 300 });
+    const sets = Array.from({ length: 40 }, (_, n) => db.set(`key-${n}`, n));
+    const endMs = performance.now() + 700;
+    while (performance.now() < endMs);
+    expect(await Promise.all(sets)).to.have.length(40);
+  });
+
+  it("holds requests back as a busy store answers, so that few are refused", async () => {
+    await db.close();
+    let refusedCount = 0;
+    db = await open({ attemptTimeoutMs: 5_000, onRetry: () => (refusedCount += 1) });
+    let underWay = 0;
+    const serve = (): void => {
+      underWay -= store.release(16);
+      serving = setImmediate(serve);
+    };
+    let serving = setImmediate(serve);
+    store.onOperation = () => {
+      if (underWay >= 64) return errorBody("overloaded", 429);
+      underWay += 1;
+      return "held";
+    };
+    const count = 5_000;
+    const sets = Array.from({ length: count }, (_, n) => db.set(`key-${n}`, n));
+    expect(await Promise.all(sets)).to.have.length(count);
+    expect(refusedCount).to.be.lessThan(count / 4);
+    clearImmediate(serving);
+  });
+
+  it("never says of a write that may have been done that nothing was sent", async () => {
+    await db.close();
+    db = await open({ inFlightMax: 1, attemptTimeoutMs: 40 });
+    store.onOperation = () => "silent";
+    const calls = Array.from({ length: 6 }, (_, n) => db.set(`key-${n}`, n, { timeoutMs: 150 }));
+    for (const error of await Promise.all(calls.map(failure))) {
+      const { message, written } = error as KvError;
+      expect(message.includes("nothing was sent")).to.equal(written === "no");
+    }
+  });
+
   it("refuses calls after close, and ends those that pause", async () => {
     store.onOperation = () => errorBody("unavailable", 503);
     const waiting = failure(db.get("key"));
@@ -166,5 +225,62 @@ describe("caller", function () {
     expect(await waiting).to.be.instanceOf(KvError);
     const error = await failure(db.get("key"));
     expect(isUnavailable(error) && error.retryable).to.equal(false);
+  });
+
+  describe("closed with calls under way", () => {
+    /** As many calls have reached the store as it is told of. */
+    const reached = async (count: number): Promise<void> => {
+      while (store.asked.length < count) await store.connection.flush();
+    };
+
+    it("tells writes that were not answered as in doubt, and reads as unavailable", async () => {
+      store.onOperation = () => "silent";
+      const calls = [db.set("a", 1), db.incr("b"), db.patch("c", {}), db.get("d")];
+      const told = Promise.all(calls.map(failure));
+      await reached(4);
+      await db.close();
+      const kinds = (await told).map((error) => [
+        (error as KvError).kind,
+        (error as KvError).written,
+        (error as KvError).retryable,
+      ]);
+      const doubt = ["in-doubt", "unknown", false];
+      expect(kinds).to.deep.equal([doubt, doubt, doubt, ["unavailable", "no", false]]);
+    });
+
+    it("tells one that pauses after an unanswered attempt as in doubt", async () => {
+      let count = 0;
+      store.onOperation = () => (count++ === 0 ? "silent" : errorBody("unavailable", 503));
+      const told = failure(db.set("a", 1));
+      await reached(2);
+      await db.close();
+      expect(isInDoubt(await told)).to.equal(true);
+    });
+
+    it("keeps what was answered, and tells each outcome of many", async () => {
+      await db.close();
+      db = await open({ attemptTimeoutMs: 5_000 });
+      store.onOperation = ({ subject }) => (subject === "kv.shard.s1.batch" ? "done" : "silent");
+      const entries = Array.from({ length: 20 }, (_, n) => ({ key: `key-${n}`, value: n }));
+      const told = failure(db.setMany(entries));
+      await reached(20);
+      await db.close();
+      const error = await told;
+      expect(error).to.be.instanceOf(BatchError);
+      const { outcomes } = error as BatchError;
+      const firstHalf = entries.map(({ key }) => positionOf(key) < 512);
+      expect(outcomes.map(({ ok }) => ok)).to.deep.equal(firstHalf);
+      for (const outcome of outcomes) {
+        if (!outcome.ok) expect(isInDoubt(outcome.error)).to.equal(true);
+      }
+    });
+
+    it("tells an atomic batch that was not answered as in doubt", async () => {
+      store.onOperation = () => "silent";
+      const told = failure(db.batch([ops.set("{t}a", 1)], { atomic: true }));
+      await reached(1);
+      await db.close();
+      expect(isInDoubt(await told)).to.equal(true);
+    });
   });
 });

@@ -3,6 +3,7 @@
  * sent again, with which id, and what is told when nothing more can be done.
  */
 import { expect } from "chai";
+import { connect as connectNats } from "nats";
 import {
   connect,
   isConflict,
@@ -12,7 +13,6 @@ import {
 } from "../../../infra/client/client.js";
 import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
-import { until } from "../../support/until.js";
 import { FakeStore } from "./fake-store.js";
 
 describe("client", function () {
@@ -56,22 +56,32 @@ describe("client", function () {
     expect(store.asked).to.have.length(2);
   });
 
+  it("takes a connection that is on its way back to its server, and waits for it", async () => {
+    const own = await startTestServer();
+    const connection = await connectNats({
+      servers: own.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+    });
+    await own.kill();
+    while (connection.info !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    const opening = connect({ connection, attemptTimeoutMs: 100 });
+    const borrowed = await opening;
+    const set = borrowed.set("key", 1);
+    await own.restart();
+    const other = await FakeStore.start(own.url);
+    expect(await set).to.include({ revision: 1 });
+    await borrowed.close();
+    await connection.close();
+    await other.stop();
+    await own.stop();
+  });
+
   it("uses a connection it is given, and leaves it open", async () => {
     const borrowed = await connect({ connection: store.connection });
     await borrowed.set("key", 1);
     await borrowed.close();
     expect(store.connection.isClosed()).to.equal(false);
-  });
-
-  it("uses a connection that is on its way back", async () => {
-    const { connection } = store;
-    await server.kill();
-    await until(() => connection.info === undefined);
-    const opening = connect({ connection, timeoutMs: 20_000, attemptTimeoutMs: 100 });
-    await server.restart();
-    const borrowed = await opening;
-    expect(await borrowed.set("key", 1)).to.include({ revision: 1 });
-    await borrowed.close();
   });
 
   it("cannot be opened without a server, and says so without the password", async () => {

@@ -41,7 +41,8 @@ export class FakeStore {
   readonly #revisions = new Map<number, number>();
   ring: Body | undefined;
   onOperation: (asked: Asked) => Fate = () => "done";
-  onJson: (verb: string, body: Body) => Body = () => ({});
+  /** A text is sent as it is. */
+  onJson: (verb: string, body: Body) => Body | string = () => ({});
 
   private constructor(
     readonly connection: NatsConnection,
@@ -58,7 +59,7 @@ export class FakeStore {
       const subject = `kv.shard.*.${verb}`;
       connection.subscribe(subject, { callback: (_, message) => store.#batch(message) });
     }
-    for (const verb of ["ring", "find", "count", "keys"]) {
+    for (const verb of ["ring", "info", "find", "count", "keys"]) {
       connection.subscribe(`kv.${verb}`, { callback: (_, message) => store.#json(verb, message) });
     }
     await connection.flush();
@@ -86,9 +87,11 @@ export class FakeStore {
     else if (fate !== "lost") message.respond(encode(reply));
   }
 
-  /** Answers what was held. */
-  release(): void {
-    for (const answer of this.#held.splice(0)) answer();
+  /** Answers what was held, the oldest first, and says how many that were. */
+  release(countMax = Infinity): number {
+    const answers = this.#held.splice(0, countMax);
+    for (const answer of answers) answer();
+    return answers.length;
   }
 
   #batch(message: Msg): void {
@@ -118,7 +121,8 @@ export class FakeStore {
     const body: Body = message.data.length === 0 ? {} : message.json<Body>();
     this.jsonAsked.push({ verb, body, read: message.headers?.get("Kv-Read") ?? "" });
     const reply = verb === "ring" ? this.ring : this.onJson(verb, body);
-    if (reply !== undefined) message.respond(JSON.stringify(reply));
+    if (typeof reply === "string") message.respond(reply);
+    else if (reply !== undefined) message.respond(JSON.stringify(reply));
   }
 
   #execute(verb: string, body: Body): Body {
@@ -189,7 +193,7 @@ export function errorBody(name: string, code: number, details: Body = {}): Body 
   return { error: { code, name, description: `fake ${name}`, retryable, written, ...details } };
 }
 
-/** The event message that a relay publishes. */
+/** The event message that a relay publishes; `text` = the value's JSON, in place of `value`. */
 export async function publishEvent(
   connection: NatsConnection,
   event: { readonly op: string; readonly key: string; readonly revision: number } & Body,
@@ -201,7 +205,8 @@ export async function publishEvent(
   header.set("Kv-Updated-At", "2026-01-02T03:04:05.678Z");
   if (event.op === "set") header.set("Content-Type", "application/json");
   const token = /^[\w.-]+$/.test(event.key) ? event.key : "_";
-  const data = event.op === "set" ? JSON.stringify(event["value"] ?? null) : "";
+  const json = (event["text"] as string | undefined) ?? JSON.stringify(event["value"] ?? null);
+  const data = event.op === "set" ? json : "";
   await connection.jetstream().publish(`kv.event.${event.op}.${token}`, data, { headers: header });
 }
 

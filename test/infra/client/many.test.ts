@@ -61,6 +61,15 @@ describe("many keys", function () {
     ]);
   });
 
+  it("are read as text or bytes, with every digit, if asked to", async () => {
+    const text = '{"id":9007199254740993}';
+    const value = new TextEncoder().encode(text);
+    await db.set("a", value, { contentType: "application/json" });
+    expect((await db.getMany(["a"], { as: "text" })).get("a")?.value).to.equal(text);
+    expect((await db.getMany(["a"], { as: "bytes" })).get("a")?.value).to.deep.equal(value);
+    expect((await db.get("a", { as: "text" }))?.value).to.equal(text);
+  });
+
   it("take a Map, and nothing at all", async () => {
     await db.setMany(new Map([["a", { b: 1 }]]));
     expect(await db.get("a")).to.deep.include({ value: { b: 1 } });
@@ -111,6 +120,27 @@ describe("many keys", function () {
     const setting = db.setMany([{ key: "a", value: 1 }]);
     store.ring = ring;
     expect(await setting).to.have.length(1);
+  });
+
+  it("take no longer than the call's time, though nothing is answered", async () => {
+    await db.close();
+    db = await connect({ servers: server.url, attemptTimeoutMs: 2_000 });
+    store.onOperation = () => "silent";
+    store.ring = undefined;
+    const startMs = performance.now();
+    const many = db.setMany([{ key: "a", value: 1 }], { timeoutMs: 2_100 });
+    const error = await failure(many);
+    expect(isInDoubt(error)).to.equal(true);
+    expect(performance.now() - startMs).to.be.lessThan(3_500);
+
+    await db.close();
+    db = await connect({ servers: server.url, attemptTimeoutMs: 1_500 });
+    const again = performance.now();
+    expect(await failure(db.getMany(["a"], { timeoutMs: 300 }))).to.have.property(
+      "kind",
+      "unavailable",
+    );
+    expect(performance.now() - again).to.be.lessThan(1_200);
   });
 
   it("that fail are told with all outcomes, the others being set", async () => {

@@ -86,6 +86,27 @@ describe("queries", function () {
     expect((await db.find({}).first())?.value).to.deep.equal(new Uint8Array([0, 255]));
   });
 
+  it("give values as their text, with every digit, if asked to", async () => {
+    const json = '{"id":9007199254740993,"price":1.50,"all":[-0,1e400],"name":"\\u0061}"}';
+    const deep = `${"[".repeat(100)}9007199254740995${"]".repeat(100)}`;
+    const type = (name: string): string => `"content_type":"application/${name}"`;
+    const items = [
+      `{"key":"a","value":${json},"revision":1}`,
+      `{"value":${deep},"key":"b","revision":2}`,
+      '{"key":"c","value":"\\"x\\"","revision":3,"content_type":"text/plain"}',
+      `{"key":"d","value":18446744073709551615,"revision":4,${type("msgpack")}}`,
+      `{"key":"e","value_base64":"AP8=","revision":5,${type("octet-stream")}}`,
+    ];
+    store.onJson = () => `{"items":[${items.join(",")}],"complete":true}`;
+    const found = await db.find({}, { as: "text" }).toArray();
+    const values = found.map(({ value }) => value);
+    const digits = "18446744073709551615";
+    expect(values).to.deep.equal([json, deep, '"x"', digits, new Uint8Array([0, 255])]);
+    expect(asked()[0]).to.not.have.property("as");
+    store.onJson = pagesOf(0);
+    expect(await db.find({}, { as: "text" }).toArray()).to.deep.equal([]);
+  });
+
   it("count and list keys", async () => {
     expect(await collect(db.keys({ prefix: "key", pageSize: 4 }))).to.have.length(7);
     expect(await collect(db.keys({ limit: 2 }))).to.deep.equal(["key-0", "key-1"]);

@@ -109,6 +109,16 @@ describe("watch", function () {
     expect(events[4]?.op).to.equal("reset");
   });
 
+  it("tells values as text or bytes, as they were set, if asked to", async () => {
+    await makeStream();
+    await set("key", 1);
+    const text = '{"revision":1}';
+    const [asText] = await take(db.watch({ from: "beginning", as: "text" }), 1);
+    const [asBytes] = await take(db.watch({ from: "beginning", as: "bytes" }), 1);
+    expect(asText).to.include({ op: "set", value: text, contentType: "application/json" });
+    expect(asBytes).to.deep.include({ value: new TextEncoder().encode(text) });
+  });
+
   it("throws at a gap, and hands over nothing that follows", async () => {
     await makeStream();
     for (const revision of [1, 2, 4, 5]) await set("key", revision);

@@ -7,7 +7,6 @@ import { systemClock } from "../../../infra/clock.js";
 import { connectBus, NatsBus } from "../../../infra/nats/nats-bus.js";
 import { encodeHeaders, parseHeaders } from "../../../infra/nats/nats-message.js";
 import { InvariantError } from "../../../protocol/assert.js";
-import { KvError } from "../../../protocol/errors.js";
 import { busContract } from "../../contract/bus-contract.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { until } from "../../support/until.js";
@@ -45,6 +44,17 @@ describe("nats bus", () => {
       const inTurns = (name: string): Promise<NatsBus> => connect(name, true);
       return Promise.resolve({ connect: inTurns, failures, close });
     });
+  });
+
+  it("reads a reply that lies in the socket before it ends a request late", async () => {
+    const bus = await connect("busy");
+    const asked = bus.request("$JS.API.INFO", new Uint8Array(), { timeoutMs: 60 });
+    // The request leaves in this turn of the loop; the reply comes while nobody reads.
+    await new Promise((resolve) => setImmediate(resolve));
+    const endMs = performance.now() + 250;
+    while (performance.now() < endMs);
+    expect((await asked).data.length).to.be.greaterThan(0);
+    await close();
   });
 
   describe("with its server killed", () => {
@@ -104,21 +114,19 @@ describe("nats bus", () => {
     const bus = new NatsBus(lost, { clock: systemClock, onFailure: () => undefined });
     buses.push(bus);
     expect(bus.status).to.equal("disconnected");
-    expect(() => bus.server())
-      .to.throw(KvError)
-      .with.property("kind", "unavailable");
+    expect(bus.server()).to.include({ version: "", maxPayload: 1_048_576 });
     const short = bus.request("echo", new Uint8Array(), { timeoutMs: 20 }).catch((e: unknown) => e);
     expect(await short).to.have.property("kind", "unavailable");
     await server.restart();
     await until(() => bus.status === "connected");
-    expect(bus.server().maxPayload).to.be.greaterThan(0);
+    expect(bus.server().version).not.to.equal("");
     await until(async () => {
       const reply = bus.request("echo", Uint8Array.of(7), { timeoutMs: 1_000 });
       return (await reply.catch(() => undefined))?.data[0] === 7;
     });
     await server.kill();
     await until(() => lost.info === undefined);
-    expect(bus.server().maxPayload).to.be.greaterThan(0);
+    expect(bus.server().version).not.to.equal("");
     await close();
     await server.restart();
   }).timeout(60_000);

@@ -33,6 +33,7 @@ describe("settings", () => {
       natsInboxPrefix: undefined,
       natsDomain: undefined,
       logLevel: "info",
+      logOutput: "file",
       logBytesMax: 8 * 1_024 ** 3,
       eventsBytesMax: 1_024 ** 3,
       indexExclude: [],
