@@ -1,16 +1,14 @@
 /**
  * Commands that run things: up, down, node start, nats-conf, nats-server.
+ *
+ * What they run is loaded by the command itself: each other command would load it for nothing.
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { natsConf } from "../../protocol/nats/nats-conf.js";
-import { startInBackground, stopCluster } from "../main/server/background.js";
 import { dataPaths } from "../main/server/data-folder.js";
-import { EXIT_REFUSED } from "../main/server/node-process.js";
-import { runSupervisor } from "../main/server/supervisor.js";
-import { findNatsServer } from "../nats-server/nats-binary.js";
 import {
   credentialSettingNames,
   credentialsOf,
@@ -84,11 +82,13 @@ function registerUp(root: Command, context: CliContext): void {
           ...(isOpenAllowed ? ["--insecure"] : []),
         ],
       };
+      const { startInBackground } = await import("../main/server/background.js");
       await startInBackground({ settings, env, command, say, report, stopping });
       return;
     }
     const nodeCommand = { file: process.execPath, argumentList: [program, "node", "start"] };
     const parts = { settings, env, nodeCommand, stopping, isOpenAllowed };
+    const { runSupervisor } = await import("../main/server/supervisor.js");
     await runSupervisor({ ...parts, say, report });
   });
 }
@@ -135,6 +135,7 @@ function registerDown(root: Command, context: CliContext): void {
   addSettingOptions(down, ["dataFolder"]);
   down.action(async () => {
     const { dataFolder } = context.settings(down);
+    const { stopCluster } = await import("../main/server/background.js");
     const wasRunning = await stopCluster(dataFolder, (line) => context.stderr(`${line}\n`));
     await context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
   });
@@ -187,8 +188,8 @@ function registerNode(root: Command, context: CliContext): void {
       credentials: credentialsOf(settings),
       clusterNodes,
     };
-    // Loaded only here: a node's parts (a native store among them) are of no use to other commands.
     const { runNode } = await import("../main/node.js");
+    const { EXIT_REFUSED } = await import("../main/server/node-process.js");
     const code = await runNode(node);
     // The node's log says why; the supervisor looks at the code only.
     if (code !== 0) context.exit(code === EXIT_REFUSED ? "usage" : "failed");
@@ -228,6 +229,7 @@ function registerNatsServer(root: Command, context: CliContext): void {
     const { natsServer } = context.settings(command);
     const named = natsServer === undefined ? {} : { RINGDEX_NATS_SERVER: natsServer };
     const onProgress = (line: string): void => context.stderr(`${line}\n`);
+    const { findNatsServer } = await import("../nats-server/nats-binary.js");
     const path = await findNatsServer({ env: { ...context.env, ...named }, onProgress });
     await context.out(`${path}\n`);
   });

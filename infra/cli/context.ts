@@ -6,12 +6,14 @@
  * throwing: exit-codes.ts decides what a thrown error means.
  */
 import { Option, type Command } from "commander";
-import { connect, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
+import { KvError } from "../../protocol/errors.js";
 import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, LogFile } from "../files/log-file.js";
 import { packageFolder } from "../files/package-version.js";
 import { withTimes } from "../files/timed-lines.js";
 import { dataPaths, liveAddress, type Address } from "../main/server/data-folder.js";
-import { connectError, connectionCredentials, withoutCredentials } from "../nats/credentials.js";
+import { openConnection } from "../nats/connection.js";
+import { withoutCredentials } from "../nats/credentials.js";
 import {
   credentialSettingNames,
   credentialsOf,
@@ -133,19 +135,17 @@ export class RunContext implements CliContext {
     const settings = this.settings(command);
     const { url, store } = await this.#addressOf(settings, command);
     try {
-      const nats = await connect({
-        servers: url.split(","),
-        timeout: CONNECT_TIMEOUT_MS,
+      const nats = await openConnection({
+        url,
+        credentials: credentialsOf(settings),
         name: `ringdex ${command.name()}`,
-        ...(url.startsWith("tls:") ? { tls: {} } : {}),
-        ...connectionCredentials(credentialsOf(settings)),
+        options: { timeout: CONNECT_TIMEOUT_MS },
       });
       this.#open.push(nats);
       return { nats, url, store, domain: settings.natsDomain };
     } catch (error) {
-      const told = connectError(url, error);
-      if (told.kind === "bad-request") throw told;
-      const why = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof KvError) || error.kind === "bad-request") throw error;
+      const why = error.cause instanceof Error ? error.cause.message : error.message;
       throw new CommandFailed(
         "unavailable",
         `cannot reach ${shownUrl(url)} (${why}); start a cluster with ` +
