@@ -8,6 +8,7 @@
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import {
@@ -110,12 +111,12 @@ export class BatchRunner {
   async #untilAnswered(batch: BatchRequest): Promise<BatchResult> {
     const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
     const progress = new BatchProgress(batch);
-    let waitMs = AGAIN_FIRST_MS;
+    const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     for (;;) {
       await this.#askParts(batch, this.#parts(batch, progress.open()), progress);
-      if (progress.isDone || this.clock.elapsedMs() + waitMs > end) return progress.result();
-      await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
-      waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
+      const isLate = this.clock.elapsedMs() + backOff.waitMs > end;
+      if (progress.isDone || isLate) return progress.result();
+      await sleep(this.clock, backOff.next(this.chance.fraction()));
     }
   }
 

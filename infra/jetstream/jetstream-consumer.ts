@@ -21,6 +21,7 @@
  *   2. After a consumer was made, `resumed` is handed over before any of its messages.
  */
 import { assert } from "../../protocol/assert.js";
+import { BackOff } from "../../protocol/back-off.js";
 import type { Sequence, TimeMs } from "../../protocol/ids.js";
 import { PULL_BYTES_MAX } from "../../protocol/limits.js";
 import type { Subscription } from "../bus.js";
@@ -85,7 +86,7 @@ export class JetstreamConsumer implements LogConsumer {
   #handOverDue = false;
   #heardAtMs = 0;
   #silenceTimer: Timer | undefined;
-  #retryMs = 0;
+  readonly #retries = new BackOff(RETRY_FIRST_MS, RETRY_MAX_MS, { atOnce: true });
   #retryTimer: Timer | undefined;
 
   constructor(options: JetstreamConsumerOptions) {
@@ -127,7 +128,7 @@ export class JetstreamConsumer implements LogConsumer {
     } else if (this.#ready.length > 0) {
       const messages = this.#ready;
       this.#ready = [];
-      this.#retryMs = 0;
+      this.#retries.reset();
       this.#sequenceLast = messages.at(-1)?.sequence ?? this.#sequenceLast;
       this.#resolve({ kind: "messages", messages });
     } else if (this.#pull === undefined) this.#sendPull();
@@ -141,8 +142,8 @@ export class JetstreamConsumer implements LogConsumer {
 
   #createSoon(): void {
     this.#state = "creating";
-    this.#retryTimer = this.#options.clock.after(this.#retryMs, () => void this.#create());
-    this.#retryMs = Math.min(Math.max(this.#retryMs * 2, RETRY_FIRST_MS), RETRY_MAX_MS);
+    const waitMs = this.#retries.next();
+    this.#retryTimer = this.#options.clock.after(waitMs, () => void this.#create());
   }
 
   async #create(): Promise<void> {
@@ -259,7 +260,7 @@ export class JetstreamConsumer implements LogConsumer {
     // Neither: somebody else has sent it here.
     if (status === 0) return;
     if (status === 100) {
-      this.#retryMs = 0;
+      this.#retries.reset();
       // A heartbeat tells how many messages the server believes to have sent.
       const delivered = Number(message.headers?.get("nats-last-consumer")?.[0] ?? 0);
       if (delivered > this.#deliveredCount) this.#giveUp("a heartbeat shows lost messages");
