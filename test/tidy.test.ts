@@ -224,7 +224,7 @@ describe("structure", () => {
     // `make structure` prints them. A figure may fall: write the smaller one down. One that has to
     // rise is a new room, and needs its line in docs/tour.md.
     const figures: readonly [string, number, number, number][] = [
-      ["actors", 10, 4, 19],
+      ["actors", 11, 4, 22],
       ["actors/coordinator", 10, 4, 12],
       ["actors/node", 6, 5, 6],
       ["actors/relay", 6, 3, 6],

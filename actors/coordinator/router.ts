@@ -25,6 +25,7 @@ import { parsePackedReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedRequest } from "../../protocol/request/packed.js";
 import type { Request } from "../../protocol/request/request.js";
+import type { OnRefusal } from "../admission.js";
 import {
   AGAIN_FIRST_MS,
   AGAIN_MAX_MS,
@@ -36,14 +37,17 @@ import {
 import { UnderWay } from "./under-way.js";
 
 export class Router {
-  readonly #underWay = new UnderWay();
+  readonly #underWay: UnderWay;
 
   constructor(
     private readonly names: Names,
     private readonly bus: Bus,
     private readonly clock: Clock,
     private readonly chance: Chance,
-  ) {}
+    onRefusal?: OnRefusal,
+  ) {
+    this.#underWay = new UnderWay(onRefusal);
+  }
 
   get underWay(): number {
     return this.#underWay.count;

@@ -15,6 +15,7 @@ import type { Origin, Sequence } from "../../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../../protocol/limits.js";
 import type { Group } from "../../../protocol/log/entry.js";
 import type { Outcome } from "../../../protocol/operation.js";
+import type { OnRefusal } from "../../admission.js";
 import type { EntryResult } from "../apply/applier-core.js";
 import { ProposerCore, type Basis, type Pending } from "./proposer-core.js";
 
@@ -41,8 +42,9 @@ export class Proposer {
     private readonly expect: (sequence: Sequence) => void,
     private readonly clock: Clock,
     private readonly chance: Chance,
+    onRefusal?: OnRefusal,
   ) {
-    this.#core = new ProposerCore(newOrigin(chance));
+    this.#core = new ProposerCore(newOrigin(chance), onRefusal);
     this.#usedAtMs = clock.elapsedMs();
   }
 
