@@ -53,9 +53,12 @@ export class BatchProgress {
 
   /** A shard's answer to the operations at `indexes`, which were sent together, in this order. */
   take(indexes: readonly number[], answer: BatchResult): void {
+    const isWhole = answer instanceof KvError || answer.length === indexes.length;
+    assert(isWhole, `an answer has one outcome for each of ${indexes.length} operations`);
     for (const [partIndex, index] of indexes.entries()) {
       const result = answer instanceof KvError ? refused(answer) : answer[partIndex];
       assert(result !== undefined, `a reply has an outcome for each of ${indexes.length}`);
+      assert(this.isOpen(index), `invariant 1: operation ${index} was sent, and is not open`);
       this.#note(index, result);
     }
     this.#closeOvertaken(indexes);

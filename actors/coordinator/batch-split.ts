@@ -69,6 +69,16 @@ export function splitByShard(
   return parts;
 }
 
+/** Without what comes behind an operation on the same key that an earlier part lost for good. */
+function openOf({ shard, indexes, requests }: Part, progress: BatchProgress): Part {
+  const isOpen = (index: number): boolean => progress.isOpen(index);
+  return {
+    shard,
+    indexes: indexes.filter(isOpen),
+    requests: requests.filter((_request, place) => isOpen(indexes[place] as number)),
+  };
+}
+
 function positionOf(request: Request): Position {
   return request.kind === "get" ? request.position : request.operation.position;
 }
@@ -132,9 +142,11 @@ export class BatchRunner {
     }
     const askShard = async (shardParts: readonly Part[]): Promise<void> => {
       for (const part of shardParts) {
-        progress.take(part.indexes, await this.#ask(batch, part));
+        const open = openOf(part, progress);
+        if (open.indexes.length === 0) continue;
+        progress.take(open.indexes, await this.#ask(batch, open));
         // What follows for the same shard must not overtake what has to be sent again.
-        if (part.indexes.some((index) => progress.isOpen(index))) return;
+        if (open.indexes.some((index) => progress.isOpen(index))) return;
       }
     };
     await Promise.all([...byShard.values()].map(askShard));

@@ -171,6 +171,10 @@ export class ProposerCore {
     barriers: readonly Barrier[],
     basis: Basis,
   ): Uint8Array {
+    assert(
+      this.#inFlight === undefined,
+      `entry ${this.#numberLast} is in flight, and one at a time`,
+    );
     this.#numberLast += 1;
     const bytes = this.#encode(body, this.#numberLast, basis);
     this.#inFlight = {
@@ -222,6 +226,10 @@ export class ProposerCore {
 
   #refused(flight: InFlight, error: KvError, basis: Basis): Uint8Array | undefined {
     if (flight.fence !== undefined) return flight.fence.bytes;
+    assert(
+      flight.number === this.#numberLast,
+      `invariant 1: no number follows ${flight.number} in flight, but ${this.#numberLast} is taken`,
+    );
     if (!flight.unanswered) {
       // Nothing of it can land any more: the number is free for the next entry.
       this.#numberLast -= 1;
@@ -243,6 +251,8 @@ export class ProposerCore {
     if (origin !== this.origin || flight === undefined) return;
     if (number === flight.number) {
       this.#isOpen = true;
+      const count = operationCount(flight.pending);
+      assert(count === outcomes.length, `${count} operations have ${outcomes.length} outcomes`);
       let offset = 0;
       for (const pending of flight.pending) {
         const { group } = pending;
@@ -276,6 +286,7 @@ export class ProposerCore {
 
   /** The applier has met what stands at `sequence`, and has told `applied` or `skipped` of it. */
   met(sequence: Sequence): void {
+    assert(sequence > this.#metLast, `the applier met ${this.#metLast}, and then ${sequence}`);
     this.#metLast = sequence;
     // What was accepted there, or before it, would have been met.
     this.lost(1, sequence);
@@ -338,12 +349,14 @@ export class ProposerCore {
   }
 
   #refuseQueue(error: KvError): void {
+    assert(error.written === "no", `invariant 3: ${error.kind} says that it may be written`);
     this.#admission.leaveAll();
     for (const pending of this.#queue.splice(0)) pending.settle(error);
     for (const barrier of this.#takeBarriers()) barrier.reject(error);
   }
 
   #settle(flight: InFlight, error: KvError, barrierError = error): void {
+    assert(this.#inFlight === flight, `invariant 2: entry ${flight.number} was settled before`);
     for (const pending of flight.pending) settleOnce(pending, error);
     for (const barrier of flight.barriers) barrier.reject(barrierError);
     this.#inFlight = undefined;
@@ -368,6 +381,12 @@ function settleOnce(
   if (pending.settled === true) return;
   pending.settled = true;
   pending.settle(outcomes);
+}
+
+function operationCount(pending: readonly Pending[]): number {
+  let count = 0;
+  for (const { group } of pending) count += group.length;
+  return count;
 }
 
 function groupBytes(group: Group): number {

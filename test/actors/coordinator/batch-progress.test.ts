@@ -108,6 +108,17 @@ describe("progress of a batch", () => {
     expect(valuesOf(s1), "sent again, both are done in order").to.deep.equal(["3"]);
   });
 
+  it("does not send, in a later part, what follows one that is refused for good here", async () => {
+    const [key, other] = keysOf("s1", 2);
+    s1.fate = (number) => (number === 1 ? refusal("overloaded") : "do");
+    // The first two are one message, the others the next.
+    const large = [1, 2, 3].map((number) => set(key!, big + number));
+    const { outcomes } = await run({ ops: [...large, set(other!, 4)] });
+    expect(outcomes[0]?.error).to.include({ name: "overloaded", written: "no" });
+    expect(outcomes[2]?.error).to.include({ name: "unavailable", written: "no" });
+    expect(valuesOf(s1)).to.deep.equal(["4"]);
+  });
+
   it("keeps the order on each key, and its word, whatever happens to messages", async () => {
     const fate = fc.constantFrom<MessageFate>(
       ...(["do", "do", "lose", "delay"] as const),
