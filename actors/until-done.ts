@@ -4,6 +4,7 @@
  * It looks soon, because most of it ends within milliseconds, and then less and less often.
  */
 import { sleep, type Clock } from "../infra/clock.js";
+import { BackOff } from "../protocol/back-off.js";
 
 /** Between two looks: at first, and what it grows to. */
 const LOOK_FIRST_MS = 5;
@@ -16,9 +17,8 @@ export async function untilDone(
   limitMs: number,
 ): Promise<void> {
   const endMs = clock.elapsedMs() + limitMs;
-  let waitMs = LOOK_FIRST_MS;
+  const backOff = new BackOff(LOOK_FIRST_MS, LOOK_MAX_MS);
   while (!isDone() && clock.elapsedMs() < endMs) {
-    await sleep(clock, waitMs);
-    waitMs = Math.min(2 * waitMs, LOOK_MAX_MS);
+    await sleep(clock, backOff.next());
   }
 }

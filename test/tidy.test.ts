@@ -224,14 +224,14 @@ describe("structure", () => {
     // `make structure` prints them. A figure may fall: write the smaller one down. One that has to
     // rise is a new room, and needs its line in docs/tour.md.
     const figures: readonly [string, number, number, number][] = [
-      ["actors", 10, 4, 19],
+      ["actors", 11, 4, 22],
       ["actors/coordinator", 9, 3, 10],
       ["actors/node", 6, 5, 6],
       ["actors/relay", 6, 3, 6],
       ["actors/ring-keeper", 7, 5, 7],
       ["actors/shard", 11, 7, 23],
       ["infra", 17, 5, 38],
-      ["protocol", 18, 5, 61],
+      ["protocol", 19, 5, 62],
     ];
     for (const [folder, rooms, floors, imports] of figures) {
       const found = folders.find((each) => each.folder === folder);

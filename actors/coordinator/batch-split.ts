@@ -8,6 +8,7 @@
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
 import {
@@ -64,13 +65,12 @@ export class BatchRunner {
 
   async #untilAnswered(batch: BatchRequest, course: BatchCourse): Promise<void> {
     const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
-    let waitMs = AGAIN_FIRST_MS;
+    const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     for (;;) {
       const chunks = this.#chunks(batch, course);
       await Promise.all([...chunks].map((each) => this.#askShard(batch, course, ...each)));
-      if (course.isDone || this.clock.elapsedMs() + waitMs > end) return;
-      await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
-      waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
+      if (course.isDone || this.clock.elapsedMs() + backOff.waitMs > end) return;
+      await sleep(this.clock, backOff.next(this.chance.fraction()));
     }
   }
 

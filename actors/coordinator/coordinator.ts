@@ -26,6 +26,7 @@ import { errorReply, subjectReply } from "../../protocol/reply/subject.js";
 import { readQueryLevel } from "../../protocol/request/headers.js";
 import type { Request } from "../../protocol/request/request.js";
 import { parseKeylessRequest, parseSubjectRequest } from "../../protocol/request/text.js";
+import { RefusalLog, tooManyRequests } from "../admission.js";
 import { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
@@ -35,7 +36,7 @@ import type { BatchRunner } from "./batch-split.js";
 import type { Finder } from "./find.js";
 import type { Router } from "./router.js";
 import type { StatusCollector } from "./status.js";
-import { tooManyRequests, UnderWay } from "./under-way.js";
+import { UnderWay } from "./under-way.js";
 
 export interface CoordinatorParts {
   readonly names: Names;
@@ -70,11 +71,15 @@ const madeReplies = new Map(
 
 export class Coordinator {
   #subscriptions: Subscription[] = [];
-  readonly #underWay = new UnderWay();
+  readonly #underWay: UnderWay;
+  readonly #refusals: RefusalLog;
   readonly #answers: Answers;
 
   constructor(private readonly parts: CoordinatorParts) {
-    this.#answers = new Answers(parts.names, parts.bus, parts.logger);
+    const { names, bus, clock, logger } = parts;
+    this.#refusals = new RefusalLog(clock, logger, { requests: "to the coordinator" });
+    this.#underWay = new UnderWay(this.#refusals.note);
+    this.#answers = new Answers(names, bus, logger);
   }
 
   start(): void {
@@ -112,7 +117,10 @@ export class Coordinator {
     if (address === undefined) {
       return refuse(new KvError("unsupported", `nothing answers on ${message.subject}`));
     }
-    if (this.parts.isLate?.() === true && !aboutTheStore.has(verb)) return refuse(tooLate);
+    if (this.parts.isLate?.() === true && !aboutTheStore.has(verb)) {
+      this.#refusals.note(tooLate);
+      return refuse(tooLate);
+    }
     let leave: () => void;
     try {
       leave = this.#underWay.enter(message.data.length);

@@ -49,7 +49,10 @@ export class Coverage {
       this.#claims[position] = answer;
     }
     this.#missingCount -= answer.positions.length;
-    assert(this.#missingCount >= 0, "by invariant 1 no position is counted twice");
+    assert(
+      this.#missingCount >= 0,
+      `invariant 1: ${-this.#missingCount} positions are counted twice`,
+    );
     return { ok: true };
   }
 
@@ -62,6 +65,10 @@ export class Coverage {
     for (const [index, claim] of this.#claims.entries()) {
       if (claim === undefined) positions.push(index as Position);
     }
+    assert(
+      positions.length === this.#missingCount,
+      `invariant 2: ${positions.length} positions are missing, counted were ${this.#missingCount}`,
+    );
     return positions;
   }
 }

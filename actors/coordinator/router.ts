@@ -11,6 +11,7 @@
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position } from "../../protocol/ids.js";
 import {
@@ -25,18 +26,22 @@ import { parsePackedReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedRequest } from "../../protocol/request/packed.js";
 import type { Request } from "../../protocol/request/request.js";
+import type { OnRefusal } from "../admission.js";
 import { AGAIN_FIRST_MS, AGAIN_MAX_MS, newRequestId } from "./attempts.js";
 import { UnderWay } from "./under-way.js";
 
 export class Router {
-  readonly #underWay = new UnderWay();
+  readonly #underWay: UnderWay;
 
   constructor(
     private readonly names: Names,
     private readonly bus: Bus,
     private readonly clock: Clock,
     private readonly chance: Chance,
-  ) {}
+    onRefusal?: OnRefusal,
+  ) {
+    this.#underWay = new UnderWay(onRefusal);
+  }
 
   get underWay(): number {
     return this.#underWay.count;
@@ -76,19 +81,18 @@ export class Router {
     const isSession = request.kind === "get" && request.level === "session";
     const patienceMs = isSession ? SESSION_WAIT_MS : REQUEST_TIMEOUT_MS;
     const end = this.clock.elapsedMs() + patienceMs;
-    let waitMs = AGAIN_FIRST_MS;
+    const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     let isDoubtful = false;
     for (;;) {
       const result = await this.#ask(subject, payload, key);
       if (result.kind !== "refused") return result;
       const error = request.kind === "get" ? readError(result.error) : result.error;
       isDoubtful ||= error.written === "unknown";
-      const isLate = this.clock.elapsedMs() + waitMs > end;
+      const isLate = this.clock.elapsedMs() + backOff.waitMs > end;
       if (isLate || !isWorthAnother(error, isDoubtful)) {
         return { kind: "refused", error: finalError(error, isDoubtful) };
       }
-      await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
-      waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
+      await sleep(this.clock, backOff.next(this.chance.fraction()));
     }
   }
 

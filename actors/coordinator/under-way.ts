@@ -1,50 +1,35 @@
 /**
- * Under way: how many requests are being worked on at once, and how many bytes they hold.
+ * Under way: the requests that a coordinator or a router works on, and the bytes that they hold.
  *
  * Limits: COORDINATOR_REQUESTS_MAX and COORDINATOR_BYTES_MAX; beyond either `enter` throws
- * `overloaded`. A request that waits for a slow shard keeps its payload, so counting requests
- * alone would let 16 GiB pile up.
+ * `overloaded`.
  */
 import { assert } from "../../protocol/assert.js";
-import { KvError } from "../../protocol/errors.js";
-import { COORDINATOR_BYTES_MAX, COORDINATOR_REQUESTS_MAX } from "../../protocol/limits.js";
-
-/** Made once: it is thrown when there is no time to make it for each. */
-export const tooManyRequests = new KvError(
-  "overloaded",
-  `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`,
-  { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX },
-);
+import { Admission, coordinatorRules, type OnRefusal } from "../admission.js";
 
 export class UnderWay {
-  #count = 0;
-  #bytes = 0;
+  readonly #admission: Admission;
+
+  constructor(onRefusal?: OnRefusal) {
+    this.#admission = new Admission(coordinatorRules, onRefusal);
+  }
 
   get count(): number {
-    return this.#count;
+    return this.#admission.count;
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#admission.bytes;
   }
 
   /** Throws KvError `overloaded`. The result is to be called once, when the request has ended. */
   enter(bytes: number): () => void {
-    if (this.#count >= COORDINATOR_REQUESTS_MAX) throw tooManyRequests;
-    if (this.#bytes + bytes > COORDINATOR_BYTES_MAX) {
-      const text = `requests of ${this.#bytes} bytes are under way here, this one has ${bytes}`;
-      const most = `together at most ${COORDINATOR_BYTES_MAX}; send it again`;
-      const details = { limit: "coordinator_bytes", max: COORDINATOR_BYTES_MAX, received: bytes };
-      throw new KvError("overloaded", `${text}, ${most}`, details);
-    }
-    this.#count += 1;
-    this.#bytes += bytes;
+    this.#admission.enter(bytes);
     let hasLeft = false;
     return () => {
       assert(!hasLeft, "a request ends once");
       hasLeft = true;
-      this.#count -= 1;
-      this.#bytes -= bytes;
+      this.#admission.leave(bytes);
     };
   }
 }

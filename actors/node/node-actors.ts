@@ -19,6 +19,7 @@ import { multiKeyVerbs, singleKeyVerbs, type Names } from "../../protocol/nats/s
 import type { NodeReport, ReplicaReport } from "../../protocol/node/status.js";
 import { errorReply } from "../../protocol/reply/subject.js";
 import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
+import { RefusalLog } from "../admission.js";
 import { Answers } from "../answer.js";
 import { BatchRunner } from "../coordinator/batch-split.js";
 import { Coordinator } from "../coordinator/coordinator.js";
@@ -69,7 +70,8 @@ export class NodeActors {
   constructor(private readonly parts: NodeActorsParts) {
     const { names, node, version, ring, bus, clock, chance, logger } = parts;
     this.#ring = ring;
-    this.#router = new Router(names, bus, clock, chance);
+    const refusals = new RefusalLog(clock, logger, { requests: "passed on" });
+    this.#router = new Router(names, bus, clock, chance, refusals.note);
     this.#pulse = new Pulse(bus, names.node(node, "pulse"), clock);
     this.#hosts = ring.shards
       .filter(({ nodes }) => nodes.includes(node))

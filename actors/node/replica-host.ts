@@ -18,6 +18,7 @@ import type { Log } from "../../infra/log.js";
 import type { Logger } from "../../infra/logger.js";
 import type { StoreShelf } from "../../infra/store-shelf.js";
 import type { Store } from "../../infra/store.js";
+import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
 import { isSingleKeyVerb, type Names } from "../../protocol/nats/subjects.js";
@@ -101,7 +102,7 @@ export class ReplicaHost {
   /** Runs until close(); rejects never. */
   async run(): Promise<void> {
     const { logger, shard, clock } = this.parts;
-    let waitMs = RESTART_FIRST_MS;
+    const backOff = new BackOff(RESTART_FIRST_MS, RESTART_MAX_MS);
     while (!this.#stopping.signal.aborted) {
       const startedAt = clock.elapsedMs();
       try {
@@ -112,9 +113,8 @@ export class ReplicaHost {
         this.#failure = error instanceof Error ? error.message : String(error);
         logger.error("a replica failed and is started again", { shard: shard.shard, error });
       }
-      if (clock.elapsedMs() - startedAt > RESTART_FORGET_MS) waitMs = RESTART_FIRST_MS;
-      await sleep(clock, waitMs, this.#stopping.signal).catch(() => undefined);
-      waitMs = Math.min(2 * waitMs, RESTART_MAX_MS);
+      if (clock.elapsedMs() - startedAt > RESTART_FORGET_MS) backOff.reset();
+      await sleep(clock, backOff.next(), this.#stopping.signal).catch(() => undefined);
     }
   }
 

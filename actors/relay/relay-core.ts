@@ -69,6 +69,7 @@ function changeOf(operation: Operation, outcome: OperationOutcome, updatedAt: Ti
   const { position } = outcome;
   assert(outcome.outcome.ok, `a refused ${verb} takes no revision`);
   const { revision, expiresAt } = outcome.outcome.done;
+  assert(revision > 0, `a change takes a revision, not ${revision}`);
   if (verb === "del") return removal("del", key, position, revision, updatedAt);
   const { result } = outcome;
   const content =

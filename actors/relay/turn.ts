@@ -10,6 +10,11 @@
  *
  * Whatever goes wrong (a refusal, an answer that does not come, a connection that goes) ends the
  * turn: run() rejects with KvError. What is then under way may land; the next turn finds it.
+ *
+ * Invariants
+ *   1. A marker's place is never ahead of what the stream has acknowledged.
+ *   2. Entries are published one after another: the one after `#place` is `#place` + 1.
+ *   3. Each marker stands behind the marker before it in the stream.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
@@ -331,6 +336,7 @@ export class Turn {
         await this.#resetAll(`the outcomes of entry ${sequence} are gone`);
         return false;
       }
+      assert(sequence === this.#place + 1, `invariant 2: ${sequence} follows ${this.#place}`);
       const row = decodeOutcomeRow(bytes);
       const entry = decodeEntry(data);
       this.#compare(sequence, entry, row);
@@ -451,9 +457,13 @@ export class Turn {
     const { subject } = this.#fence;
     // One of them may be refused while the marker behind it lands: it would be lost for good.
     await this.#writer.flushed();
+    assert(this.#place === sequence, `invariant 1: ${sequence} is marked, but at ${this.#place}`);
     const marker = { sequence, since, logId, node, relay: this.relay };
     this.#writer.publish(markerEvent(subject, marker), this.#fence);
-    this.#fence = { subject, sequence: await this.#writer.flushed() };
+    const markedAt = await this.#writer.flushed();
+    const before = this.#fence.sequence;
+    assert(markedAt > before, `invariant 3: a marker at ${markedAt} follows one at ${before}`);
+    this.#fence = { subject, sequence: markedAt };
     this.#placeMarked = sequence;
     this.#eventCount = 0;
     this.#markerDue = false;

@@ -13,6 +13,7 @@
  *      store is it known that its past is another one.
  *   3. A shard of which some replica serves keeps its log.
  */
+import { assert } from "../../protocol/assert.js";
 import type { NodeName } from "../../protocol/ids.js";
 import type { RepairReplica, RepairReport, StoreFinding } from "../../protocol/node/repair.js";
 import type { RingShard } from "../../protocol/ring/ring.js";
@@ -60,6 +61,13 @@ export function planRepair(
     const nodes = shard.nodes.join(", ");
     return refused(`${stranger} holds no replica of ${shard.shard}, which is on ${nodes}`);
   }
+  const leftOut = shard.nodes.filter((name) => {
+    return !abandoned.includes(name) && !findings.some(({ node }) => node === name);
+  });
+  assert(
+    leftOut.length === 0,
+    `invariant 1: ${leftOut.join(", ")} was neither asked nor abandoned`,
+  );
   const asked = findings.filter(({ node }) => !abandoned.includes(node));
   if (asked.length === 0) return refused("a repair needs the store of at least one node");
   const silent = asked.find(({ report }) => report === undefined);
@@ -109,6 +117,8 @@ function planRefill(
   stopped: readonly Asked[],
   abandoned: readonly string[],
 ): RepairPlan {
+  const counts = `${serving.length} replicas serve and ${stopped.length} do not`;
+  assert(serving.length > 0 && stopped.length > 0, `a serving one fills others, but ${counts}`);
   const unfit = stopped.find(({ report }) => !refillable.includes(codeOf(report)));
   if (unfit !== undefined) return refused(notMendable(unfit, serving[0]));
   const ahead = stopped.find(({ report }) => report.store?.parent?.logId === shard.logId);
@@ -151,6 +161,8 @@ function planLog(
   stopped: readonly Asked[],
   abandoned: readonly string[],
 ): RepairPlan {
+  const serving = stopped.find(({ report }) => report.state === "serving");
+  assert(serving === undefined, `invariant 3: ${serving?.node} serves, and the log would change`);
   const unfit = stopped.find(({ report }) => !mendable.includes(codeOf(report)));
   if (unfit !== undefined) return refused(notMendable(unfit, undefined));
   const stores: Readable[] = [];
@@ -227,6 +239,7 @@ function asFate({ node, report }: Asked, source: Readable): RepairReplica {
   const isEqual = store?.sequence === source.store.sequence && store.log_id === source.store.log_id;
   if (isEqual) return { node, sequence: store.sequence, fate: "equal", reason: "" };
   const missing = source.store.sequence - (store?.sequence ?? 0);
+  assert(missing >= 0, `invariant 2: ${node} is ${-missing} entries ahead of ${source.node}`);
   const reason = missing === 0 ? "of another log" : `${missing} entries behind`;
   return { node, sequence: store?.sequence ?? null, fate: "set-aside", reason };
 }

@@ -15,10 +15,13 @@
  * still creating then has lost. A log that has more was a ring's, and its data are not ours to put
  * an empty ring beside: the ring is not created, and the error says why.
  *
- * Invariant: a log that the ring names, or that has more than its first entry, is never removed.
+ * Invariants
+ *   1. A log that the ring names, or that has more than its first entry, is never removed.
+ *   2. No two logs have one id.
  */
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
 import type { Logger } from "../../infra/logger.js";
+import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type { LogId, NodeName, Origin, Sequence } from "../../protocol/ids.js";
 import {
@@ -113,6 +116,8 @@ export class RingKeeper {
     const nodes = settings.nodes.map((node) => ({ node, weight: 1 }));
     const plan = planNewRing({ store, positionCount, nodes, replicas });
     const shards = plan.shards.map((shard) => ({ ...shard, logId: this.#newLogId() }));
+    const ids = new Set<string>(shards.map(({ logId }) => logId));
+    assert(ids.size === shards.length, `invariant 2: ${ids.size} ids for ${shards.length} logs`);
     const ring: RingTable = { ...plan, shards };
     const stray = await this.#used();
     // A log may be used because there is a ring since we looked.
@@ -134,6 +139,8 @@ export class RingKeeper {
       await this.#removeOrphans(standing);
       return ring;
     }
+    const shared = standing.shards.find(({ logId }) => ids.has(logId));
+    assert(shared === undefined, `invariant 1: the ring names ${shared?.logId}, which would go`);
     await this.#removeAll(shards);
     return undefined;
   }
@@ -161,6 +168,7 @@ export class RingKeeper {
 
   async #removeOrphans({ shards }: RingTable): Promise<void> {
     const named = new Set<string>(shards.map(({ logId }) => logId));
+    assert(named.size > 0, "invariant 1: a ring names logs, or all would be orphans");
     try {
       const logs = await this.logs.list();
       await this.#removeAll(

@@ -13,7 +13,7 @@
 import type { Message } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";
 import { KvError } from "../../protocol/errors.js";
-import { HOPS_MAX, MAILBOX_BYTES_MAX } from "../../protocol/limits.js";
+import { HOPS_MAX } from "../../protocol/limits.js";
 import { singleKeyVerbs, type Names, type SingleKeyVerb } from "../../protocol/nats/subjects.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";
 import { encodeQueryError } from "../../protocol/query/messages.js";
@@ -23,6 +23,7 @@ import { errorReply, subjectReply } from "../../protocol/reply/subject.js";
 import { parsePackedBatch, parsePackedRequest } from "../../protocol/request/packed.js";
 import type { BatchRequest, GetRequest, Request } from "../../protocol/request/request.js";
 import { parseSubjectRequest } from "../../protocol/request/text.js";
+import { Admission, batchRules, type OnRefusal } from "../admission.js";
 import type { Answers } from "../answer.js";
 import { asKvError } from "../incident.js";
 import { tooLate } from "../pulse.js";
@@ -58,18 +59,21 @@ export interface BorderParts {
   readonly counters: ServiceCounters;
   /** Of the node's pulse; asked for each request. */
   readonly isLate: () => boolean;
+  /** Called with refusals because of the pulse, or of too many batches. */
+  readonly onRefusal: OnRefusal;
   readonly logger: Logger;
 }
 
 export class Border {
-  #batchesUnderWay = 0;
-  #batchBytes = 0;
+  readonly #batches: Admission;
 
-  constructor(private readonly parts: BorderParts) {}
+  constructor(private readonly parts: BorderParts) {
+    this.#batches = new Admission(batchRules, parts.onRefusal);
+  }
 
   /** True if no batch is unanswered. */
   get isIdle(): boolean {
-    return this.#batchesUnderWay === 0;
+    return this.#batches.count === 0;
   }
 
   /** One message to kv.ring.<position>.<verb>[.<key>]. */
@@ -108,6 +112,7 @@ export class Border {
     };
     counters.begin(verb);
     if (this.parts.isLate()) {
+      this.parts.onRefusal(tooLate);
       return reply(queryVerbs.has(verb) ? tooLateQuery : tooLateBatch, tooLate);
     }
     if (verb === "batch" || verb === "get") {
@@ -123,19 +128,19 @@ export class Border {
   /** `get`: a batch of gets alone, for users who have no right to write. */
   async #runBatch(payload: Uint8Array, verb: "batch" | "get"): Promise<BatchResult> {
     const { ownership, proposer, logger } = this.parts;
-    const bytes = payload.length;
-    this.#batchesUnderWay += 1;
-    this.#batchBytes += bytes;
     try {
-      if (this.#batchBytes > MAILBOX_BYTES_MAX) throw tooManyBytes(bytes);
+      this.#batches.enter(payload.length);
+    } catch (error) {
+      return asKvError(error, logger);
+    }
+    try {
       const batch = parsePackedBatch(payload, ownership.positionCount);
       if (verb === "get") checkOnlyGets(batch);
       return await runBatch(batch, this, proposer);
     } catch (error) {
       return asKvError(error, logger);
     } finally {
-      this.#batchesUnderWay -= 1;
-      this.#batchBytes -= bytes;
+      this.#batches.leave(payload.length);
     }
   }
 
@@ -206,6 +211,7 @@ export class Border {
 
   #refuseLate(message: Message, verb: SingleKeyVerb, isPacked: boolean): void {
     this.parts.counters.end(verb, tooLate);
+    this.parts.onRefusal(tooLate);
     const reply = isPacked ? tooLatePacked : (tooLateReplies.get(verb) ?? errorReply(tooLate));
     this.parts.answers.send(message, reply, errorReply);
   }
@@ -231,13 +237,6 @@ function packed(result: Result): Reply {
 
 function isElsewhere(result: Result): boolean {
   return result.kind === "refused" && isNotOwned(result.error);
-}
-
-/** A batch keeps its message until its last operation is done. */
-function tooManyBytes(received: number): KvError {
-  const text = "batches under way here have more bytes than the limit; send it again in a moment";
-  const details = { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received };
-  return new KvError("overloaded", text, details);
 }
 
 function checkOnlyGets({ requests, atomic }: BatchRequest): void {

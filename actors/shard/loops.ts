@@ -16,6 +16,7 @@ import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { Names } from "../../protocol/nats/subjects.js";
 import type { Result } from "../../protocol/reply/result.js";
 import type { Request } from "../../protocol/request/request.js";
+import { RefusalLog, type OnRefusal } from "../admission.js";
 import { Answers } from "../answer.js";
 import { ServiceCounters } from "../service.js";
 import { untilDone } from "../until-done.js";
@@ -69,6 +70,7 @@ export class Loops {
       (sequence) => this.applier.expect(sequence),
       clock,
       chance,
+      this.#refusalsOf("writes"),
     );
     this.applier = new Applier(
       log,
@@ -82,7 +84,8 @@ export class Loops {
     );
     const barrier = (): Promise<void> => this.#barrier();
     const moveTime = (): Promise<void> => this.proposer.barrier();
-    this.reader = new Reader(this.applied, store, barrier, moveTime, clock);
+    const refusedGets = this.#refusalsOf("gets");
+    this.reader = new Reader(this.applied, store, barrier, moveTime, clock, refusedGets);
     this.query = new Query({
       shard: log.shard,
       applied: this.applied,
@@ -90,6 +93,7 @@ export class Loops {
       barrier: () => this.#barrierAndTime(),
       clock,
       logger,
+      onRefusal: this.#refusalsOf("queries"),
     });
     this.border = new Border({
       names,
@@ -101,8 +105,15 @@ export class Loops {
       forward: parts.forward,
       counters: parts.counters ?? new ServiceCounters(replicaVerbs, clock),
       isLate: parts.isLate ?? ((): boolean => false),
+      onRefusal: this.#refusalsOf("messages"),
       logger,
     });
+  }
+
+  /** Tells the log of the node how many `requests` this shard refuses. */
+  #refusalsOf(requests: string): OnRefusal {
+    const { clock, logger, log } = this.parts;
+    return new RefusalLog(clock, logger, { shard: log.shard, requests }).note;
   }
 
   #basis(): { sequence: Sequence; chain: bigint } {

@@ -158,7 +158,10 @@ export class ApplierCore {
     for (const { message, entry } of plan.group) {
       const logTime = Math.max(state.logTime, message.time) as TimeMs;
       if (results.length > 0 && changes.dueFrom <= logTime) break;
-      assert(message.sequence === state.sequence + 1, `${message.sequence} follows`);
+      assert(
+        message.sequence === state.sequence + 1,
+        `invariant 1: ${message.sequence} follows ${state.sequence}`,
+      );
       const work = new EntryWork(state, changes, rows, written, message.sequence, logTime);
       const result = this.#apply(work, entry, message, results.length === 0 ? rows.due : undefined);
       if (result.kind === "accepted" && result.origin !== undefined) origins.add(result.origin);
@@ -213,6 +216,8 @@ export class ApplierCore {
     if (due !== undefined) work.expire(due);
     const groups = entry.kind === "operations" ? entry.groups : [];
     const outcomes = groups.flatMap((group) => work.applyGroup(group));
+    const count = work.operations.length;
+    assert(count === outcomes.length, `${count} rows, ${outcomes.length} outcomes of ${sequence}`);
     return { sequence, kind: "accepted", reason: "", origin, number, outcomes };
   }
 
@@ -265,6 +270,10 @@ export class ApplierCore {
     entry: Entry | EntryRefusal,
   ): void {
     const { state } = this;
+    assert(
+      work.logTime >= state.logTime,
+      `invariant 2: log time ${work.logTime} of entry ${message.sequence} after ${state.logTime}`,
+    );
     state.sequence = message.sequence;
     state.logTime = work.logTime;
     // An entry above the log's version counts as no entry, or programs that know that version and
@@ -307,6 +316,7 @@ export class ApplierCore {
 
   /** The store's row that says how far it is. Only once the log has begun. */
   appliedRow(): Uint8Array {
+    assert(this.state.hasBegun, "a log that has not begun has no row");
     const { sequence, logTime, chain, messageHash, genesis } = this.state;
     const row = { logId: genesis.logId, sequence, logTime, chain, messageHash, genesis };
     return encodeAppliedRow({ format: STORE_FORMAT, ...row });
@@ -319,6 +329,9 @@ export function decodeRows(
   records: readonly (Uint8Array | undefined)[],
   outcomes: readonly (Uint8Array | undefined)[],
 ): { records: Map<string, StoredRecord | undefined>; outcomes: Map<Sequence, OutcomeRow> } {
+  const wanted = [plan.recordKeys.size, plan.outcomeSequences.length].join(" and ");
+  const given = [records.length, outcomes.length].join(" and ");
+  assert(given === wanted, `${wanted} records and outcomes were asked for, ${given} came`);
   const byKey = new Map<string, StoredRecord | undefined>();
   for (const [index, key] of [...plan.recordKeys.keys()].entries()) {
     const bytes = records[index];

@@ -21,13 +21,7 @@ import type { Appended } from "../../../infra/log.js";
 import { assert } from "../../../protocol/assert.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { Origin, Sequence } from "../../../protocol/ids.js";
-import {
-  ENTRY_BYTES_TARGET,
-  ENTRY_OPERATIONS_MAX,
-  MAILBOX_BYTES_MAX,
-  MAILBOX_MS_MAX,
-  MAILBOX_REQUESTS_MAX,
-} from "../../../protocol/limits.js";
+import { ENTRY_BYTES_TARGET, ENTRY_OPERATIONS_MAX } from "../../../protocol/limits.js";
 import {
   BEHAVIOUR_VERSION,
   encodeEntry,
@@ -36,6 +30,7 @@ import {
   type Group,
 } from "../../../protocol/log/entry.js";
 import type { Outcome } from "../../../protocol/operation.js";
+import { Admission, barrierRules, mailboxRules, type OnRefusal } from "../../admission.js";
 
 /** A group that waits for its outcomes. Times are by elapsed time. */
 export interface Pending {
@@ -79,8 +74,9 @@ interface InFlight {
 
 export class ProposerCore {
   #queue: Pending[] = [];
-  #queueBytes = 0;
+  readonly #admission: Admission;
   #barriers: Barrier[] = [];
+  readonly #barrierAdmission: Admission;
   #inFlight: InFlight | undefined;
   #numberLast = 0;
   #isOpen = false;
@@ -88,7 +84,13 @@ export class ProposerCore {
   /** The last entry that the applier has met, whoever's. */
   #metLast = 0;
 
-  constructor(private origin: Origin) {}
+  constructor(
+    private origin: Origin,
+    onRefusal?: OnRefusal,
+  ) {
+    this.#admission = new Admission(mailboxRules, onRefusal);
+    this.#barrierAdmission = new Admission(barrierRules, onRefusal);
+  }
 
   get queueLength(): number {
     return this.#queue.length;
@@ -109,27 +111,15 @@ export class ProposerCore {
 
   /** Throws KvError `overloaded` when the mailbox is full. */
   offer(pending: Pending): void {
-    const bytes = groupBytes(pending.group);
-    if (this.#queue.length >= MAILBOX_REQUESTS_MAX) {
-      throw full("mailbox_requests", MAILBOX_REQUESTS_MAX);
-    }
-    if (this.#queueBytes + bytes > MAILBOX_BYTES_MAX) {
-      throw full("mailbox_bytes", MAILBOX_BYTES_MAX);
-    }
     // All are given the same time, so their deadlines tell how long the oldest has waited.
-    const [oldest] = this.#queue;
-    if (oldest !== undefined && pending.deadlineMs - oldest.deadlineMs > MAILBOX_MS_MAX) {
-      throw waitsLong;
-    }
+    const oldest = this.#queue[0] ?? pending;
+    this.#admission.enter(groupBytes(pending.group), pending.deadlineMs - oldest.deadlineMs);
     this.#queue.push(pending);
-    this.#queueBytes += bytes;
   }
 
   /** Resolved when an entry taken after this call has been applied. */
   wantBarrier(barrier: Barrier): void {
-    if (this.#barriers.length >= MAILBOX_REQUESTS_MAX) {
-      throw full("mailbox_requests", MAILBOX_REQUESTS_MAX);
-    }
+    this.#barrierAdmission.enter(0);
     this.#barriers.push(barrier);
   }
 
@@ -139,11 +129,16 @@ export class ProposerCore {
     if (!this.#isOpen) return this.#launch({ kind: "open" }, [], [], basis);
     const pending = this.#takeQueue();
     if (pending.length === 0 && this.#barriers.length === 0) return undefined;
-    const barriers = this.#barriers.splice(0);
+    const barriers = this.#takeBarriers();
     const groups = pending.map(({ group }) => group);
     const body: EntryBody =
       groups.length === 0 ? { kind: "barrier" } : { kind: "operations", groups };
     return this.#launch(body, pending, barriers, basis);
+  }
+
+  #takeBarriers(): Barrier[] {
+    this.#barrierAdmission.leaveAll();
+    return this.#barriers.splice(0);
   }
 
   #takeQueue(): Pending[] {
@@ -163,7 +158,7 @@ export class ProposerCore {
         bytes += size;
         operations += group.length;
       } else pending.settle(refusal);
-      this.#queueBytes -= size;
+      this.#admission.leave(size);
       count += 1;
     }
     this.#queue.splice(0, count);
@@ -176,6 +171,10 @@ export class ProposerCore {
     barriers: readonly Barrier[],
     basis: Basis,
   ): Uint8Array {
+    assert(
+      this.#inFlight === undefined,
+      `entry ${this.#numberLast} is in flight, and one at a time`,
+    );
     this.#numberLast += 1;
     const bytes = this.#encode(body, this.#numberLast, basis);
     this.#inFlight = {
@@ -227,6 +226,10 @@ export class ProposerCore {
 
   #refused(flight: InFlight, error: KvError, basis: Basis): Uint8Array | undefined {
     if (flight.fence !== undefined) return flight.fence.bytes;
+    assert(
+      flight.number === this.#numberLast,
+      `invariant 1: no number follows ${flight.number} in flight, but ${this.#numberLast} is taken`,
+    );
     if (!flight.unanswered) {
       // Nothing of it can land any more: the number is free for the next entry.
       this.#numberLast -= 1;
@@ -248,6 +251,8 @@ export class ProposerCore {
     if (origin !== this.origin || flight === undefined) return;
     if (number === flight.number) {
       this.#isOpen = true;
+      const count = operationCount(flight.pending);
+      assert(count === outcomes.length, `${count} operations have ${outcomes.length} outcomes`);
       let offset = 0;
       for (const pending of flight.pending) {
         const { group } = pending;
@@ -281,6 +286,7 @@ export class ProposerCore {
 
   /** The applier has met what stands at `sequence`, and has told `applied` or `skipped` of it. */
   met(sequence: Sequence): void {
+    assert(sequence > this.#metLast, `the applier met ${this.#metLast}, and then ${sequence}`);
     this.#metLast = sequence;
     // What was accepted there, or before it, would have been met.
     this.lost(1, sequence);
@@ -318,7 +324,7 @@ export class ProposerCore {
         kept.push(pending);
         continue;
       }
-      this.#queueBytes -= groupBytes(pending.group);
+      this.#admission.leave(groupBytes(pending.group));
       const text = "the write waited too long for its turn and was not done; send it again";
       pending.settle(new KvError("unavailable", text));
     }
@@ -328,7 +334,7 @@ export class ProposerCore {
       const text = "the log has not answered in time; send it again with the same request id";
       settleOnce(pending, new KvError("in-doubt", text));
     }
-    this.#barriers = keepTimely(this.#barriers, elapsedMs);
+    for (const barrier of keepTimely(this.#takeBarriers(), elapsedMs)) this.wantBarrier(barrier);
     const flight = this.#inFlight;
     if (flight !== undefined) flight.barriers = keepTimely(flight.barriers, elapsedMs);
   }
@@ -343,12 +349,14 @@ export class ProposerCore {
   }
 
   #refuseQueue(error: KvError): void {
+    assert(error.written === "no", `invariant 3: ${error.kind} says that it may be written`);
+    this.#admission.leaveAll();
     for (const pending of this.#queue.splice(0)) pending.settle(error);
-    for (const barrier of this.#barriers.splice(0)) barrier.reject(error);
-    this.#queueBytes = 0;
+    for (const barrier of this.#takeBarriers()) barrier.reject(error);
   }
 
   #settle(flight: InFlight, error: KvError, barrierError = error): void {
+    assert(this.#inFlight === flight, `invariant 2: entry ${flight.number} was settled before`);
     for (const pending of flight.pending) settleOnce(pending, error);
     for (const barrier of flight.barriers) barrier.reject(barrierError);
     this.#inFlight = undefined;
@@ -375,6 +383,12 @@ function settleOnce(
   pending.settle(outcomes);
 }
 
+function operationCount(pending: readonly Pending[]): number {
+  let count = 0;
+  for (const { group } of pending) count += group.length;
+  return count;
+}
+
 function groupBytes(group: Group): number {
   let bytes = 0;
   for (const operation of group) bytes += operationBytesMax(operation);
@@ -385,12 +399,4 @@ function refusalOf(kind: "full" | "refused", reason: string): KvError {
   return kind === "full"
     ? new KvError("overloaded", `the shard's log is full: ${reason}`, { limit: "log_bytes" })
     : new KvError("unavailable", `the shard's log refused the write: ${reason}`);
-}
-
-/** Made once: it is thrown when there is no time to make it for each. */
-const waitsLong = full("mailbox_ms", MAILBOX_MS_MAX);
-
-function full(limit: string, max: number): KvError {
-  const text = `the shard's mailbox is full (${limit} ${max}); send it again in a moment`;
-  return new KvError("overloaded", text, { limit, max });
 }

@@ -9,11 +9,13 @@
  */
 import { type Chance, type Clock, type Timer, sleep } from "../../../infra/clock.js";
 import type { Log } from "../../../infra/log.js";
+import { BackOff } from "../../../protocol/back-off.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { Origin, Sequence } from "../../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../../protocol/limits.js";
 import type { Group } from "../../../protocol/log/entry.js";
 import type { Outcome } from "../../../protocol/operation.js";
+import type { OnRefusal } from "../../admission.js";
 import type { EntryResult } from "../apply/applier-core.js";
 import { ProposerCore, type Basis, type Pending } from "./proposer-core.js";
 
@@ -30,7 +32,7 @@ export class Proposer {
   #wake: (() => void) | undefined;
   #expiring: Timer | undefined;
   #closed = false;
-  #renewWaitMs = 0;
+  readonly #renewals = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS, { atOnce: true });
   #usedAtMs: number;
 
   constructor(
@@ -40,8 +42,9 @@ export class Proposer {
     private readonly expect: (sequence: Sequence) => void,
     private readonly clock: Clock,
     private readonly chance: Chance,
+    onRefusal?: OnRefusal,
   ) {
-    this.#core = new ProposerCore(newOrigin(chance));
+    this.#core = new ProposerCore(newOrigin(chance), onRefusal);
     this.#usedAtMs = clock.elapsedMs();
   }
 
@@ -94,7 +97,7 @@ export class Proposer {
     }
     this.#core.met(sequence);
     if (!this.#core.isIdle) return;
-    if (!this.#core.needsOrigin) this.#renewWaitMs = 0;
+    if (!this.#core.needsOrigin) this.#renewals.reset();
     this.#wakeUp();
   }
 
@@ -122,15 +125,14 @@ export class Proposer {
   }
 
   async #append(first: Uint8Array): Promise<void> {
-    let waitMs = AGAIN_FIRST_MS;
+    const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     let bytes: Uint8Array | undefined = first;
     while (bytes !== undefined && !this.#closed) {
       const result = await this.log.append(bytes, ATTEMPT_TIMEOUT_MS);
       if (result.kind === "accepted") this.expect(result.sequence);
       bytes = this.#core.appended(result, this.basis());
       if (bytes === undefined) return;
-      await sleep(this.clock, waitMs * (0.5 + this.chance.fraction()));
-      waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS);
+      await sleep(this.clock, backOff.next(this.chance.fraction()));
       // Meanwhile the applier may have met it, and there is nothing left to append.
       if (this.#core.isIdle) return;
     }
@@ -140,8 +142,8 @@ export class Proposer {
   async #renewOrigin(): Promise<void> {
     const { needsOrigin } = this.#core;
     if (needsOrigin) {
-      if (this.#renewWaitMs > 0) await sleep(this.clock, this.#renewWaitMs);
-      this.#renewWaitMs = Math.min(Math.max(2 * this.#renewWaitMs, AGAIN_FIRST_MS), AGAIN_MAX_MS);
+      const waitMs = this.#renewals.next();
+      if (waitMs > 0) await sleep(this.clock, waitMs);
     }
     const nowMs = this.clock.elapsedMs();
     if (needsOrigin || nowMs - this.#usedAtMs > ORIGIN_IDLE_MS) {

@@ -26,6 +26,7 @@ import {
 } from "../../../protocol/query/messages.js";
 import { recordRange, type KeyRange } from "../../../protocol/store/store-keys.js";
 import type { IndexPolicy } from "../../../protocol/value/attributes.js";
+import type { OnRefusal } from "../../admission.js";
 import type { Applied, View } from "../state/applied.js";
 import { Mailbox } from "../state/mailbox.js";
 import { countMatches, findPage, keysPage, sortedPage } from "./query-page.js";
@@ -49,6 +50,8 @@ export interface QueryParts {
   readonly barrier: () => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of the mailbox. Default: nobody is told. */
+  readonly onRefusal?: OnRefusal;
 }
 
 /** A reply's bytes, and the error if that is what they tell. */
@@ -69,7 +72,7 @@ export class Query {
   #fail: (error: unknown) => void = () => {};
 
   constructor(private readonly parts: QueryParts) {
-    this.#mailbox = new Mailbox(parts.clock);
+    this.#mailbox = new Mailbox(parts.clock, parts.onRefusal);
     this.#positionCount = parts.applied.ownership.positionCount;
     const last = (this.#positionCount - 1) as Position;
     this.#allRecords = { from: recordRange(0 as Position).from, to: recordRange(last).to };

@@ -16,6 +16,7 @@ import type { Result } from "../../../protocol/reply/result.js";
 import type { GetRequest } from "../../../protocol/request/request.js";
 import { decodeRecord } from "../../../protocol/store/record.js";
 import { recordKey } from "../../../protocol/store/store-keys.js";
+import type { OnRefusal } from "../../admission.js";
 import type { Applied } from "../state/applied.js";
 import { Mailbox } from "../state/mailbox.js";
 import { notOwned } from "../state/ownership.js";
@@ -43,9 +44,10 @@ export class Reader {
     /** Resolves when an entry of ours, proposed after the call, has been applied. */
     private readonly moveTime: () => Promise<void>,
     private readonly clock: Clock,
+    onRefusal?: OnRefusal,
   ) {
-    this.#mailbox = new Mailbox(clock);
-    this.#mailboxAtOnce = new Mailbox(clock);
+    this.#mailbox = new Mailbox(clock, onRefusal);
+    this.#mailboxAtOnce = new Mailbox(clock, onRefusal);
   }
 
   /** True if no get is unanswered. */

@@ -6,28 +6,22 @@
  */
 import type { Clock } from "../../../infra/clock.js";
 import { KvError } from "../../../protocol/errors.js";
-import {
-  MAILBOX_BYTES_MAX,
-  MAILBOX_MS_MAX,
-  MAILBOX_REQUESTS_MAX,
-} from "../../../protocol/limits.js";
-
-/** Made once: it is thrown when there is no time to make it for each. */
-const waitsLong = new KvError(
-  "overloaded",
-  `requests wait here for ${MAILBOX_MS_MAX} ms already; send it again in a moment`,
-  { limit: "mailbox_ms", max: MAILBOX_MS_MAX },
-);
+import { Admission, mailboxRules, type OnRefusal } from "../../admission.js";
 
 export class Mailbox<Item> {
   #items: Item[] = [];
-  #bytes = 0;
+  readonly #admission: Admission;
   /** When the first of them came. */
   #oldestMs = 0;
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    onRefusal?: OnRefusal,
+  ) {
+    this.#admission = new Admission(mailboxRules, onRefusal);
+  }
 
   get length(): number {
     return this.#items.length;
@@ -36,23 +30,10 @@ export class Mailbox<Item> {
   /** `bytes`: what the item keeps of its message. */
   offer(item: Item, bytes = 0): void {
     if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
-    if (this.#items.length >= MAILBOX_REQUESTS_MAX) {
-      const text = `${MAILBOX_REQUESTS_MAX} requests wait here already; send it again in a moment`;
-      throw new KvError("overloaded", text, {
-        limit: "mailbox_requests",
-        max: MAILBOX_REQUESTS_MAX,
-      });
-    }
-    if (this.#bytes + bytes > MAILBOX_BYTES_MAX) {
-      const text = `requests of ${this.#bytes} bytes wait here already; send it again in a moment`;
-      const details = { limit: "mailbox_bytes", max: MAILBOX_BYTES_MAX, received: bytes };
-      throw new KvError("overloaded", text, details);
-    }
     const nowMs = this.clock.elapsedMs();
     if (this.#items.length === 0) this.#oldestMs = nowMs;
-    if (nowMs - this.#oldestMs > MAILBOX_MS_MAX) throw waitsLong;
+    this.#admission.enter(bytes, nowMs - this.#oldestMs);
     this.#items.push(item);
-    this.#bytes += bytes;
     this.#wakeUp();
   }
 
@@ -68,7 +49,7 @@ export class Mailbox<Item> {
       }
       const batch = this.#items;
       this.#items = [];
-      this.#bytes = 0;
+      this.#admission.leaveAll();
       if (batch.length > 0) yield batch;
     }
   }

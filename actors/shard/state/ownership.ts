@@ -8,7 +8,12 @@
  *
  * A position's generation grows whenever its state changes: whoever awaited something compares the
  * generation before and after instead of trusting that "still owned" means "owned all the time".
+ *
+ * Invariants
+ *   1. A position's generation never goes back.
+ *   2. `ownedCount` is the number of positions whose state is `owned`.
  */
+import { assert } from "../../../protocol/assert.js";
 import { KvError } from "../../../protocol/errors.js";
 import type { Position } from "../../../protocol/ids.js";
 import { positionStates, type PositionState } from "../../../protocol/store/position-row.js";
@@ -59,10 +64,15 @@ export class Ownership {
 
   /** Sets state and generation, as read from the store or as an entry says. */
   set(position: Position, state: PositionState, generation: number): void {
+    const before = this.generation(position);
+    assert(position < this.positionCount, `position ${position} of ${this.positionCount}`);
+    assert(generation >= before, `invariant 1: generation ${generation} after ${before}`);
     if (this.#states[position] === OWNED) this.#ownedCount -= 1;
     this.#states[position] = positionStates.indexOf(state);
     this.#generations[position] = generation;
     if (state === "owned") this.#ownedCount += 1;
+    const count = this.#ownedCount;
+    assert(count >= 0 && count <= this.positionCount, `invariant 2: ${count} positions are owned`);
   }
 }
 

@@ -5,15 +5,20 @@
  * first: whoever is killed now and then must not be away for half a minute each time.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { BackOff } from "../../../protocol/back-off.js";
 
 export const RESTART_DELAY_MIN_MS = 1_000;
 export const RESTART_DELAY_MAX_MS = 30_000;
 export const HEALTHY_AFTER_MS = 10_000;
 
-/** How long to wait before the next start. `delayLastMs` is 0 before the first. */
-export function restartDelayMs(delayLastMs: number, livedMs: number): number {
-  if (delayLastMs === 0 || livedMs >= HEALTHY_AFTER_MS) return RESTART_DELAY_MIN_MS;
-  return Math.min(delayLastMs * 2, RESTART_DELAY_MAX_MS);
+/** The waits before the starts of one child, each after the child has lived for `livedMs`. */
+export class RestartDelay {
+  readonly #backOff = new BackOff(RESTART_DELAY_MIN_MS, RESTART_DELAY_MAX_MS);
+
+  next(livedMs: number): number {
+    if (livedMs >= HEALTHY_AFTER_MS) this.#backOff.reset();
+    return this.#backOff.next();
+  }
 }
 
 /**
@@ -26,14 +31,14 @@ export async function keepRunning(
   stopping: AbortSignal,
   report: (line: string) => void,
 ): Promise<void> {
-  let delayMs = 0;
+  const restartDelay = new RestartDelay();
   while (!stopping.aborted) {
     const startedMs = performance.now();
     const ending = await live().catch((error: unknown) =>
       error instanceof Error ? error.message : String(error),
     );
     if (stopping.aborted) return;
-    delayMs = restartDelayMs(delayMs, performance.now() - startedMs);
+    const delayMs = restartDelay.next(performance.now() - startedMs);
     report(`${name}: ${ending}; starting it again in ${delayMs / 1_000} s`);
     await delay(delayMs, undefined, { signal: stopping }).catch(() => undefined);
   }

@@ -3,6 +3,7 @@
  * clients may do that it must survive.
  */
 import { expect } from "chai";
+import { REFUSALS_TOLD_MS } from "../../../actors/admission.js";
 import { BatchRunner } from "../../../actors/coordinator/batch-split.js";
 import { Coordinator } from "../../../actors/coordinator/coordinator.js";
 import { Finder } from "../../../actors/coordinator/find.js";
@@ -123,6 +124,9 @@ describe("coordinator", () => {
     }
     expect(body(await ask("kv.ring"))).to.include({ epoch: 1 });
     expect(body(await ask("kv.info"))).to.include({ version: "1.2.3" });
+    await clock.advance(REFUSALS_TOLD_MS);
+    const told = logger.lines.filter(({ message }) => message.includes("queue_ms reached"));
+    expect(told.map(({ fields }) => fields?.["refused"])).to.deep.equal([1, 3]);
   });
 
   it("works on requests of so many bytes at once, and on more when some are answered", async () => {

@@ -84,6 +84,8 @@ describe("replica", () => {
           received: payload.length,
         });
       }
+      const lines = [one, two].flatMap((node) => node.lines);
+      expect(lines).to.include("refusing requests: mailbox_bytes reached");
       expect(seenAll(await shard.clock.resolve(ask()))).to.deep.equal(["not-found", "too-large"]);
     });
 
@@ -109,6 +111,8 @@ describe("replica", () => {
       expect(seen(await shard.write(set("a", 1)))).to.equal("overloaded");
       expect(seen(await shard.get("a"))).to.equal("overloaded");
       expect(seenAll(await shard.batch([write(set("a", 1))]))).to.deep.equal(["overloaded"]);
+      const lines = [one, two].flatMap((node) => node.lines);
+      expect(lines).to.include("refusing requests: queue_ms reached");
       shard.isLate = false;
       expect(seen(await shard.get("a"))).to.equal("not-found");
     });

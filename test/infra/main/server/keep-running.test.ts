@@ -2,19 +2,20 @@
  * How long a child that keeps ending waits for its next start.
  */
 import { expect } from "chai";
-import { keepRunning, restartDelayMs } from "../../../../infra/main/server/keep-running.js";
+import { keepRunning, RestartDelay } from "../../../../infra/main/server/keep-running.js";
 
 describe("restart delay", () => {
   it("grows from 1 s to 30 s while the child keeps ending", () => {
-    const delays: number[] = [];
-    let last = 0;
-    for (let count = 0; count < 7; count += 1) delays.push((last = restartDelayMs(last, 100)));
+    const delay = new RestartDelay();
+    const delays = Array.from({ length: 7 }, () => delay.next(100));
     expect(delays).to.deep.equal([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
   });
 
   it("begins anew after ten seconds of life", () => {
-    expect(restartDelayMs(16_000, 9_999)).to.equal(30_000);
-    expect(restartDelayMs(16_000, 10_000)).to.equal(1_000);
+    const delay = new RestartDelay();
+    for (let count = 0; count < 5; count += 1) delay.next(100);
+    expect(delay.next(9_999)).to.equal(30_000);
+    expect(delay.next(10_000)).to.equal(1_000);
   });
 });
 
