@@ -10,7 +10,7 @@
  * the batch then cannot be written, the replica ends and starts again from the store.
  *
  * Invariants
- *   1. The entry after `sequence` is sequence + 1, always. Rule L7.
+ *   1. The entry after `decidedSequence` is decidedSequence + 1, always. Rule L7.
  *   2. Log time never goes back. Rule L6.
  *   3. Two replicas that decided the same entries hold the same records, index rows and outcomes.
  */
@@ -102,14 +102,14 @@ export interface Decision {
 export class ApplierCore {
   constructor(private readonly state: ReplicaState) {}
 
-  /** Decodes as many of `messages` as go into one batch. They must follow `state.sequence`. */
+  /** Decodes as many of `messages` as go into one batch. They must follow the last decided. */
   plan(messages: readonly LogMessage[]): Plan {
-    const { table, sequence } = this.state;
+    const { table, decidedSequence: sequence } = this.state;
     const group: Decoded[] = [];
     const recordKeys = new Map<string, Uint8Array>();
     const outcomeSequences = new Set<Sequence>();
     let operations = 0;
-    let time = this.state.logTime;
+    let time = this.state.decidedLogTime;
     for (const message of messages) {
       assert(message.sequence === sequence + group.length + 1, "messages follow one another");
       time = Math.max(time, message.time) as TimeMs;
@@ -124,7 +124,7 @@ export class ApplierCore {
       group.push({ message, entry });
       if (isDue) break;
     }
-    const dueAt = Math.max(this.state.logTime, group[0]?.message.time ?? 0) as TimeMs;
+    const dueAt = Math.max(this.state.decidedLogTime, group[0]?.message.time ?? 0) as TimeMs;
     const duePositions = table.duePositions(dueAt);
     return { group, recordKeys, outcomeSequences: [...outcomeSequences], duePositions, dueAt };
   }
@@ -156,9 +156,9 @@ export class ApplierCore {
     const written = new Map<Sequence, readonly OperationOutcome[]>();
     const origins = new Set<Origin>();
     for (const { message, entry } of plan.group) {
-      const logTime = Math.max(state.logTime, message.time) as TimeMs;
+      const logTime = Math.max(state.decidedLogTime, message.time) as TimeMs;
       if (results.length > 0 && changes.dueFrom <= logTime) break;
-      assert(message.sequence === state.sequence + 1, `${message.sequence} follows`);
+      assert(message.sequence === state.decidedSequence + 1, `${message.sequence} follows`);
       const work = new EntryWork(state, changes, rows, written, message.sequence, logTime);
       const result = this.#apply(work, entry, message, results.length === 0 ? rows.due : undefined);
       if (result.kind === "accepted" && result.origin !== undefined) origins.add(result.origin);
@@ -173,8 +173,8 @@ export class ApplierCore {
     return {
       writes: changes.writes,
       results,
-      sequence: state.sequence,
-      logTime: state.logTime,
+      sequence: state.decidedSequence,
+      logTime: state.decidedLogTime,
       publish: () => changes.publish(),
     };
   }
@@ -231,7 +231,11 @@ export class ApplierCore {
       const text = `its genesis has ${entry.genesis.positionCount} positions, not ${positionCount}`;
       throw noGenesis(state.logId, text);
     }
-    const place = { logId: state.appliedLogId, sequence: state.sequence, chain: state.chain };
+    const place = {
+      logId: state.appliedLogId,
+      sequence: state.decidedSequence,
+      chain: state.chain,
+    };
     const fit = fitOf(place, entry.genesis);
     if (fit !== "continues") {
       throw noGenesis(state.logId, unfitReason(fit, place, entry.genesis));
@@ -265,8 +269,8 @@ export class ApplierCore {
     entry: Entry | EntryRefusal,
   ): void {
     const { state } = this;
-    state.sequence = message.sequence;
-    state.logTime = work.logTime;
+    state.decidedSequence = message.sequence;
+    state.decidedLogTime = work.logTime;
     // An entry above the log's version counts as no entry, or programs that know that version and
     // programs that do not would have different chains.
     const counts = isEntry(entry) && !this.#isAboveLog(entry);
@@ -286,7 +290,7 @@ export class ApplierCore {
   }
 
   #writeOrigins(changes: ChangeSet, changed: ReadonlySet<Origin>): void {
-    const { origins, logTime } = this.state;
+    const { origins, decidedLogTime: logTime } = this.state;
     for (const origin of changed) {
       const known = origins.get(origin, logTime);
       if (known === undefined) continue;
@@ -299,7 +303,7 @@ export class ApplierCore {
   }
 
   #forgottenRows(): StoreWrite[] {
-    const { rowTimes, logTime, relayFloor } = this.state;
+    const { rowTimes, decidedLogTime: logTime, relayFloor } = this.state;
     return rowTimes
       .forget(logTime, relayFloor)
       .map((sequence) => ({ type: "del", key: outcomeKey(sequence) }));
@@ -307,7 +311,13 @@ export class ApplierCore {
 
   /** The store's row that says how far it is. Only once the log has begun. */
   appliedRow(): Uint8Array {
-    const { sequence, logTime, chain, messageHash, genesis } = this.state;
+    const {
+      decidedSequence: sequence,
+      decidedLogTime: logTime,
+      chain,
+      messageHash,
+      genesis,
+    } = this.state;
     const row = { logId: genesis.logId, sequence, logTime, chain, messageHash, genesis };
     return encodeAppliedRow({ format: STORE_FORMAT, ...row });
   }
