@@ -51,8 +51,8 @@ export class ShardApplier {
     const core = new ApplierCore(state);
     const results: EntryResult[] = [];
     while (results.length < messages.length) {
-      const plan = core.plan(messages.slice(results.length, results.length + groupMax));
-      const decision = core.decide(plan, await readRows(this.store, plan));
+      const needs = core.needsOf(messages.slice(results.length, results.length + groupMax));
+      const decision = core.decide(needs, await readRows(this.store, needs));
       await this.store.write(decision.writes, { sync: false });
       decision.publish();
       results.push(...decision.results);

@@ -2,9 +2,9 @@
  * Applier core: log messages and store rows in, one batch and its outcomes out. No I/O.
  *
  * It works in two steps, because what an entry does depends on rows that must be read first:
- * `plan` decodes messages and says which rows it needs, `decide` works the entries out one by one
- * over a ChangeSet. The result is the same however entries are grouped into batches: a group ends
- * before an entry that needs rows which were not read for it (records that have come due).
+ * `needsOf` decodes messages and says which rows it needs, `decide` works the entries out one by
+ * one over a ChangeSet. The result is the same however entries are grouped into batches: a group
+ * ends before an entry that needs rows which were not read for it (records that have come due).
  *
  * What it keeps to itself (origins, request fingerprints, chain) it changes while it decides; if
  * the batch then cannot be written, the replica ends and starts again from the store.
@@ -62,8 +62,8 @@ export interface Decoded {
   readonly entry: Entry | EntryRefusal;
 }
 
-/** What `decide` needs to have been read. */
-export interface Plan {
+/** The entries of one batch, and the rows that `decide` needs to have been read for them. */
+export interface ReadNeeds {
   readonly group: readonly Decoded[];
   readonly recordKeys: ReadonlyMap<string, Uint8Array>;
   readonly outcomeSequences: readonly Sequence[];
@@ -103,7 +103,7 @@ export class ApplierCore {
   constructor(private readonly state: ReplicaState) {}
 
   /** Decodes as many of `messages` as go into one batch. They must follow the last decided. */
-  plan(messages: readonly LogMessage[]): Plan {
+  needsOf(messages: readonly LogMessage[]): ReadNeeds {
     const { table, decidedSequence: sequence } = this.state;
     const group: Decoded[] = [];
     const recordKeys = new Map<string, Uint8Array>();
@@ -148,14 +148,14 @@ export class ApplierCore {
   }
 
   /** Throws ReplicaStopped when going on would be wrong. */
-  decide(plan: Plan, rows: Rows): Decision {
+  decide(needs: ReadNeeds, rows: Rows): Decision {
     const { state } = this;
     const changes = new ChangeSet(state.ownership, state.table, () => state.indexing);
     for (const [key, record] of rows.records) changes.read(key, record);
     const results: EntryResult[] = [];
     const written = new Map<Sequence, readonly OperationOutcome[]>();
     const origins = new Set<Origin>();
-    for (const { message, entry } of plan.group) {
+    for (const { message, entry } of needs.group) {
       const logTime = Math.max(state.decidedLogTime, message.time) as TimeMs;
       if (results.length > 0 && changes.dueFrom <= logTime) break;
       assert(message.sequence === state.decidedSequence + 1, `${message.sequence} follows`);
@@ -323,19 +323,19 @@ export class ApplierCore {
   }
 }
 
-/** The rows that `plan` asked for, as the store gave them. */
+/** The rows that `needs` names, as the store gave them. */
 export function decodeRows(
-  plan: Plan,
+  needs: ReadNeeds,
   records: readonly (Uint8Array | undefined)[],
   outcomes: readonly (Uint8Array | undefined)[],
 ): { records: Map<string, StoredRecord | undefined>; outcomes: Map<Sequence, OutcomeRow> } {
   const byKey = new Map<string, StoredRecord | undefined>();
-  for (const [index, key] of [...plan.recordKeys.keys()].entries()) {
+  for (const [index, key] of [...needs.recordKeys.keys()].entries()) {
     const bytes = records[index];
     byKey.set(key, bytes === undefined ? undefined : decodeRecord(bytes));
   }
   const bySequence = new Map<Sequence, OutcomeRow>();
-  for (const [index, sequence] of plan.outcomeSequences.entries()) {
+  for (const [index, sequence] of needs.outcomeSequences.entries()) {
     const bytes = outcomes[index];
     if (bytes !== undefined) bySequence.set(sequence, decodeOutcomeRow(bytes));
   }

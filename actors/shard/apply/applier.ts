@@ -37,7 +37,13 @@ import type { Applied } from "../state/applied.js";
 import { fitOf, unfitReason } from "../state/log-fit.js";
 import type { ReplicaState } from "../state/replica-state.js";
 import { REPAIR, ReplicaStopped } from "../state/stopped.js";
-import { ApplierCore, decodeRows, type EntryResult, type Plan, type Rows } from "./applier-core.js";
+import {
+  ApplierCore,
+  decodeRows,
+  type EntryResult,
+  type ReadNeeds,
+  type Rows,
+} from "./applier-core.js";
 import { readDue } from "./expiry.js";
 
 /** How long an entry known to exist may take to be delivered before it is fetched. Rule L7. */
@@ -224,8 +230,8 @@ export class Applier {
       const end = messages.findIndex(
         ({ sequence }, index) => sequence !== this.state.decidedSequence + 1 + index,
       );
-      const plan = this.#core.plan(end < 0 ? messages : messages.slice(0, end));
-      const count = await this.#applyGroup(plan);
+      const needs = this.#core.needsOf(end < 0 ? messages : messages.slice(0, end));
+      const count = await this.#applyGroup(needs);
       messages = messages.slice(count);
     }
   }
@@ -239,8 +245,8 @@ export class Applier {
     this.#pending = undefined;
   }
 
-  async #applyGroup(plan: Plan): Promise<number> {
-    const decision = this.#core.decide(plan, await readRows(this.store, plan));
+  async #applyGroup(needs: ReadNeeds): Promise<number> {
+    const decision = this.#core.decide(needs, await readRows(this.store, needs));
     await this.#write(decision.writes, this.#syncIsDue(), () => {
       decision.publish();
       this.applied.logId = this.state.appliedLogId;
@@ -464,16 +470,16 @@ export class Applier {
   }
 }
 
-/** What the plan's entries need to know of the store. */
-export async function readRows(store: Store, plan: Plan): Promise<Rows> {
+/** The rows that `needs` names. */
+export async function readRows(store: Store, needs: ReadNeeds): Promise<Rows> {
   const due =
-    plan.duePositions.length === 0
+    needs.duePositions.length === 0
       ? undefined
-      : await readDue(store, plan.duePositions, plan.dueAt);
-  const keys = [...plan.recordKeys.values(), ...plan.outcomeSequences.map(outcomeKey)];
+      : await readDue(store, needs.duePositions, needs.dueAt);
+  const keys = [...needs.recordKeys.values(), ...needs.outcomeSequences.map(outcomeKey)];
   const rows = keys.length === 0 ? [] : await store.getMany(keys);
-  const count = plan.recordKeys.size;
-  const decoded = decodeRows(plan, rows.slice(0, count), rows.slice(count));
+  const count = needs.recordKeys.size;
+  const decoded = decodeRows(needs, rows.slice(0, count), rows.slice(count));
   for (const [key, record] of due?.records ?? []) decoded.records.set(key, record);
   return { ...decoded, due };
 }
