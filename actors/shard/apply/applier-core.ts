@@ -37,8 +37,8 @@ import { encodeOriginRow } from "../../../protocol/store/origin-row.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
-  type OperationOutcome,
   type OutcomeRow,
+  type StoredOutcome,
 } from "../../../protocol/store/outcome-row.js";
 import { decodeRecord } from "../../../protocol/store/record.js";
 import {
@@ -79,8 +79,8 @@ export interface Rows {
   readonly due: DueRows | undefined;
 }
 
-/** What became of one log message. */
-export interface EntryResult {
+/** What became of one log message, with an outcome for each operation of it. */
+export interface EntryOutcome {
   readonly sequence: Sequence;
   readonly kind: "accepted" | "skipped" | "alarm";
   /** Of an alarm: what was found instead of an entry. */
@@ -90,9 +90,10 @@ export interface EntryResult {
   readonly outcomes: readonly Outcome[];
 }
 
-export interface Decision {
+/** Entries decided together; they are applied once `writes` is written. */
+export interface DecidedBatch {
   readonly writes: readonly StoreWrite[];
-  readonly results: readonly EntryResult[];
+  readonly entries: readonly EntryOutcome[];
   readonly sequence: Sequence;
   readonly logTime: TimeMs;
   /** Brings the shared in-memory figures up to the batch; call when it is written. */
@@ -148,22 +149,27 @@ export class ApplierCore {
   }
 
   /** Throws ReplicaStopped when going on would be wrong. */
-  decide(needs: ReadNeeds, rows: Rows): Decision {
+  decide(needs: ReadNeeds, rows: Rows): DecidedBatch {
     const { state } = this;
     const changes = new ChangeSet(state.ownership, state.table, () => state.indexing);
     for (const [key, record] of rows.records) changes.read(key, record);
-    const results: EntryResult[] = [];
-    const written = new Map<Sequence, readonly OperationOutcome[]>();
+    const entries: EntryOutcome[] = [];
+    const written = new Map<Sequence, readonly StoredOutcome[]>();
     const origins = new Set<Origin>();
     for (const { message, entry } of needs.group) {
       const logTime = Math.max(state.decidedLogTime, message.time) as TimeMs;
-      if (results.length > 0 && changes.dueFrom <= logTime) break;
+      if (entries.length > 0 && changes.dueFrom <= logTime) break;
       assert(message.sequence === state.decidedSequence + 1, `${message.sequence} follows`);
       const work = new EntryWork(state, changes, rows, written, message.sequence, logTime);
-      const result = this.#apply(work, entry, message, results.length === 0 ? rows.due : undefined);
-      if (result.kind === "accepted" && result.origin !== undefined) origins.add(result.origin);
+      const outcome = this.#apply(
+        work,
+        entry,
+        message,
+        entries.length === 0 ? rows.due : undefined,
+      );
+      if (outcome.kind === "accepted" && outcome.origin !== undefined) origins.add(outcome.origin);
       this.#finish(changes, work, message, entry);
-      results.push(result);
+      entries.push(outcome);
       written.set(message.sequence, work.operations);
     }
     this.#writeOrigins(changes, origins);
@@ -172,7 +178,7 @@ export class ApplierCore {
     changes.writes.push({ type: "put", key: appliedKey, value: this.appliedRow() });
     return {
       writes: changes.writes,
-      results,
+      entries,
       sequence: state.decidedSequence,
       logTime: state.decidedLogTime,
       publish: () => changes.publish(),
@@ -184,7 +190,7 @@ export class ApplierCore {
     entry: Entry | EntryRefusal,
     message: LogMessage,
     due: DueRows | undefined,
-  ): EntryResult {
+  ): EntryOutcome {
     const { sequence } = message;
     if (!isEntry(entry)) {
       const nothing = { origin: undefined, number: 0, outcomes: [] };

@@ -40,7 +40,7 @@ import { REPAIR, ReplicaStopped } from "../state/stopped.js";
 import {
   ApplierCore,
   decodeRows,
-  type EntryResult,
+  type EntryOutcome,
   type ReadNeeds,
   type Rows,
 } from "./applier-core.js";
@@ -61,7 +61,7 @@ const TELL_MS_MAX = 60_000;
 /** Who is told of what stands in the log. */
 export interface LogListener {
   /** Each entry, in order, when its batch is written. */
-  applied(result: EntryResult): void;
+  applied(entry: EntryOutcome): void;
   /** What the log had accepted from `first` to `last` is gone, before it was applied here. */
   lost(first: Sequence, last: Sequence): void;
 }
@@ -246,18 +246,18 @@ export class Applier {
   }
 
   async #applyGroup(needs: ReadNeeds): Promise<number> {
-    const decision = this.#core.decide(needs, await readRows(this.store, needs));
-    await this.#write(decision.writes, this.#syncIsDue(), () => {
-      decision.publish();
+    const batch = this.#core.decide(needs, await readRows(this.store, needs));
+    await this.#write(batch.writes, this.#syncIsDue(), () => {
+      batch.publish();
       this.applied.logId = this.state.appliedLogId;
-      this.applied.batchWritten(decision.sequence, decision.logTime);
+      this.applied.batchWritten(batch.sequence, batch.logTime);
     });
     this.appliedAtMs = this.clock.elapsedMs();
-    for (const result of decision.results) {
-      if (result.kind === "alarm") this.#alarm(result);
-      this.listener.applied(result);
+    for (const entry of batch.entries) {
+      if (entry.kind === "alarm") this.#alarm(entry);
+      this.listener.applied(entry);
     }
-    return decision.results.length;
+    return batch.entries.length;
   }
 
   /** Makes what was written durable, by writing something: an empty batch is not synced. */
@@ -461,7 +461,7 @@ export class Applier {
     return undefined;
   }
 
-  #alarm({ sequence, reason }: EntryResult): void {
+  #alarm({ sequence, reason }: EntryOutcome): void {
     this.logger.error("something that is no entry stands in the log and is passed over", {
       shard: this.log.shard,
       sequence,
