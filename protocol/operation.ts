@@ -142,10 +142,11 @@ export function isDue({ expiresAt }: StoredRecord, time: TimeMs): boolean {
   return expiresAt !== 0 && expiresAt <= time;
 }
 
-/** What an operation did. Computed by the applier, the same on every replica. */
+/** What came of an operation. Decided by the applier, the same on every replica. */
 export type Outcome =
   { readonly ok: true; readonly done: Done } | { readonly ok: false; readonly error: KvError };
 
+/** What an operation did that was not refused. */
 export interface Done {
   readonly verb: WriteVerb;
   /** Of the key after the operation; 0 where there is none (del of nothing, check of absence). */

@@ -21,7 +21,7 @@ import type { LogId, NodeName, Position, Revision, Sequence, TimeMs } from "../.
 import type { Entry } from "../../protocol/log/entry.js";
 import type { EventOperation, Names } from "../../protocol/nats/subjects.js";
 import type { ContentType, Operation } from "../../protocol/operation.js";
-import type { OperationOutcome, OutcomeRow } from "../../protocol/store/outcome-row.js";
+import type { OutcomeRow, StoredOutcome } from "../../protocol/store/outcome-row.js";
 
 export interface Change {
   readonly op: EventOperation;
@@ -64,7 +64,7 @@ export function changesOf(entry: Entry, row: OutcomeRow): Change[] {
   return changes;
 }
 
-function changeOf(operation: Operation, outcome: OperationOutcome, updatedAt: TimeMs): Change {
+function changeOf(operation: Operation, outcome: StoredOutcome, updatedAt: TimeMs): Change {
   const { key, verb } = operation;
   const { position } = outcome;
   assert(outcome.outcome.ok, `a refused ${verb} takes no revision`);

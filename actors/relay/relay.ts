@@ -84,7 +84,7 @@ export class Relay {
    * RELAY_BEHIND_MAX entries loses its rows, and consumers get a reset.
    */
   durablePlace(): Sequence {
-    const limit = this.parts.applied.sequence - RELAY_BEHIND_MAX;
+    const limit = this.parts.applied.appliedSequence - RELAY_BEHIND_MAX;
     return Math.max(this.#durable.sequence, limit) as Sequence;
   }
 

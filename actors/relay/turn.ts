@@ -76,8 +76,8 @@ const LOST_MS = 5_000;
  */
 export interface AppliedForRelay {
   /** Of the last entry applied. */
-  readonly sequence: Sequence;
-  readonly logTime: TimeMs;
+  readonly appliedSequence: Sequence;
+  readonly appliedLogTime: TimeMs;
   /** The log of that entry; undefined = none was applied. */
   readonly logId: LogId | undefined;
   /** True once nothing more will be applied. */
@@ -228,7 +228,7 @@ export class Turn {
       await sleep(clock, APPLIED_WAIT_MS);
     }
     if (this.#stopped) return;
-    const { sequence, logTime, ownership } = applied;
+    const { appliedSequence: sequence, appliedLogTime: logTime, ownership } = applied;
     const revisionsNow = applied.table.copyRevisions();
     const bridge = await readBridge(this.parts.store, this.#place, end, sequence);
     if (bridge === undefined) return this.#resetAll(`outcomes since ${this.#place} are gone`, true);
@@ -286,7 +286,7 @@ export class Turn {
    */
   async #seekLost(): Promise<void> {
     const { applied, logId, clock } = this.parts;
-    const isBehind = applied.logId === logId && applied.sequence > this.#place;
+    const isBehind = applied.logId === logId && applied.appliedSequence > this.#place;
     if (!isBehind || this.#stopped || clock.elapsedMs() - this.#heardAtMs < LOST_MS) return;
     await this.#consumeFrom(this.#place);
   }
@@ -300,7 +300,7 @@ export class Turn {
     while (rest.length > 0 && !this.#stopped) {
       if (rest[0]?.sequence !== this.#place + 1) return this.#bridge();
       await this.#waitForApplied((this.#place + 1) as Sequence);
-      const { sequence: applied } = this.parts.applied;
+      const { appliedSequence: applied } = this.parts.applied;
       const end = rest.findIndex(
         ({ sequence }, index) =>
           index >= GROUP_ENTRIES_MAX || sequence > applied || sequence !== this.#place + 1 + index,
@@ -314,7 +314,7 @@ export class Turn {
 
   async #waitForApplied(sequence: Sequence): Promise<void> {
     const { applied } = this.parts;
-    while (applied.sequence < sequence && !this.#stopped) {
+    while (applied.appliedSequence < sequence && !this.#stopped) {
       this.#checkWriter();
       try {
         await applied.reached(sequence, APPLIED_WAIT_MS);
@@ -370,10 +370,10 @@ export class Turn {
     if (verdict === "new") return this.#send(change);
     // Revisions were lost on the way while later ones landed.
     const { applied, shard, logger } = this.parts;
-    const { sequence } = applied;
+    const { appliedSequence: sequence } = applied;
     const known = Math.max(applied.table.revision(position), this.#published.last(position));
     logger.info("events of a position are missing, it is reset", { shard, position, revision });
-    this.#send(resetOf(position, known as typeof revision, applied.logTime));
+    this.#send(resetOf(position, known as typeof revision, applied.appliedLogTime));
     this.#published.reset(position, known);
     this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;
   }
@@ -389,7 +389,7 @@ export class Turn {
     const { log, applied } = this.parts;
     const sequence = (this.#place + 1) as Sequence;
     if ((await log.read(sequence)) !== undefined) return this.#consumeFrom(this.#place);
-    if (sequence <= applied.sequence) {
+    if (sequence <= applied.appliedSequence) {
       return this.#resetAll(`entry ${sequence} is gone from the log`);
     }
     throw new KvError("unavailable", `entry ${sequence} is missing in the log`);
@@ -403,7 +403,7 @@ export class Turn {
     const { applied, shard, logger } = this.parts;
     await this.#waitForApplied(1 as Sequence);
     if (this.#stopped) return;
-    const { sequence, logTime, ownership, table } = applied;
+    const { appliedSequence: sequence, appliedLogTime: logTime, ownership, table } = applied;
     const resets = ownership
       .owned()
       .map((position) => ({ position, revision: table.revision(position) }))

@@ -49,8 +49,8 @@ export async function loadReplica(
   if (bytes === undefined) return state;
   const row = decodeAppliedRow(bytes);
   checkFormat(row);
-  state.sequence = row.sequence;
-  state.logTime = row.logTime;
+  state.decidedSequence = row.sequence;
+  state.decidedLogTime = row.logTime;
   state.chain = row.chain;
   state.messageHash = row.messageHash;
   state.begin(row.genesis);
@@ -99,7 +99,7 @@ async function loadOutcomes(store: Store, state: ReplicaState): Promise<void> {
     const row = decodeOutcomeRow(value);
     state.chains.add(sequence, row.chain);
     state.rowTimes.add(sequence, row.logTime);
-    if (!isRemembered(row.logTime, state.logTime)) return;
+    if (!isRemembered(row.logTime, state.decidedLogTime)) return;
     for (const [index, { position, request }] of row.operations.entries()) {
       if (request === undefined) continue;
       state.outcomes.add(fingerprint(position, request), { sequence, index }, row.logTime);

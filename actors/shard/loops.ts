@@ -60,8 +60,8 @@ export class Loops {
   ) {
     const { names, bus, log, store, clock, chance, logger } = parts;
     this.applied = new Applied(state.ownership, state.table, store, clock);
-    this.applied.sequence = state.sequence;
-    this.applied.logTime = state.logTime;
+    this.applied.appliedSequence = state.decidedSequence;
+    this.applied.appliedLogTime = state.decidedLogTime;
     this.applied.logId = state.appliedLogId;
     this.applied.epoch = parts.epoch;
     this.proposer = new Proposer(
@@ -117,7 +117,7 @@ export class Loops {
   }
 
   #basis(): { sequence: Sequence; chain: bigint } {
-    const { sequence } = this.applied;
+    const { appliedSequence: sequence } = this.applied;
     return { sequence, chain: this.state.chains.get(sequence) ?? this.state.chain };
   }
 
@@ -131,7 +131,7 @@ export class Loops {
   async #barrier(): Promise<void> {
     const { log } = this.parts;
     if (!log.tailIsExact) return this.proposer.barrier();
-    const { sequence } = this.applied;
+    const { appliedSequence: sequence } = this.applied;
     const tail = await log.tail();
     if (tail < sequence) {
       this.applier.compareAgain();

@@ -157,7 +157,7 @@ export class Replica {
 
   status(): ReplicaStatus {
     const loops = this.#loops;
-    const sequenceApplied = loops?.applied.sequence ?? (0 as Sequence);
+    const sequenceApplied = loops?.applied.appliedSequence ?? (0 as Sequence);
     const sequenceLast = Math.max(this.#tail, sequenceApplied) as Sequence;
     const totals = loops?.applied.table.totals() ?? { keys: 0, bytes: 0 };
     const digest = loops === undefined ? new PositionDigest() : digestOf(loops.applied);
@@ -196,7 +196,7 @@ export class Replica {
     while (!this.#closed) {
       try {
         const askedAtMs = clock.elapsedMs();
-        const { sequence } = loops.applied;
+        const { appliedSequence: sequence } = loops.applied;
         const tail = await loops.end();
         // It may have ended meanwhile: who serves then would never be unsubscribed.
         if (this.#closed) return;
@@ -204,7 +204,7 @@ export class Replica {
         probedAtMs = askedAtMs;
         thereAtMs = askedAtMs;
         loops.applier.expect(this.#tail);
-        const lag = this.#tail - loops.applied.sequence;
+        const lag = this.#tail - loops.applied.appliedSequence;
         if (tail < sequence && log.tailIsExact) loops.applier.compareAgain();
         // A log that lost entries may show no lag at all: what it holds is compared first.
         const { hasCompared } = loops.applier;
@@ -264,7 +264,7 @@ export class Replica {
     this.#phase = "serving";
     logger.info("the replica serves", {
       shard: log.shard,
-      sequence: loops.applied.sequence,
+      sequence: loops.applied.appliedSequence,
       positions: positions.length,
     });
   }
@@ -281,7 +281,7 @@ export class Replica {
     while (!this.#closed) {
       // While no record expires, only an entry can change that: an idle replica need not look.
       if (applied.table.dueFromAll === Infinity) {
-        const next = (applied.sequence + 1) as Sequence;
+        const next = (applied.appliedSequence + 1) as Sequence;
         await applied.reached(next, EXPIRY_LOOK_MS).catch(() => undefined);
       }
       await sleep(clock, BARRIER_QUIET_MS * (1 + chance.fraction()));
@@ -300,7 +300,7 @@ export class Replica {
 
 /** Of its log at least the genesis: that is known a moment before what it says is taken over. */
 function hasTakenOver({ state, applied }: Loops): boolean {
-  return state.hasBegun && applied.sequence > (state.genesis.parent?.sequence ?? 0);
+  return state.hasBegun && applied.appliedSequence > (state.genesis.parent?.sequence ?? 0);
 }
 
 function missing(logId: LogId): ReplicaStopped {

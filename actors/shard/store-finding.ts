@@ -24,7 +24,7 @@ export function findingOf(state: ReplicaState, chainsAt: readonly number[]): Sto
   }
   return {
     log_id: appliedLogId,
-    sequence: state.sequence,
+    sequence: state.decidedSequence,
     chain: chainHex(state.chain),
     chains,
     parent: parent ?? null,

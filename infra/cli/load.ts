@@ -58,11 +58,12 @@ interface Chunk {
 }
 
 /** What came of a chunk: the errors of those refused, by index; or what stopped it. */
-type Outcome = { readonly refused: ReadonlyMap<number, KvError> } | { readonly failure: unknown };
+type ChunkOutcome =
+  { readonly refused: ReadonlyMap<number, KvError> } | { readonly failure: unknown };
 
 interface UnderWay {
   readonly chunk: Chunk;
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<ChunkOutcome>;
 }
 
 /** Rejects with what stopped it; all that was done before has been told by then. */
@@ -167,7 +168,7 @@ class Loading {
 async function outcomeOf(
   { store, signal }: LoadParts,
   entries: readonly SetManyEntry<unknown>[],
-): Promise<Outcome> {
+): Promise<ChunkOutcome> {
   const refused = new Map<number, KvError>();
   if (entries.length === 0) return { refused };
   try {

@@ -25,7 +25,7 @@ export interface RefusedResult {
 }
 export type Result = WrittenResult | ReadResult | RefusedResult;
 
-/** What came of a batch: an outcome for each operation in order, or one error for all. */
+/** What came of a batch: a result for each request in order, or one error for all. */
 export type BatchResult = readonly Result[] | KvError;
 
 /** Names in the case they are to have on the wire, with their values. */

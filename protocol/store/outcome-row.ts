@@ -36,7 +36,7 @@ export interface OutcomeRow {
   /** Records that were due and went, in the order of their going. */
   readonly expired: readonly Expired[];
   /** One for each operation of the entry, in its order; none if the entry was skipped. */
-  readonly operations: readonly OperationOutcome[];
+  readonly operations: readonly StoredOutcome[];
 }
 
 export interface Expired {
@@ -45,7 +45,8 @@ export interface Expired {
   readonly key: string;
 }
 
-export interface OperationOutcome {
+/** An outcome as it is kept, with what a repeat and the relay need beside it. */
+export interface StoredOutcome {
   readonly position: Position;
   readonly outcome: Outcome;
   /** True if the operation took a revision, and so is an event. */
@@ -115,7 +116,7 @@ function unpackRow(body: Uint8Array): OutcomeRow {
   };
 }
 
-function packOperation(operation: OperationOutcome): unknown[] {
+function packOperation(operation: StoredOutcome): unknown[] {
   const { position, outcome, result } = operation;
   const changed = operation.changed ? FLAG_CHANGED : 0;
   const request = operation.request === undefined ? null : packRequest(operation.request);
@@ -143,7 +144,7 @@ function packRequest({ id, index, hash }: RequestRecord): unknown[] {
   return [id, index, bytes8(hash)];
 }
 
-function unpackOperation(packed: unknown[]): OperationOutcome {
+function unpackOperation(packed: unknown[]): StoredOutcome {
   const flags = packed[2] as number;
   const packedRequest = packed[7] as [string, number, Uint8Array] | null;
   const [id, index, hash] = packedRequest ?? [];
@@ -180,7 +181,7 @@ function unpackDone(packed: unknown[]): Done {
   };
 }
 
-function unpackResult([type, value]: [number, Uint8Array]): OperationOutcome["result"] {
+function unpackResult([type, value]: [number, Uint8Array]): StoredOutcome["result"] {
   const contentType = contentTypes[type];
   assert(contentType !== undefined, `content type ${type} of an outcome row is one we wrote`);
   return { contentType, value };

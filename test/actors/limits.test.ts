@@ -210,7 +210,7 @@ describe("limits of a replica", () => {
       await clock.advance(ms);
       applied.batchStarts();
       applied.table.setRevision(positionOf("a", POSITIONS), revision as Revision);
-      applied.batchWritten((applied.sequence + 1) as Sequence, 0 as TimeMs);
+      applied.batchWritten((applied.appliedSequence + 1) as Sequence, 0 as TimeMs);
       await clock.advance(0);
       return told;
     };
@@ -436,10 +436,10 @@ describe("limits of replies and events", () => {
     events.isPaused = true;
     await replica.start();
     const { applied, relay } = replica;
-    await clock.runUntil(() => applied.sequence === stream.last);
+    await clock.runUntil(() => applied.appliedSequence === stream.last);
     const place = async (sequence: number): Promise<Sequence> => {
       applied.batchStarts();
-      applied.batchWritten(sequence as Sequence, applied.logTime);
+      applied.batchWritten(sequence as Sequence, applied.appliedLogTime);
       await clock.advance(60_000);
       return relay.durablePlace();
     };

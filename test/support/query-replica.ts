@@ -73,7 +73,7 @@ export class QueryReplica {
     const position = positionOf(key, this.positionCount);
     const record: StoredRecord = {
       revision: (this.table.revision(position) + 1) as Revision,
-      updatedAt: this.applied.logTime,
+      updatedAt: this.applied.appliedLogTime,
       expiresAt: (options.expiresAt ?? 0) as TimeMs,
       contentType,
       value: bytes,
@@ -140,7 +140,7 @@ export class QueryReplica {
       }
       this.records.set(key, record);
     }
-    await this.#commit(batch, this.applied.logTime);
+    await this.#commit(batch, this.applied.appliedLogTime);
     const revision = (this.table.revision(position) + 1) as Revision;
     this.table.setRevision(position, revision);
   }
@@ -148,7 +148,7 @@ export class QueryReplica {
   async #commit(batch: readonly StoreWrite[], logTime: TimeMs): Promise<void> {
     this.applied.batchStarts();
     await this.#store.write(batch, { sync: false });
-    this.applied.batchWritten((this.applied.sequence + 1) as Sequence, logTime);
+    this.applied.batchWritten((this.applied.appliedSequence + 1) as Sequence, logTime);
   }
 
   #rows(keyUtf8: Buffer, record: StoredRecord): Buffer[] {

@@ -115,7 +115,7 @@ export class RelayReplica {
     const applied = new Applied(state.ownership, state.table, this.store, clock);
     // As the replica does once it is loaded: the table is filled, and this is the place.
     applied.batchStarts();
-    applied.batchWritten(state.sequence, state.logTime);
+    applied.batchWritten(state.decidedSequence, state.decidedLogTime);
     const none = { applied: (): void => undefined, lost: (): void => undefined };
     const { logger, store } = { logger: this.#logger(), store: this.store };
     this.#applier = new Applier(log, store, state, applied, none, clock, chance, logger);

@@ -2,7 +2,7 @@
  * Shard applier: applies log messages to a store by the applier's core, in groups that the test
  * chooses, without the applier's loop.
  */
-import { ApplierCore, type EntryResult } from "../../actors/shard/apply/applier-core.js";
+import { ApplierCore, type EntryOutcome } from "../../actors/shard/apply/applier-core.js";
 import { readRows } from "../../actors/shard/apply/applier.js";
 import { loadReplica } from "../../actors/shard/load.js";
 import type { ReplicaState } from "../../actors/shard/state/replica-state.js";
@@ -17,7 +17,7 @@ import { Disk, type MemoryStore } from "./memory-store.js";
 
 export class ShardApplier {
   /** Of every message applied, in order. */
-  readonly results: EntryResult[] = [];
+  readonly results: EntryOutcome[] = [];
   /** Of the relay, if it has one. */
   relayFloor = 0 as Sequence;
   readonly #disk = new Disk();
@@ -45,17 +45,17 @@ export class ShardApplier {
   }
 
   /** Applies all messages, at most `groupMax` with one batch. Returns their results. */
-  async apply(messages: readonly LogMessage[], groupMax = Infinity): Promise<EntryResult[]> {
+  async apply(messages: readonly LogMessage[], groupMax = Infinity): Promise<EntryOutcome[]> {
     const state = (this.#state ??= await loadReplica(this.store, LOG_ID, this.positionCount));
     state.relayFloor = this.relayFloor;
     const core = new ApplierCore(state);
-    const results: EntryResult[] = [];
+    const results: EntryOutcome[] = [];
     while (results.length < messages.length) {
-      const plan = core.plan(messages.slice(results.length, results.length + groupMax));
-      const decision = core.decide(plan, await readRows(this.store, plan));
-      await this.store.write(decision.writes, { sync: false });
-      decision.publish();
-      results.push(...decision.results);
+      const needs = core.needsOf(messages.slice(results.length, results.length + groupMax));
+      const batch = core.decide(needs, await readRows(this.store, needs));
+      await this.store.write(batch.writes, { sync: false });
+      batch.publish();
+      results.push(...batch.entries);
     }
     this.results.push(...results);
     return results;

@@ -2,15 +2,15 @@
  * Applier core: log messages and store rows in, one batch and its outcomes out. No I/O.
  *
  * It works in two steps, because what an entry does depends on rows that must be read first:
- * `plan` decodes messages and says which rows it needs, `decide` works the entries out one by one
- * over a ChangeSet. The result is the same however entries are grouped into batches: a group ends
- * before an entry that needs rows which were not read for it (records that have come due).
+ * `needsOf` decodes messages and says which rows it needs, `decide` works the entries out one by
+ * one over a ChangeSet. The result is the same however entries are grouped into batches: a group
+ * ends before an entry that needs rows which were not read for it (records that have come due).
  *
  * What it keeps to itself (origins, request fingerprints, chain) it changes while it decides; if
  * the batch then cannot be written, the replica ends and starts again from the store.
  *
  * Invariants
- *   1. The entry after `sequence` is sequence + 1, always. Rule L7.
+ *   1. The entry after `decidedSequence` is decidedSequence + 1, always. Rule L7.
  *   2. Log time never goes back. Rule L6.
  *   3. Two replicas that decided the same entries hold the same records, index rows and outcomes.
  */
@@ -37,8 +37,8 @@ import { encodeOriginRow } from "../../../protocol/store/origin-row.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
-  type OperationOutcome,
   type OutcomeRow,
+  type StoredOutcome,
 } from "../../../protocol/store/outcome-row.js";
 import { decodeRecord } from "../../../protocol/store/record.js";
 import {
@@ -62,8 +62,8 @@ export interface Decoded {
   readonly entry: Entry | EntryRefusal;
 }
 
-/** What `decide` needs to have been read. */
-export interface Plan {
+/** The entries of one batch, and the rows that `decide` needs to have been read for them. */
+export interface ReadNeeds {
   readonly group: readonly Decoded[];
   readonly recordKeys: ReadonlyMap<string, Uint8Array>;
   readonly outcomeSequences: readonly Sequence[];
@@ -79,8 +79,8 @@ export interface Rows {
   readonly due: DueRows | undefined;
 }
 
-/** What became of one log message. */
-export interface EntryResult {
+/** What became of one log message, with an outcome for each operation of it. */
+export interface EntryOutcome {
   readonly sequence: Sequence;
   readonly kind: "accepted" | "skipped" | "alarm";
   /** Of an alarm: what was found instead of an entry. */
@@ -90,9 +90,10 @@ export interface EntryResult {
   readonly outcomes: readonly Outcome[];
 }
 
-export interface Decision {
+/** Entries decided together; they are applied once `writes` is written. */
+export interface DecidedBatch {
   readonly writes: readonly StoreWrite[];
-  readonly results: readonly EntryResult[];
+  readonly entries: readonly EntryOutcome[];
   readonly sequence: Sequence;
   readonly logTime: TimeMs;
   /** Brings the shared in-memory figures up to the batch; call when it is written. */
@@ -102,14 +103,14 @@ export interface Decision {
 export class ApplierCore {
   constructor(private readonly state: ReplicaState) {}
 
-  /** Decodes as many of `messages` as go into one batch. They must follow `state.sequence`. */
-  plan(messages: readonly LogMessage[]): Plan {
-    const { table, sequence } = this.state;
+  /** Decodes as many of `messages` as go into one batch. They must follow the last decided. */
+  needsOf(messages: readonly LogMessage[]): ReadNeeds {
+    const { table, decidedSequence: sequence } = this.state;
     const group: Decoded[] = [];
     const recordKeys = new Map<string, Uint8Array>();
     const outcomeSequences = new Set<Sequence>();
     let operations = 0;
-    let time = this.state.logTime;
+    let time = this.state.decidedLogTime;
     for (const message of messages) {
       assert(message.sequence === sequence + group.length + 1, "messages follow one another");
       time = Math.max(time, message.time) as TimeMs;
@@ -124,7 +125,7 @@ export class ApplierCore {
       group.push({ message, entry });
       if (isDue) break;
     }
-    const dueAt = Math.max(this.state.logTime, group[0]?.message.time ?? 0) as TimeMs;
+    const dueAt = Math.max(this.state.decidedLogTime, group[0]?.message.time ?? 0) as TimeMs;
     const duePositions = table.duePositions(dueAt);
     return { group, recordKeys, outcomeSequences: [...outcomeSequences], duePositions, dueAt };
   }
@@ -148,25 +149,30 @@ export class ApplierCore {
   }
 
   /** Throws ReplicaStopped when going on would be wrong. */
-  decide(plan: Plan, rows: Rows): Decision {
+  decide(needs: ReadNeeds, rows: Rows): DecidedBatch {
     const { state } = this;
     const changes = new ChangeSet(state.ownership, state.table, () => state.indexing);
     for (const [key, record] of rows.records) changes.read(key, record);
-    const results: EntryResult[] = [];
-    const written = new Map<Sequence, readonly OperationOutcome[]>();
+    const entries: EntryOutcome[] = [];
+    const written = new Map<Sequence, readonly StoredOutcome[]>();
     const origins = new Set<Origin>();
-    for (const { message, entry } of plan.group) {
-      const logTime = Math.max(state.logTime, message.time) as TimeMs;
-      if (results.length > 0 && changes.dueFrom <= logTime) break;
+    for (const { message, entry } of needs.group) {
+      const logTime = Math.max(state.decidedLogTime, message.time) as TimeMs;
+      if (entries.length > 0 && changes.dueFrom <= logTime) break;
       assert(
-        message.sequence === state.sequence + 1,
-        `invariant 1: ${message.sequence} follows ${state.sequence}`,
+        message.sequence === state.decidedSequence + 1,
+        `invariant 1: ${message.sequence} follows ${state.decidedSequence}`,
       );
       const work = new EntryWork(state, changes, rows, written, message.sequence, logTime);
-      const result = this.#apply(work, entry, message, results.length === 0 ? rows.due : undefined);
-      if (result.kind === "accepted" && result.origin !== undefined) origins.add(result.origin);
+      const outcome = this.#apply(
+        work,
+        entry,
+        message,
+        entries.length === 0 ? rows.due : undefined,
+      );
+      if (outcome.kind === "accepted" && outcome.origin !== undefined) origins.add(outcome.origin);
       this.#finish(changes, work, message, entry);
-      results.push(result);
+      entries.push(outcome);
       written.set(message.sequence, work.operations);
     }
     this.#writeOrigins(changes, origins);
@@ -175,9 +181,9 @@ export class ApplierCore {
     changes.writes.push({ type: "put", key: appliedKey, value: this.appliedRow() });
     return {
       writes: changes.writes,
-      results,
-      sequence: state.sequence,
-      logTime: state.logTime,
+      entries,
+      sequence: state.decidedSequence,
+      logTime: state.decidedLogTime,
       publish: () => changes.publish(),
     };
   }
@@ -187,7 +193,7 @@ export class ApplierCore {
     entry: Entry | EntryRefusal,
     message: LogMessage,
     due: DueRows | undefined,
-  ): EntryResult {
+  ): EntryOutcome {
     const { sequence } = message;
     if (!isEntry(entry)) {
       const nothing = { origin: undefined, number: 0, outcomes: [] };
@@ -236,7 +242,11 @@ export class ApplierCore {
       const text = `its genesis has ${entry.genesis.positionCount} positions, not ${positionCount}`;
       throw noGenesis(state.logId, text);
     }
-    const place = { logId: state.appliedLogId, sequence: state.sequence, chain: state.chain };
+    const place = {
+      logId: state.appliedLogId,
+      sequence: state.decidedSequence,
+      chain: state.chain,
+    };
     const fit = fitOf(place, entry.genesis);
     if (fit !== "continues") {
       throw noGenesis(state.logId, unfitReason(fit, place, entry.genesis));
@@ -271,11 +281,11 @@ export class ApplierCore {
   ): void {
     const { state } = this;
     assert(
-      work.logTime >= state.logTime,
-      `invariant 2: log time ${work.logTime} of entry ${message.sequence} after ${state.logTime}`,
+      work.logTime >= state.decidedLogTime,
+      `invariant 2: log time ${work.logTime} at ${message.sequence}, after ${state.decidedLogTime}`,
     );
-    state.sequence = message.sequence;
-    state.logTime = work.logTime;
+    state.decidedSequence = message.sequence;
+    state.decidedLogTime = work.logTime;
     // An entry above the log's version counts as no entry, or programs that know that version and
     // programs that do not would have different chains.
     const counts = isEntry(entry) && !this.#isAboveLog(entry);
@@ -295,7 +305,7 @@ export class ApplierCore {
   }
 
   #writeOrigins(changes: ChangeSet, changed: ReadonlySet<Origin>): void {
-    const { origins, logTime } = this.state;
+    const { origins, decidedLogTime: logTime } = this.state;
     for (const origin of changed) {
       const known = origins.get(origin, logTime);
       if (known === undefined) continue;
@@ -308,7 +318,7 @@ export class ApplierCore {
   }
 
   #forgottenRows(): StoreWrite[] {
-    const { rowTimes, logTime, relayFloor } = this.state;
+    const { rowTimes, decidedLogTime: logTime, relayFloor } = this.state;
     return rowTimes
       .forget(logTime, relayFloor)
       .map((sequence) => ({ type: "del", key: outcomeKey(sequence) }));
@@ -317,28 +327,34 @@ export class ApplierCore {
   /** The store's row that says how far it is. Only once the log has begun. */
   appliedRow(): Uint8Array {
     assert(this.state.hasBegun, "a log that has not begun has no row");
-    const { sequence, logTime, chain, messageHash, genesis } = this.state;
+    const {
+      decidedSequence: sequence,
+      decidedLogTime: logTime,
+      chain,
+      messageHash,
+      genesis,
+    } = this.state;
     const row = { logId: genesis.logId, sequence, logTime, chain, messageHash, genesis };
     return encodeAppliedRow({ format: STORE_FORMAT, ...row });
   }
 }
 
-/** The rows that `plan` asked for, as the store gave them. */
+/** The rows that `needs` names, as the store gave them. */
 export function decodeRows(
-  plan: Plan,
+  needs: ReadNeeds,
   records: readonly (Uint8Array | undefined)[],
   outcomes: readonly (Uint8Array | undefined)[],
 ): { records: Map<string, StoredRecord | undefined>; outcomes: Map<Sequence, OutcomeRow> } {
-  const wanted = [plan.recordKeys.size, plan.outcomeSequences.length].join(" and ");
+  const wanted = [needs.recordKeys.size, needs.outcomeSequences.length].join(" and ");
   const given = [records.length, outcomes.length].join(" and ");
   assert(given === wanted, `${wanted} records and outcomes were asked for, ${given} came`);
   const byKey = new Map<string, StoredRecord | undefined>();
-  for (const [index, key] of [...plan.recordKeys.keys()].entries()) {
+  for (const [index, key] of [...needs.recordKeys.keys()].entries()) {
     const bytes = records[index];
     byKey.set(key, bytes === undefined ? undefined : decodeRecord(bytes));
   }
   const bySequence = new Map<Sequence, OutcomeRow>();
-  for (const [index, sequence] of plan.outcomeSequences.entries()) {
+  for (const [index, sequence] of needs.outcomeSequences.entries()) {
     const bytes = outcomes[index];
     if (bytes !== undefined) bySequence.set(sequence, decodeOutcomeRow(bytes));
   }

@@ -37,7 +37,13 @@ import type { Applied } from "../state/applied.js";
 import { fitOf, unfitReason } from "../state/log-fit.js";
 import type { ReplicaState } from "../state/replica-state.js";
 import { REPAIR, ReplicaStopped } from "../state/stopped.js";
-import { ApplierCore, decodeRows, type EntryResult, type Plan, type Rows } from "./applier-core.js";
+import {
+  ApplierCore,
+  decodeRows,
+  type EntryOutcome,
+  type ReadNeeds,
+  type Rows,
+} from "./applier-core.js";
 import { readDue } from "./expiry.js";
 
 /** How long an entry known to exist may take to be delivered before it is fetched. Rule L7. */
@@ -55,7 +61,7 @@ const TELL_MS_MAX = 60_000;
 /** Who is told of what stands in the log. */
 export interface LogListener {
   /** Each entry, in order, when its batch is written. */
-  applied(result: EntryResult): void;
+  applied(entry: EntryOutcome): void;
   /** What the log had accepted from `first` to `last` is gone, before it was applied here. */
   lost(first: Sequence, last: Sequence): void;
 }
@@ -125,7 +131,7 @@ export class Applier {
   expect(sequence: Sequence): void {
     if (sequence <= this.#expected) return;
     this.#expected = sequence;
-    if (sequence > this.state.sequence) this.#watchForLate();
+    if (sequence > this.state.decidedSequence) this.#watchForLate();
   }
 
   /** What the log says does not fit what was applied. Nothing is served until it is compared. */
@@ -137,11 +143,11 @@ export class Applier {
 
   #watchForLate(): void {
     if (this.#lateTimer !== undefined) return;
-    const before = this.state.sequence;
+    const before = this.state.decidedSequence;
     this.#lateTimer = this.clock.after(LATE_MS, () => {
       this.#lateTimer = undefined;
-      if (this.#stopped || this.#expected <= this.state.sequence) return;
-      this.#isLate = this.state.sequence === before;
+      if (this.#stopped || this.#expected <= this.state.decidedSequence) return;
+      this.#isLate = this.state.decidedSequence === before;
       if (this.#isLate) this.#wakeUp();
       else this.#watchForLate();
     });
@@ -149,7 +155,7 @@ export class Applier {
 
   /** What the consumer hands over, or what had to be fetched; undefined = look again. */
   async #next(): Promise<Delivery | undefined> {
-    this.#consumer ??= this.log.consume(this.state.sequence);
+    this.#consumer ??= this.log.consume(this.state.decidedSequence);
     this.#pending ??= this.#consumer.next();
     const woken = new Promise<"woken">((resolve) => {
       this.#wake = () => resolve("woken");
@@ -174,7 +180,7 @@ export class Applier {
 
   async #fetch(): Promise<Delivery | undefined> {
     this.#isLate = false;
-    if (this.#expected <= this.state.sequence) return undefined;
+    if (this.#expected <= this.state.decidedSequence) return undefined;
     // The connection may have been away without the consumer having said so yet.
     await this.#compareLog();
     const message = await this.#readNext();
@@ -199,7 +205,7 @@ export class Applier {
    * nothing must wait for it any more.
    */
   async #lookForEnd(): Promise<void> {
-    const sequence = (this.state.sequence + 1) as Sequence;
+    const sequence = (this.state.decidedSequence + 1) as Sequence;
     const nowMs = this.clock.elapsedMs();
     if (this.#absent?.sequence !== sequence) this.#absent = { sequence, sinceMs: nowMs };
     if (nowMs - this.#absent.sinceMs < LOST_MS) return;
@@ -218,14 +224,14 @@ export class Applier {
   }
 
   async #applyAll(delivered: readonly LogMessage[]): Promise<void> {
-    let messages = delivered.filter(({ sequence }) => sequence > this.state.sequence);
+    let messages = delivered.filter(({ sequence }) => sequence > this.state.decidedSequence);
     while (messages.length > 0 && !this.#stopped) {
-      if (messages[0]?.sequence !== this.state.sequence + 1) return this.#overGap();
+      if (messages[0]?.sequence !== this.state.decidedSequence + 1) return this.#overGap();
       const end = messages.findIndex(
-        ({ sequence }, index) => sequence !== this.state.sequence + 1 + index,
+        ({ sequence }, index) => sequence !== this.state.decidedSequence + 1 + index,
       );
-      const plan = this.#core.plan(end < 0 ? messages : messages.slice(0, end));
-      const count = await this.#applyGroup(plan);
+      const needs = this.#core.needsOf(end < 0 ? messages : messages.slice(0, end));
+      const count = await this.#applyGroup(needs);
       messages = messages.slice(count);
     }
   }
@@ -239,19 +245,19 @@ export class Applier {
     this.#pending = undefined;
   }
 
-  async #applyGroup(plan: Plan): Promise<number> {
-    const decision = this.#core.decide(plan, await readRows(this.store, plan));
-    await this.#write(decision.writes, this.#syncIsDue(), () => {
-      decision.publish();
+  async #applyGroup(needs: ReadNeeds): Promise<number> {
+    const batch = this.#core.decide(needs, await readRows(this.store, needs));
+    await this.#write(batch.writes, this.#syncIsDue(), () => {
+      batch.publish();
       this.applied.logId = this.state.appliedLogId;
-      this.applied.batchWritten(decision.sequence, decision.logTime);
+      this.applied.batchWritten(batch.sequence, batch.logTime);
     });
     this.appliedAtMs = this.clock.elapsedMs();
-    for (const result of decision.results) {
-      if (result.kind === "alarm") this.#alarm(result);
-      this.listener.applied(result);
+    for (const entry of batch.entries) {
+      if (entry.kind === "alarm") this.#alarm(entry);
+      this.listener.applied(entry);
     }
-    return decision.results.length;
+    return batch.entries.length;
   }
 
   /** Makes what was written durable, by writing something: an empty batch is not synced. */
@@ -263,25 +269,27 @@ export class Applier {
   async #write(
     batch: Parameters<Store["write"]>[0],
     sync: boolean,
-    publish = (): void => this.applied.batchWritten(this.applied.sequence, this.applied.logTime),
+    publish = (): void =>
+      this.applied.batchWritten(this.applied.appliedSequence, this.applied.appliedLogTime),
   ): Promise<void> {
     this.applied.batchStarts();
     await this.store.write(batch, { sync });
     publish();
     if (!sync) return this.#syncLater();
     this.#syncedAtMs = this.clock.elapsedMs();
-    this.durable = this.applied.sequence;
+    this.durable = this.applied.appliedSequence;
   }
 
   #syncIsDue(): boolean {
     return (
-      this.durable < this.state.sequence && this.clock.elapsedMs() - this.#syncedAtMs >= SYNC_MS
+      this.durable < this.state.decidedSequence &&
+      this.clock.elapsedMs() - this.#syncedAtMs >= SYNC_MS
     );
   }
 
   /** Only while something is not durable: an idle replica sets no timer. */
   #syncLater(): void {
-    if (this.#stopped || this.durable >= this.state.sequence) return;
+    if (this.#stopped || this.durable >= this.state.decidedSequence) return;
     this.#syncTimer ??= this.clock.after(SYNC_MS, () => {
       this.#syncTimer = undefined;
       if (this.#syncIsDue()) this.#wakeUp();
@@ -297,7 +305,7 @@ export class Applier {
 
   /** Rule L1: is the log's past the one that was applied here? Throws ReplicaStopped if not. */
   async #compareLog(): Promise<void> {
-    const { sequence, messageHash } = this.state;
+    const { decidedSequence: sequence, messageHash } = this.state;
     while (!this.#stopped) {
       const state = await this.#again(() => this.log.state());
       if (state === undefined) return;
@@ -328,7 +336,7 @@ export class Applier {
 
   /** The same where the next entry must be the log's first: it tells what came before it. */
   async #compareGenesis({ first, last }: LogState): Promise<void> {
-    const { appliedLogId, sequence, chain, logId } = this.state;
+    const { appliedLogId, decidedSequence: sequence, chain, logId } = this.state;
     const isNew = sequence === 0 && first === 1;
     if (last < first) {
       // Nobody names a log before its first entry is acknowledged; but a test may.
@@ -356,7 +364,7 @@ export class Applier {
    * log is not to grow by each start. Nor for ever: a log that takes nothing tells nobody.
    */
   async #tellOthers(last: Sequence): Promise<void> {
-    const { sequence, chain } = this.state;
+    const { decidedSequence: sequence, chain } = this.state;
     for (let at: number = last; at > sequence && !this.#stopped; at -= 1) {
       const message = await this.#readLog(at as Sequence);
       const entry = message && decodeEntry(message.data);
@@ -392,7 +400,7 @@ export class Applier {
       // the basis; if the log did lose writes, it stops those that had not seen them too (rule L3).
       origin: Buffer.from(this.chance.bytes(16)).toString("hex") as Origin,
       number: NUMBER_UNOPENED,
-      basisSequence: this.state.sequence,
+      basisSequence: this.state.decidedSequence,
       basisChain: this.state.chain,
     });
     const result = await this.log.append(bytes, LATE_MS * 5);
@@ -414,7 +422,7 @@ export class Applier {
    * waiting would be for ever.
    */
   async #readNext(): Promise<LogMessage | undefined> {
-    const next = (this.state.sequence + 1) as Sequence;
+    const next = (this.state.decidedSequence + 1) as Sequence;
     const message = await this.#readLog(next);
     if (message !== undefined || this.#stopped) return message;
     // Whatever else may be wrong with the log explains more.
@@ -431,7 +439,7 @@ export class Applier {
     // Since the log was asked where it begins it may have been trimmed.
     const state = await this.#again(() => this.log.state());
     if (state === undefined) return;
-    if (state.first > sequence) throw trimmed(this.state.sequence, state.first);
+    if (state.first > sequence) throw trimmed(this.state.decidedSequence, state.first);
     throw missing(sequence);
   }
 
@@ -453,7 +461,7 @@ export class Applier {
     return undefined;
   }
 
-  #alarm({ sequence, reason }: EntryResult): void {
+  #alarm({ sequence, reason }: EntryOutcome): void {
     this.logger.error("something that is no entry stands in the log and is passed over", {
       shard: this.log.shard,
       sequence,
@@ -462,16 +470,16 @@ export class Applier {
   }
 }
 
-/** What the plan's entries need to know of the store. */
-export async function readRows(store: Store, plan: Plan): Promise<Rows> {
+/** The rows that `needs` names. */
+export async function readRows(store: Store, needs: ReadNeeds): Promise<Rows> {
   const due =
-    plan.duePositions.length === 0
+    needs.duePositions.length === 0
       ? undefined
-      : await readDue(store, plan.duePositions, plan.dueAt);
-  const keys = [...plan.recordKeys.values(), ...plan.outcomeSequences.map(outcomeKey)];
+      : await readDue(store, needs.duePositions, needs.dueAt);
+  const keys = [...needs.recordKeys.values(), ...needs.outcomeSequences.map(outcomeKey)];
   const rows = keys.length === 0 ? [] : await store.getMany(keys);
-  const count = plan.recordKeys.size;
-  const decoded = decodeRows(plan, rows.slice(0, count), rows.slice(count));
+  const count = needs.recordKeys.size;
+  const decoded = decodeRows(needs, rows.slice(0, count), rows.slice(count));
   for (const [key, record] of due?.records ?? []) decoded.records.set(key, record);
   return { ...decoded, due };
 }

@@ -26,7 +26,7 @@ import {
 } from "../../../protocol/operation.js";
 import { positionOf } from "../../../protocol/position.js";
 import { requestTime } from "../../../protocol/request-id.js";
-import type { Expired, OperationOutcome, OutcomeRow } from "../../../protocol/store/outcome-row.js";
+import type { Expired, OutcomeRow, StoredOutcome } from "../../../protocol/store/outcome-row.js";
 import { fingerprint } from "../state/outcomes.js";
 import { notOwned } from "../state/ownership.js";
 import type { ReplicaState } from "../state/replica-state.js";
@@ -50,7 +50,7 @@ export interface OutcomeRows {
 }
 
 export class EntryWork {
-  readonly operations: OperationOutcome[] = [];
+  readonly operations: StoredOutcome[] = [];
   readonly expired: Expired[] = [];
 
   constructor(
@@ -58,7 +58,7 @@ export class EntryWork {
     private readonly changes: ChangeSet,
     private readonly rows: OutcomeRows,
     /** Of the entries before this one in the same batch. */
-    private readonly written: ReadonlyMap<Sequence, readonly OperationOutcome[]>,
+    private readonly written: ReadonlyMap<Sequence, readonly StoredOutcome[]>,
     private readonly sequence: Sequence,
     readonly logTime: TimeMs,
   ) {}
@@ -85,7 +85,7 @@ export class EntryWork {
     return done.map(({ outcome }) => outcome);
   }
 
-  #applyOne(operation: Operation): OperationOutcome {
+  #applyOne(operation: Operation): StoredOutcome {
     try {
       const repeat = this.#admit(operation);
       if (repeat !== undefined) return repeat;
@@ -102,8 +102,8 @@ export class EntryWork {
   }
 
   /** All operations are in one position: the border refuses others. */
-  #applyAtomic(group: Group): OperationOutcome[] {
-    const repeats: OperationOutcome[] = [];
+  #applyAtomic(group: Group): StoredOutcome[] {
+    const repeats: StoredOutcome[] = [];
     try {
       for (const [index, operation] of group.entries()) {
         const repeat = this.#admitOf(operation, index);
@@ -138,7 +138,7 @@ export class EntryWork {
   }
 
   /** Throws what leaves no outcome record; returns the first outcome of a repeated request. */
-  #admit(operation: Operation): OperationOutcome | undefined {
+  #admit(operation: Operation): StoredOutcome | undefined {
     const { key, position, request } = operation;
     const { ownership } = this.state;
     if (positionOf(key, ownership.positionCount) !== position) {
@@ -159,7 +159,7 @@ export class EntryWork {
   }
 
   /** As `#admit`; the refusal names the operation's index in its atomic group. */
-  #admitOf(operation: Operation, index: number): OperationOutcome | undefined {
+  #admitOf(operation: Operation, index: number): StoredOutcome | undefined {
     try {
       return this.#admit(operation);
     } catch (error) {
@@ -167,7 +167,7 @@ export class EntryWork {
     }
   }
 
-  #firstOutcome(operation: Operation): OperationOutcome | undefined {
+  #firstOutcome(operation: Operation): StoredOutcome | undefined {
     const { request, position } = operation;
     if (request === undefined) return undefined;
     for (const place of this.state.outcomes.lookup(fingerprint(position, request))) {
@@ -218,7 +218,7 @@ export class EntryWork {
   }
 
   /** `groupIndex`: which operation of its group it is. */
-  #commit(operation: Operation, evaluation: Evaluation, groupIndex: number): OperationOutcome {
+  #commit(operation: Operation, evaluation: Evaluation, groupIndex: number): StoredOutcome {
     const { position, key, verb } = operation;
     const changed = evaluation.kind !== "unchanged";
     if (evaluation.kind !== "unchanged") {
@@ -237,12 +237,12 @@ export class EntryWork {
     };
   }
 
-  #refused(operation: Operation, error: unknown, groupIndex: number): OperationOutcome {
+  #refused(operation: Operation, error: unknown, groupIndex: number): StoredOutcome {
     const refusal = unrecorded(operation, error);
     return { ...refusal, request: this.#remember(operation, groupIndex) };
   }
 
-  #remember(operation: Operation, groupIndex: number): OperationOutcome["request"] {
+  #remember(operation: Operation, groupIndex: number): StoredOutcome["request"] {
     const { request, position } = operation;
     if (request === undefined) return undefined;
     const index = this.operations.length + groupIndex;
@@ -260,7 +260,7 @@ export class EntryWork {
   }
 }
 
-function unrecorded({ position }: Operation, error: unknown): OperationOutcome {
+function unrecorded({ position }: Operation, error: unknown): StoredOutcome {
   if (!(error instanceof KvError)) throw error;
   const outcome = { ok: false, error } as const;
   return { position, outcome, changed: false, result: undefined, request: undefined };
@@ -276,7 +276,7 @@ function withIndex(error: unknown, index: number): unknown {
   return error instanceof KvError ? error.withIndex(index) : error;
 }
 
-function checkWholeRepeat(group: Group, repeats: readonly OperationOutcome[]): void {
+function checkWholeRepeat(group: Group, repeats: readonly StoredOutcome[]): void {
   if (repeats.length === 0 || repeats.length === group.length) return;
   const text = "the request id was used for another batch";
   throw new KvError("bad-request", text, { field: "request_id" });

@@ -33,6 +33,7 @@ export interface Circumstances extends Indexing {
   readonly revisionNext: Revision;
 }
 
+/** What an operation does to its record; the first stage of its outcome. */
 export type Evaluation =
   | { readonly kind: "unchanged"; readonly done: Done }
   | {

@@ -16,7 +16,7 @@ import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../../protocol/limits
 import type { Group } from "../../../protocol/log/entry.js";
 import type { Outcome } from "../../../protocol/operation.js";
 import type { OnRefusal } from "../../admission.js";
-import type { EntryResult } from "../apply/applier-core.js";
+import type { EntryOutcome } from "../apply/applier-core.js";
 import { ProposerCore, type Basis, type Pending } from "./proposer-core.js";
 
 /** Waits between attempts of the same entry, growing. */
@@ -90,7 +90,7 @@ export class Proposer {
   }
 
   /** From the applier, when an entry's batch is written. */
-  applied({ kind, sequence, origin, number, outcomes }: EntryResult): void {
+  applied({ kind, sequence, origin, number, outcomes }: EntryOutcome): void {
     if (origin !== undefined) {
       if (kind === "accepted") this.#core.applied(origin, number, outcomes);
       else this.#core.skipped(origin, number);

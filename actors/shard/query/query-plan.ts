@@ -47,7 +47,7 @@ export type Source =
     };
 
 /** What is to be read, decided before a view is opened. */
-export interface Plan {
+export interface QueryPlan {
   readonly driver: Condition | undefined;
   readonly sources: readonly Source[];
   /** Narrower rows of the only source, if no record has an array on its path. */
@@ -59,7 +59,7 @@ export interface Plan {
 }
 
 /** Throws KvError `bad-request` for a driver that its conditions do not have. */
-export function planOf(request: QueryRequest, policy: IndexPolicy): Plan {
+export function planOf(request: QueryRequest, policy: IndexPolicy): QueryPlan {
   const { conditions } = request;
   const excluded = new Set(policy.excluded.map(canonicalPath));
   const isIndexed = (path: string): boolean => !ancestors(path).some((each) => excluded.has(each));
@@ -88,7 +88,7 @@ function ancestors(path: string): string[] {
 }
 
 /** True if each row of the plan's sources is a match, and no key has two. */
-export function isExactFor(conditions: readonly Condition[], plan: Plan): boolean {
+export function isExactFor(conditions: readonly Condition[], plan: QueryPlan): boolean {
   if (plan.driver !== undefined) return false;
   const [source] = plan.sources;
   if (plan.sources.length !== 1 || source === undefined) return false;
@@ -104,7 +104,7 @@ function isWholeInterval({ operator }: Condition): boolean {
 }
 
 /** True if nothing narrows what has to be looked at. */
-export function isWholeScan({ sources }: Plan, conditions: readonly Condition[]): boolean {
+export function isWholeScan({ sources }: QueryPlan, conditions: readonly Condition[]): boolean {
   return (
     conditions.length > 0 &&
     sources.some(

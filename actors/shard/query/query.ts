@@ -30,7 +30,7 @@ import type { OnRefusal } from "../../admission.js";
 import type { Applied, View } from "../state/applied.js";
 import { Mailbox } from "../state/mailbox.js";
 import { countMatches, findPage, keysPage, sortedPage } from "./query-page.js";
-import { isExactFor, isWholeScan, planOf, type Plan, type Source } from "./query-plan.js";
+import { isExactFor, isWholeScan, planOf, type QueryPlan, type Source } from "./query-plan.js";
 import { Scan } from "./query-scan.js";
 import { openSource, raceStreams, sourceRanges, type CandidateStream } from "./query-sources.js";
 
@@ -192,7 +192,7 @@ export class Query {
 
   async #readView(
     request: QueryRequest,
-    plan: Plan,
+    plan: QueryPlan,
     view: View,
     opened: {
       from: Place | undefined;

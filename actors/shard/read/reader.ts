@@ -145,7 +145,7 @@ export class Reader {
     const generations = batch.map(({ request }) => ownership.generation(request.position));
     const keys = batch.map(({ request }) => recordKey(request.position, Buffer.from(request.key)));
     // Of before the read: by a later time a record may be due that had been written anew by then.
-    const { logTime } = this.applied;
+    const { appliedLogTime: logTime } = this.applied;
     const rows = await this.store.getMany(keys);
     const doubtful: PendingGet[] = [];
     for (const [index, get] of batch.entries()) {

@@ -3,12 +3,12 @@
  *
  * The applier is the only writer. It changes this state in one synchronous step when a batch has
  * been written, so that whoever looks between two awaits sees exactly what the store holds up to
- * `sequence`. The other loops wait here: for a sequence, for a position's revision, or for the
- * moment between two batches, which is the only one at which several iterators see one state
+ * `appliedSequence`. The other loops wait here: for a sequence, for a position's revision, or for
+ * the moment between two batches, which is the only one at which several iterators see one state
  * (RocksDB writes a batch on another thread while iterators are opened on ours).
  *
  * Invariants
- *   1. `sequence` and `logTime` never go back.
+ *   1. `appliedSequence` and `appliedLogTime` never go back.
  *   2. While `open` of betweenBatches runs, no batch is in flight, and the in-memory state is that
  *      of the store.
  *   3. At most VIEWS_MAX views are open; each pins a snapshot of the store.
@@ -55,8 +55,9 @@ interface Opener {
 }
 
 export class Applied {
-  sequence = 0 as Sequence;
-  logTime = 0 as TimeMs;
+  /** Last entry whose batch is written; 0 = none. */
+  appliedSequence = 0 as Sequence;
+  appliedLogTime = 0 as TimeMs;
   /** The log of the last entry applied; undefined = none was. */
   logId: LogId | undefined;
   /** Epoch of the ring this replica was told of last; for certificates. */
@@ -88,11 +89,17 @@ export class Applied {
   /** Applier only, in the same turn in which it learnt that the batch is written. */
   batchWritten(sequence: Sequence, logTime: TimeMs): void {
     assert(this.#batchInFlight, "a batch was started");
-    assert(sequence >= this.sequence, `applied ${this.sequence} does not go back to ${sequence}`);
-    assert(logTime >= this.logTime, `log time ${this.logTime} does not go back to ${logTime}`);
+    assert(
+      sequence >= this.appliedSequence,
+      `applied ${this.appliedSequence} does not go back to ${sequence}`,
+    );
+    assert(
+      logTime >= this.appliedLogTime,
+      `log time ${this.appliedLogTime} does not go back to ${logTime}`,
+    );
     this.#batchInFlight = false;
-    this.sequence = sequence;
-    this.logTime = logTime;
+    this.appliedSequence = sequence;
+    this.appliedLogTime = logTime;
     for (const { open } of this.#openers.splice(0)) open();
     this.#wakeSequences();
     this.#wakeRevisions();
@@ -115,9 +122,9 @@ export class Applied {
 
   /** Resolves when everything up to `sequence` is applied; `unavailable` after `timeoutMs`. */
   reached(sequence: Sequence, timeoutMs: number): Promise<void> {
-    if (this.sequence >= sequence) return Promise.resolve();
+    if (this.appliedSequence >= sequence) return Promise.resolve();
     return this.#wait(this.#sequenceWaiters, sequence, timeoutMs, () => {
-      return `waited ${timeoutMs} ms for sequence ${sequence}, applied is ${this.sequence}`;
+      return `waited ${timeoutMs} ms for sequence ${sequence}, applied is ${this.appliedSequence}`;
     });
   }
 
@@ -177,13 +184,13 @@ export class Applied {
     };
     const timer = this.clock.after(VIEW_MS_MAX, () => void close());
     return {
-      sequence: this.sequence,
-      logTime: this.logTime,
+      sequence: this.appliedSequence,
+      logTime: this.appliedLogTime,
       epoch: this.epoch,
       positions: this.ownership.owned(),
       iterators,
       revisionCounter: (position) => (revisions[position] ?? 0) as Revision,
-      hasDue: this.table.hasDue(this.logTime),
+      hasDue: this.table.hasDue(this.appliedLogTime),
       getMany: (keys) => this.store.getMany(keys),
       close,
     };
@@ -207,7 +214,7 @@ export class Applied {
   }
 
   #wakeSequences(): void {
-    wake(this.#sequenceWaiters, this.sequence);
+    wake(this.#sequenceWaiters, this.appliedSequence);
   }
 
   #wakeRevisions(): void {

@@ -17,11 +17,11 @@ import type { PositionTable } from "./position-table.js";
 import { RowTimes } from "./row-times.js";
 
 export class ReplicaState {
-  /** Last entry applied; 0 = none. */
-  sequence = 0 as Sequence;
-  logTime = 0 as TimeMs;
+  /** Last entry decided; 0 = none. It is applied (applied.ts) once its batch is written. */
+  decidedSequence = 0 as Sequence;
+  decidedLogTime = 0 as TimeMs;
   chain = 0n;
-  /** Of the message at `sequence`. */
+  /** Of the message at `decidedSequence`. */
   messageHash = 0n;
   /** Rows before this may be forgotten as far as the relay is concerned. */
   relayFloor = 0 as Sequence;

@@ -95,7 +95,7 @@ describe("relay of a shard that goes on in another log", () => {
     it(`takes back what is no part of the shard any more, published ${where}`, async () => {
       // Another replica's store had it, and is given up.
       const other = await started("n2", old);
-      await clock.runUntil(() => other.applied.sequence === old.last);
+      await clock.runUntil(() => other.applied.appliedSequence === old.last);
       await clock.resolve(replica.stop());
       for (let number = 0; number < 3; number += 1) write(old, "k1", `given up ${number}`);
       await clock.runUntil(() => consumed().eventCount === 15);
@@ -161,7 +161,7 @@ describe("relay of a shard that goes on in another log", () => {
 
   it("waits for its store to go on in that log, which one that is behind never does", async () => {
     const behind = await started("n2", old);
-    await clock.runUntil(() => behind.applied.sequence === old.last);
+    await clock.runUntil(() => behind.applied.appliedSequence === old.last);
     await clock.resolve(behind.stop());
     await behind.store.close();
     const before = events.last;

@@ -30,7 +30,7 @@ describe("lease of a relay", () => {
     shard.set("c");
     await shard.published(2_500);
     expect(other?.replica.relay.status()).to.include({ active: true });
-    await shard.clock.runUntil(() => other?.replica.applied.sequence === shard.stream.last);
+    await shard.clock.runUntil(() => other?.replica.applied.appliedSequence === shard.stream.last);
     shard.nodes.reverse();
     await shard.compare();
   });

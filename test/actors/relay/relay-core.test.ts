@@ -21,7 +21,7 @@ import type {
 } from "../../../protocol/ids.js";
 import { decodeEntry, isEntry, type Entry } from "../../../protocol/log/entry.js";
 import type { Done } from "../../../protocol/operation.js";
-import type { OperationOutcome, OutcomeRow } from "../../../protocol/store/outcome-row.js";
+import type { OutcomeRow, StoredOutcome } from "../../../protocol/store/outcome-row.js";
 import type { Wanted } from "../../support/log-writer.js";
 import { EntryWriter, names } from "../../support/relay-shard.js";
 
@@ -208,7 +208,7 @@ function done(
   position: number,
   revision: number,
   expiresAt = 0,
-): OperationOutcome {
+): StoredOutcome {
   const outcome: Done = {
     verb,
     revision: revision as Revision,
@@ -228,7 +228,7 @@ function done(
 }
 
 function row(
-  operations: readonly OperationOutcome[],
+  operations: readonly StoredOutcome[],
   expired: OutcomeRow["expired"] = [],
 ): OutcomeRow {
   return { logTime, chain: 0n, expired, operations };

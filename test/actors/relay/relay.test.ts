@@ -124,7 +124,9 @@ async function playWithFaults(shard: RelayShard, seed: number): Promise<void> {
   const consumer = shard.consume();
   expect(consumer.resets).to.deep.equal([]);
   await shard.clock.runUntil(() => {
-    return shard.nodes.every(({ replica }) => replica.applied.sequence === shard.stream.last);
+    return shard.nodes.every(
+      ({ replica }) => replica.applied.appliedSequence === shard.stream.last,
+    );
   });
   await shard.compare(consumer);
 }

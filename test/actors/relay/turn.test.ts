@@ -48,13 +48,13 @@ describe("turn of a relay", () => {
     });
     shard.pause = async (node, call) => {
       if (!isHeld || node !== "n2" || call !== "write") return;
-      if ((shard.nodes[1]?.replica.applied.sequence ?? 0) >= 5) await held;
+      if ((shard.nodes[1]?.replica.applied.appliedSequence ?? 0) >= 5) await held;
     };
     const [home, second] = await shard.add(3);
     await shard.published();
     isHeld = true;
     for (const key of ["a", "b", "c"]) shard.set(key);
-    await shard.clock.runUntil(() => second?.replica.applied.sequence === 5);
+    await shard.clock.runUntil(() => second?.replica.applied.appliedSequence === 5);
     for (const key of ["d", "e", "f"]) shard.set(key);
     await shard.clock.runUntil(() => shard.consume().eventCount === 6);
     expect(shard.lastMarker()?.sequence).to.equal(2);
@@ -138,7 +138,7 @@ describe("turn of a relay", () => {
     await shard.clock.advance(3_000);
     shard.set("b");
     shard.set("c");
-    await shard.clock.runUntil(() => replica.applied.sequence === shard.stream.last);
+    await shard.clock.runUntil(() => replica.applied.appliedSequence === shard.stream.last);
     const key = outcomeKey((shard.stream.last - 1) as Sequence);
     await replica.store.write([{ type: "del", key }], { sync: false });
     replica.startRelay();
@@ -183,7 +183,7 @@ describe("turn of a relay", () => {
     await shard.clock.advance(3_000);
     shard.set("b");
     shard.set("c");
-    await shard.clock.runUntil(() => home?.replica.applied.sequence === shard.stream.last);
+    await shard.clock.runUntil(() => home?.replica.applied.appliedSequence === shard.stream.last);
     shard.stream.trim(shard.stream.last);
     home?.replica.startRelay();
     await shard.published();
@@ -198,7 +198,7 @@ describe("turn of a relay", () => {
     replica.relay.stop();
     await shard.clock.advance(3_000);
     shard.set("b");
-    await shard.clock.runUntil(() => replica.applied.sequence === shard.stream.last);
+    await shard.clock.runUntil(() => replica.applied.appliedSequence === shard.stream.last);
     await shard.clock.resolve(replica.stop());
     const before = shard.consume().eventCount;
     const others = new EntryWriter();

@@ -21,7 +21,7 @@ describe("load", () => {
   });
 
   it("brings back the last number of each origin, and when it was", async () => {
-    const { logTime, origins } = shard.state;
+    const { decidedLogTime: logTime, origins } = shard.state;
     const loaded = await loadReplica(shard.store, LOG_ID, POSITIONS);
     const known = loaded.origins.get(log.origin, logTime);
     expect(known).to.deep.equal(origins.get(log.origin, logTime));

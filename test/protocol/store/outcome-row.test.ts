@@ -9,8 +9,8 @@ import { contentTypes, writeVerbs } from "../../../protocol/operation.js";
 import {
   decodeOutcomeRow,
   encodeOutcomeRow,
-  type OperationOutcome,
   type OutcomeRow,
+  type StoredOutcome,
 } from "../../../protocol/store/outcome-row.js";
 import { expectDamageNoticed } from "./damaged-rows.js";
 
@@ -47,7 +47,7 @@ const anyError = fc
 
 const position = fc.nat(65_535).map((number) => number as Position);
 
-const anyOutcome: fc.Arbitrary<OperationOutcome> = fc.oneof(
+const anyOutcome: fc.Arbitrary<StoredOutcome> = fc.oneof(
   fc.record({
     position,
     outcome: anyDone.map((done) => ({ ok: true as const, done })),

@@ -93,7 +93,7 @@ describe("applier core", () => {
     });
 
     it("must not hold entries of a proposer with another past", async () => {
-      const { sequence, chain } = applier.state;
+      const { decidedSequence: sequence, chain } = applier.state;
       const barrier = (basis: { sequence: number; chain: bigint }): LogMessage =>
         writer.append(entryBytes({ kind: "barrier" }, zeroOrigin, 1, basis));
       const [same] = await applier.apply([barrier({ sequence, chain })]);

@@ -183,7 +183,7 @@ describe("reader", () => {
     applied.batchStarts();
     await store.write([{ type: "put", key, value: encodeRecord(record) }], { sync: false });
     applied.table.setRevision(position, record.revision);
-    applied.batchWritten((applied.sequence + 1) as Sequence, applied.logTime);
+    applied.batchWritten((applied.appliedSequence + 1) as Sequence, applied.appliedLogTime);
   }
 });
 

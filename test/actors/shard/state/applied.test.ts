@@ -82,7 +82,7 @@ describe("applied", () => {
 
   it("opens between batches only, with the state of the one just written", async () => {
     const seen: number[] = [];
-    const note = (): void => void seen.push(applied.sequence);
+    const note = (): void => void seen.push(applied.appliedSequence);
     await applied.betweenBatches(note);
     expect(seen).to.deep.equal([0]);
     applied.batchStarts();
@@ -143,7 +143,7 @@ describe("applied", () => {
     await store.write(rows, { sync: false });
     const revision = (applied.table.revision(first) + 1) as Revision;
     applied.table.setRevision(first, revision);
-    applied.batchWritten((applied.sequence + 1) as Sequence, 0 as TimeMs);
+    applied.batchWritten((applied.appliedSequence + 1) as Sequence, 0 as TimeMs);
   }
 });
 
