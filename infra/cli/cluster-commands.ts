@@ -14,7 +14,6 @@ import {
   credentialsOf,
   settingsOf,
   settingsTable,
-  SYNC_INTERVAL_UNKNOWN,
   type NodeSettings,
   type SettingName,
   type Settings,
@@ -148,6 +147,7 @@ const nodeSettingNames: readonly SettingName[] = [
   "store",
   "replicaCount",
   "logLevel",
+  "syncInterval",
   "logOutput",
   "logBytesMax",
   "eventsBytesMax",
@@ -158,7 +158,6 @@ interface NodeStartOptions {
   readonly name: string;
   readonly data: string;
   readonly clusterNodes: string;
-  readonly syncInterval: string;
   readonly endWithStdin?: true;
 }
 
@@ -170,7 +169,6 @@ function registerNode(root: Command, context: CliContext): void {
     .requiredOption("--name <name>", "the node's name, which its data folder keeps")
     .requiredOption("--data <folder>", "the node's own folder")
     .requiredOption("--cluster-nodes <names>", "n1,n2,…: the nodes that a new ring is made of")
-    .option("--sync-interval <interval>", "nats-server's, for status", SYNC_INTERVAL_UNKNOWN)
     .option("--end-with-stdin", "end when stdin does, too, as a supervisor wants it");
   addSettingOptions(start, nodeSettingNames);
   start.action(async (options: NodeStartOptions) => {
@@ -180,11 +178,10 @@ function registerNode(root: Command, context: CliContext): void {
     if (natsUrl === undefined) {
       throw new CommandFailed("usage", "node start needs --nats-url or RINGDEX_NATS_URL");
     }
-    const { name, data, syncInterval, endWithStdin } = options;
+    const { name, data, endWithStdin } = options;
     const node: NodeSettings = {
       ...settings,
       name,
-      syncInterval,
       endsWithStdin: endWithStdin === true,
       dataFolder: resolve(data),
       natsUrl,

@@ -15,8 +15,8 @@ import { checkKey } from "../../protocol/position.js";
 import { valueFromJson } from "../../protocol/request/draft.js";
 import { parseContentType } from "../../protocol/value/content.js";
 import { membersOf, sliceOf, type Span } from "../../protocol/value/json-members.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
-import { memberNames, withoutDays } from "./option-values.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
+import { memberNames } from "./option-values.js";
 
 const OPEN_OBJECT = 0x7b;
 const byteOrderMark = [0xef, 0xbb, 0xbf];

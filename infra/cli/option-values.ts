@@ -7,7 +7,7 @@ import type { ReadStream } from "node:tty";
 import { InvalidArgumentError, Option } from "commander";
 import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import type { ContentType } from "../../protocol/operation.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
 import type { Filter, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
@@ -76,15 +76,6 @@ export function memberNames(path: string): readonly string[] {
     } else name += /^\\[.\\]$/.test(token) ? token.slice(1) : token;
   }
   return [...names, name];
-}
-
-const MS_PER_DAY = 86_400_000;
-
-/** Days and weeks, which the store's own grammar lacks, as milliseconds: `1d12h`, `2w`. */
-export function withoutDays(duration: string): string {
-  return duration.replace(/(\d+\.?\d*|\.\d+)([dw])/g, (_, count: string, unit: string) => {
-    return `${Math.round(Number(count) * MS_PER_DAY * (unit === "w" ? 7 : 1))}ms`;
-  });
 }
 
 function ttlText(text: string): string {

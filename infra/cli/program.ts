@@ -18,8 +18,8 @@ import { registerLogsCommand } from "./logs-command.js";
 import { OutputFailed } from "./output.js";
 import { registerQueryCommands } from "./query-commands.js";
 import { registerRepairCommand } from "./repair-command.js";
-import { addStoreOptionsBefore, registerConnectionHelp } from "./store-access.js";
 import { registerStatusCommands } from "./status-commands.js";
+import { addStoreOptionsBefore, registerConnectionHelp } from "./store-access.js";
 import { tellUsageErrors } from "./usage-errors.js";
 import { registerWatchCommand } from "./watch-command.js";
 

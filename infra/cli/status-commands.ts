@@ -4,8 +4,8 @@
  */
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
-import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
 import { unservedShards } from "../../protocol/node/served.js";
+import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
 import { parseRing, toRanges, type RingTable } from "../../protocol/ring/ring.js";
 import { systemClock } from "../clock.js";
 import { shownUrl, type CliContext } from "./context.js";

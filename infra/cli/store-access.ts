@@ -21,8 +21,8 @@ import {
   type CliContext,
 } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
-import { startCall } from "./program-call.js";
 import { JsonText } from "./json-text.js";
+import { startCall } from "./program-call.js";
 
 /** A cluster that is being started again has nodes by then; one that is none never has. */
 const STORE_WAIT_MS = 5_000;

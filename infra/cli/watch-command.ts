@@ -4,13 +4,13 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { TimeMs } from "../../protocol/ids.js";
 import { spliceJson } from "../../protocol/value/content.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
 import type { ChangeEvent, EventGap, WatchOptions } from "../client/options.js";
-import { systemClock } from "../clock.js";
 import { storedBytesOf } from "../client/watch.js";
+import { systemClock } from "../clock.js";
 import type { CliContext } from "./context.js";
 import { JsonText } from "./json-text.js";
-import { adviseOnPrefix, jsonOption, wholeNumber, withoutDays } from "./option-values.js";
+import { adviseOnPrefix, jsonOption, wholeNumber } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 import { displayWidth, lineFor, printable, shownValue } from "./table.js";
 

@@ -19,7 +19,6 @@ import { natsConf } from "../../../protocol/nats/nats-conf.js";
 import { Names } from "../../../protocol/nats/subjects.js";
 import { systemClock } from "../../clock.js";
 import { makeFolder } from "../../files/make-folder.js";
-import { connectBus, type NatsBus } from "../../nats/nats-bus.js";
 import {
   compareVersions,
   findNatsServer,
@@ -33,12 +32,12 @@ import {
   stopLeftover,
   type NatsServer,
 } from "../../nats-server/nats-server.js";
+import { connectBus, type NatsBus } from "../../nats/nats-bus.js";
 import {
   credentialsOf,
   credentialVariables,
   nodeArguments,
   nodeNames,
-  SYNC_INTERVAL_UNKNOWN,
   type Settings,
 } from "../../settings/config.js";
 import {
@@ -52,10 +51,10 @@ import {
   type DataPaths,
   type Lock,
 } from "./data-folder.js";
-import { applyLogBytesMax } from "./log-sizes.js";
-import { refuseOpenServer, serverCredentials } from "./open-server.js";
 import { keepRunning } from "./keep-running.js";
+import { applyLogBytesMax } from "./log-sizes.js";
 import { describeExit, runNodeProcess, type NodeCommand } from "./node-process.js";
+import { refuseOpenServer, serverCredentials } from "./open-server.js";
 import { untilServed } from "./served-check.js";
 
 const NATS_PORT_DEFAULT = 4222;
@@ -242,8 +241,8 @@ class Supervisor {
       };
       for (const name of names) {
         const folder = this.paths.node(name);
-        // Ours is configured by natsConf(); of another one we know nothing.
-        const syncInterval = settings.natsUrl === undefined ? "always" : SYNC_INTERVAL_UNKNOWN;
+        // natsConf() configures our own server; of another one we know what its operator says.
+        const syncInterval = settings.natsUrl === undefined ? "always" : settings.syncInterval;
         const own = { name, dataFolder: folder, natsUrl, store, replicaCount, syncInterval };
         const node = { ...settings, ...own, clusterNodes: names, endsWithStdin: true };
         const argumentList = nodeArguments(node);

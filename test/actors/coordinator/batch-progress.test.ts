@@ -108,6 +108,17 @@ describe("progress of a batch", () => {
     expect(valuesOf(s1), "sent again, both are done in order").to.deep.equal(["3"]);
   });
 
+  it("does not do what follows one on its key in a later message, either", async () => {
+    const [key, other] = keysOf("s1", 2);
+    s1.fate = first(refusal("overloaded"));
+    const ops = [set(key!, big + 1), set(key!, big + 2), set(key!, 3), set(other!, big + 4)];
+    const { outcomes } = await run({ ops: [...ops, set(key!, big + 5)] });
+    const errors = outcomes.map(({ error }) => error?.name);
+    const refused = ["overloaded", "overloaded", "overloaded"];
+    expect(errors).to.deep.equal([...refused, undefined, "unavailable"]);
+    expect(valuesOf(s1).map((value) => value.at(-2))).to.deep.equal(["4"]);
+  });
+
   it("keeps the order on each key, and its word, whatever happens to messages", async () => {
     const fate = fc.constantFrom<MessageFate>(
       ...(["do", "do", "lose", "delay"] as const),

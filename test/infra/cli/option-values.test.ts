@@ -14,10 +14,8 @@ import {
   pathList,
   readStdin,
   wholeNumber,
-  withoutDays,
 } from "../../../infra/cli/option-values.js";
 import { VALUE_BYTES_MAX } from "../../../protocol/limits.js";
-import { parseTtl } from "../../../protocol/value/ttl.js";
 import { failure } from "../../support/failure.js";
 
 describe("option values", () => {
@@ -90,18 +88,6 @@ describe("an option value", () => {
     expect(memberNames("_id.$oid")).to.deep.equal(["_id", "$oid"]);
     expect(memberNames("a\\.b.c\\\\.\\d")).to.deep.equal(["a.b", "c\\", "\\d"]);
     expect(memberNames("é.😀")).to.deep.equal(["é", "😀"]);
-  });
-
-  it("of a duration may be days and weeks", () => {
-    const hour = 3_600_000;
-    const forms = { "1d": 24, "2w": 336, "1d12h": 36, "0.7d": 16.8, "1w1d": 192, "90m": 1.5 };
-    for (const [text, hours] of Object.entries(forms)) {
-      expect(parseTtl(withoutDays(text)), text).to.equal(hours * hour);
-    }
-    expect(parseTtl(withoutDays("90"))).to.equal(90_000);
-    expect(withoutDays("never")).to.equal("never");
-    expect(() => parseTtl(withoutDays("1 d"))).to.throw("ttl");
-    expect(() => parseTtl(withoutDays("d"))).to.throw("ttl");
   });
 
   it("of a prefix are text, which is told to those who typed a wildcard", () => {
