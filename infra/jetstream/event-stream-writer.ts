@@ -18,7 +18,7 @@ import {
   type OutgoingEvent,
 } from "../events.js";
 import type { NatsBus } from "../nats/nats-bus.js";
-import { errorCodes, errorIn, numberIn, parseJson } from "./jetstream-api.js";
+import { errorIn, isOutdated, numberIn, parseJson, type JetstreamError } from "./jetstream-api.js";
 
 /** Of a message: headers and subject, for the window. */
 const OVERHEAD_BYTES = 512;
@@ -123,7 +123,7 @@ export class EventStreamWriter implements EventWriter {
       const error = errorIn(this.stream, answer);
       // Another stream that captures our subjects answers too; ours is still to come.
       if (error === undefined && answer.stream !== this.stream) return;
-      if (error !== undefined) return this.#fail(refusal(error, error.errorCode));
+      if (error !== undefined) return this.#fail(refusal(error));
       this.#sequenceLast = numberIn(answer, "seq") as Sequence;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
@@ -172,10 +172,7 @@ export class EventStreamWriter implements EventWriter {
   }
 }
 
-function refusal(cause: Error, errorCode: number): KvError {
-  const isFence =
-    errorCode === errorCodes.wrongLastSequence ||
-    errorCode === errorCodes.wrongLastSequenceConstant;
-  const kind = isFence ? "conflict" : "unavailable";
+function refusal(cause: JetstreamError): KvError {
+  const kind = isOutdated(cause) ? "conflict" : "unavailable";
   return new KvError(kind, cause.message, {}, { cause });
 }

@@ -22,11 +22,12 @@ import { EventStreamWriter } from "./event-stream-writer.js";
 import {
   askJetstream,
   errorCodes,
+  hasErrorCode,
   InsufficientStorage,
   JetstreamError,
   type JsonObject,
-  numberIn,
   objectIn,
+  readMessage,
   streamStateIn,
 } from "./jetstream-api.js";
 
@@ -85,7 +86,7 @@ export class EventStream implements Events {
         return objectIn(answer, "config");
       } catch (error) {
         if (!(error instanceof JetstreamError)) throw error;
-        if (error.errorCode === errorCodes.streamNameInUse) return this.#existing();
+        if (hasErrorCode(error, errorCodes.streamNameInUse)) return this.#existing();
         if (error instanceof InsufficientStorage && bytesMax / 2 >= BYTES_MIN) {
           bytesMax = Math.floor(bytesMax / 2);
           warn?.(`no room for the events stream, trying ${bytesMax} bytes`, error);
@@ -142,24 +143,14 @@ export class EventStream implements Events {
   }
 
   async last(subject: string): Promise<StoredEvent | undefined> {
-    const asked = `STREAM.MSG.GET.${this.#stream}`;
-    let answer: JsonObject;
-    try {
-      answer = await askJetstream(this.#options.bus, asked, { last_by_subj: subject });
-    } catch (error) {
-      if (error instanceof JetstreamError && error.errorCode === errorCodes.messageNotFound) {
-        return undefined;
-      }
+    const { bus } = this.#options;
+    const which = { last_by_subj: subject };
+    const message = await readMessage(bus, this.#stream, which).catch((error: unknown) => {
       throw unavailable(`the last message on ${subject} is not known`, error);
-    }
-    const message = objectIn(answer, "message");
-    const text = (name: string): string => (typeof message[name] === "string" ? message[name] : "");
-    return {
-      sequence: numberIn(message, "seq") as Sequence,
-      subject: text("subject"),
-      headers: parseHeaders(Buffer.from(text("hdrs"), "base64")),
-      data: Buffer.from(text("data"), "base64"),
-    };
+    });
+    if (message === undefined) return undefined;
+    const { sequence, data } = message;
+    return { sequence, subject: message.subject, headers: parseHeaders(message.headers), data };
   }
 
   async state(): Promise<EventsState> {

@@ -5,7 +5,7 @@
  * newer fields. Only what the logs, the events and the ring's bucket need is here.
  */
 import { KvError } from "../../protocol/errors.js";
-import type { Sequence } from "../../protocol/ids.js";
+import type { Sequence, TimeMs } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
 import type { Bus } from "../bus.js";
 
@@ -44,6 +44,17 @@ export class JetstreamError extends Error {
   ) {
     super(`${asked}: ${description} (${code}, ${errorCode})`);
   }
+}
+
+/** True if `error` is JetStream's, with one of these codes. */
+export function hasErrorCode(error: unknown, ...codes: readonly number[]): boolean {
+  return error instanceof JetstreamError && codes.includes(error.errorCode);
+}
+
+/** True if a message was refused because the stream, or its subject, has a later one by now. */
+export function isOutdated(error: unknown): boolean {
+  const { wrongLastSequence, wrongLastSequenceConstant } = errorCodes;
+  return hasErrorCode(error, wrongLastSequence, wrongLastSequenceConstant);
 }
 
 /** There is no room for `max_bytes`, which JetStream reserves: ask for less. */
@@ -138,6 +149,46 @@ export function streamStateIn(answer: JsonObject): StreamState {
     last: last as Sequence,
     bytes: numberIn(state, "bytes"),
     bytesMax: numberIn(objectIn(answer, "config"), "max_bytes"),
+  };
+}
+
+/** The message with this sequence, or the last one on this subject. */
+export type Which = { readonly seq: number } | { readonly last_by_subj: string };
+
+export interface StreamMessage {
+  readonly subject: string;
+  readonly sequence: Sequence;
+  /** When the stream took it. */
+  readonly time: TimeMs;
+  /** Its header bytes; none if it has none. */
+  readonly headers: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+/**
+ * One message, from the stream's leader; undefined = there is none such. Rejects as askJetstream
+ * does.
+ */
+export async function readMessage(
+  bus: Bus,
+  stream: string,
+  which: Which,
+): Promise<StreamMessage | undefined> {
+  let answer: JsonObject;
+  try {
+    answer = await askJetstream(bus, `STREAM.MSG.GET.${stream}`, which);
+  } catch (error) {
+    if (hasErrorCode(error, errorCodes.messageNotFound)) return undefined;
+    throw error;
+  }
+  const message = objectIn(answer, "message");
+  const text = (name: string): string => (typeof message[name] === "string" ? message[name] : "");
+  return {
+    subject: text("subject"),
+    sequence: numberIn(message, "seq") as Sequence,
+    time: timeMsIn(message, "time") as TimeMs,
+    headers: new Uint8Array(Buffer.from(text("hdrs"), "base64")),
+    data: new Uint8Array(Buffer.from(text("data"), "base64")),
   };
 }
 

@@ -10,7 +10,7 @@
  */
 import { assert } from "../../protocol/assert.js";
 import { KvError, type ErrorDetails } from "../../protocol/errors.js";
-import type { LogId, Sequence, ShardId, TimeMs } from "../../protocol/ids.js";
+import type { LogId, Sequence, ShardId } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, ENTRY_BYTES_MAX } from "../../protocol/limits.js";
 import { missingLog } from "../../protocol/log/missing-log.js";
 import type { Bus, HeaderList } from "../bus.js";
@@ -28,13 +28,14 @@ import {
   askJetstream,
   errorCodes,
   errorIn,
-  JetstreamError,
+  hasErrorCode,
+  type JetstreamError,
   type JsonObject,
   numberIn,
   objectIn,
+  readMessage,
   streamStateIn,
   parseJson,
-  timeMsIn,
 } from "./jetstream-api.js";
 import { jetstreamConsumer } from "./jetstream-consumer.js";
 
@@ -118,7 +119,7 @@ export async function sealLogStream(bus: Bus, stream: string): Promise<void> {
     const max_bytes = Math.min(bytesMax, bytes + SEALED_ROOM_BYTES);
     await askJetstream(bus, `STREAM.UPDATE.${stream}`, { ...config, sealed: true, max_bytes });
   } catch (error) {
-    if (!hasCode(error, errorCodes.streamNotFound)) throw error;
+    if (!hasErrorCode(error, errorCodes.streamNotFound)) throw error;
   }
 }
 
@@ -127,7 +128,7 @@ export async function deleteLogStream(bus: Bus, stream: string): Promise<void> {
   try {
     await askJetstream(bus, `STREAM.DELETE.${stream}`);
   } catch (error) {
-    if (!hasCode(error, errorCodes.streamNotFound)) throw error;
+    if (!hasErrorCode(error, errorCodes.streamNotFound)) throw error;
   }
 }
 
@@ -231,24 +232,14 @@ export class JetstreamLog implements Log {
   }
 
   async read(sequence: Sequence): Promise<LogMessage | undefined> {
-    const asked = `STREAM.MSG.GET.${this.#options.stream}`;
-    let answer: JsonObject;
-    try {
-      answer = await this.#ask(asked, { seq: sequence });
-    } catch (error) {
-      if (error instanceof KvError && hasCode(error.cause, errorCodes.messageNotFound))
-        return undefined;
-      throw error;
-    }
-    const message = objectIn(answer, "message");
+    const { bus, stream, subject } = this.#options;
+    const message = await readMessage(bus, stream, { seq: sequence }).catch((error: unknown) => {
+      throw unanswered(`STREAM.MSG.GET.${stream}`, error);
+    });
+    if (message === undefined) return undefined;
     // Under another subject it is no entry: see JetstreamConsumerOptions.
-    const isOurs = message.subject === this.#options.subject;
-    const data = isOurs && typeof message.data === "string" ? message.data : "";
-    return {
-      sequence: numberIn(message, "seq") as Sequence,
-      time: timeMsIn(message, "time") as TimeMs,
-      data: new Uint8Array(Buffer.from(data, "base64")),
-    };
+    const data = message.subject === subject ? message.data : nothing;
+    return { sequence: message.sequence, time: message.time, data };
   }
 
   async state(): Promise<LogState> {
@@ -283,8 +274,7 @@ export class JetstreamLog implements Log {
     try {
       return await askJetstream(this.#options.bus, asked, body);
     } catch (error) {
-      const details = hasCode(error, errorCodes.streamNotFound) ? missingLog : {};
-      throw unavailable(`the log does not answer ${asked}`, error, details);
+      throw unanswered(asked, error);
     }
   }
 }
@@ -308,6 +298,7 @@ function unavailable(description: string, cause: unknown, details: ErrorDetails 
   return new KvError("unavailable", description, details, { cause });
 }
 
-function hasCode(error: unknown, errorCode: number): boolean {
-  return error instanceof JetstreamError && error.errorCode === errorCode;
+function unanswered(asked: string, cause: unknown): KvError {
+  const details = hasErrorCode(cause, errorCodes.streamNotFound) ? missingLog : {};
+  return unavailable(`the log does not answer ${asked}`, cause, details);
 }

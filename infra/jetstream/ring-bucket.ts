@@ -19,12 +19,13 @@ import {
   askJetstream,
   errorCodes,
   errorIn,
+  hasErrorCode,
+  isOutdated,
   JetstreamError,
   numberIn,
-  objectIn,
   parseJson,
-  timeMsIn,
-  type JsonObject,
+  readMessage,
+  type Which,
 } from "./jetstream-api.js";
 import { jetstreamConsumer } from "./jetstream-consumer.js";
 
@@ -101,18 +102,14 @@ export class RingBucket {
   }
 
   /** Undefined = there is none, or it is of another key. */
-  async #message(body: JsonObject): Promise<RingValue | undefined> {
+  async #message(which: Which): Promise<RingValue | undefined> {
     try {
-      const answer = await askJetstream(this.#options.bus, `STREAM.MSG.GET.${this.#stream}`, body);
-      const message = objectIn(answer, "message");
-      if (message.subject !== this.#subject) return undefined;
-      const data = typeof message.data === "string" ? message.data : "";
-      const value = new Uint8Array(Buffer.from(data, "base64"));
-      const changedAtMs = timeMsIn(message, "time") as TimeMs;
-      return { value, revision: numberIn(message, "seq"), changedAtMs };
+      const message = await readMessage(this.#options.bus, this.#stream, which);
+      if (message?.subject !== this.#subject) return undefined;
+      const { data: value, sequence: revision, time: changedAtMs } = message;
+      return { value, revision, changedAtMs };
     } catch (error) {
       if (!(error instanceof JetstreamError)) throw error;
-      if (error.errorCode === errorCodes.messageNotFound) return undefined;
       const text = `the ring could not be read: ${error.message}`;
       throw new KvError("unavailable", text, {}, { cause: error });
     }
@@ -195,11 +192,7 @@ export class RingBucket {
     const answer = parseJson(this.#subject, reply.data);
     const error = errorIn(this.#subject, answer);
     if (error === undefined) return numberIn(answer, "seq");
-    const { errorCode } = error;
-    const late =
-      errorCode === errorCodes.wrongLastSequence ||
-      errorCode === errorCodes.wrongLastSequenceConstant;
-    if (late) return undefined;
+    if (isOutdated(error)) return undefined;
     throw new KvError("unavailable", "the ring could not be written", {}, { cause: error });
   }
 
@@ -223,7 +216,7 @@ export class RingBucket {
       await askJetstream(this.#options.bus, `STREAM.CREATE.${this.#stream}`, config);
     } catch (error) {
       // Somebody made it with other settings, which are theirs to choose.
-      if (error instanceof JetstreamError && error.errorCode === errorCodes.streamNameInUse) return;
+      if (hasErrorCode(error, errorCodes.streamNameInUse)) return;
       throw error;
     }
   }

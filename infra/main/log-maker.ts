@@ -14,8 +14,8 @@ import type { RingShard } from "../../protocol/ring/ring.js";
 import {
   askJetstream,
   errorCodes,
+  hasErrorCode,
   InsufficientStorage,
-  JetstreamError,
   numberIn,
   objectIn,
   streamNames,
@@ -131,8 +131,7 @@ export class StreamMaker implements LogMender {
       const info = await askJetstream(this.bus, `STREAM.INFO.${stream}`);
       return { state: objectIn(info, "state"), config: objectIn(info, "config") };
     } catch (error) {
-      const { streamNotFound } = errorCodes;
-      if (error instanceof JetstreamError && error.errorCode === streamNotFound) return undefined;
+      if (hasErrorCode(error, errorCodes.streamNotFound)) return undefined;
       throw error;
     }
   }
