@@ -103,7 +103,7 @@ export class BatchProgress {
       if (key === undefined) continue;
       if (this.isOpen(index)) {
         if (givenUp.has(key)) this.#closed.add(index);
-      } else if (result?.kind === "refused" && result.error.retryable) givenUp.add(key);
+      } else if (result?.kind === "refused" && result.error.isUndecided) givenUp.add(key);
     }
   }
 

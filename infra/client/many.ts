@@ -23,7 +23,7 @@ import { parsePackedBatchReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedBatch } from "../../protocol/request/packed.js";
 import { readLevels, type Request } from "../../protocol/request/request.js";
-import { closedError, finalError, type Caller } from "./caller.js";
+import { closedError, settledError, type Caller } from "./caller.js";
 import { chunksOf, itemsOf, nameWrites, type Item, type Prepare } from "./chunks.js";
 import type { BatchOperation } from "./operations.js";
 import type { CallOptions } from "./options.js";
@@ -274,7 +274,7 @@ export class Many {
   #end(item: Item, error: KvError, options: CallOptions): void {
     const timeoutMs = this.parts.caller.timeoutOf(options);
     const isWrite = item.request.kind === "write";
-    const told = error.retryable ? finalError(error, item.doubt, isWrite, timeoutMs) : error;
+    const told = settledError(error, item.doubt, isWrite, timeoutMs);
     const { closing } = this.parts.caller;
     const isClosed = closing.aborted && (error.retryable || error === closing.reason);
     const ending = isClosed ? closedError(item.doubt, isWrite) : told;
