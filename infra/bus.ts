@@ -71,6 +71,7 @@ export interface Bus {
   request(subject: string, data: Uint8Array, options: RequestOptions): Promise<Message>;
   /** Resolves when the server has processed all that was published and subscribed before. */
   flush(): Promise<void>;
+  /** As of the last connection; before the first one what any server can be expected to take. */
   server(): ServerInfo;
   /** Called at each change; after "connected" all subscriptions stand again. Returns its end. */
   onStatus(listener: (status: BusStatus) => void): () => void;

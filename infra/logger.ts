@@ -16,12 +16,8 @@
 import winston from "winston";
 import Transport from "winston-transport";
 import { systemClock } from "./clock.js";
-import { LogFile } from "./files/log-file.js";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, LogFile } from "./files/log-file.js";
 
-/** A file is rotated when it has grown beyond. */
-export const LOG_FILE_BYTES_MAX = 16 * 1_024 * 1_024;
-/** The file and the rotated ones. */
-export const LOG_FILES_MAX = 5;
 /** Lines published in a second; a storm of errors must not become a storm of messages. */
 export const LOG_PUBLISHED_PER_SECOND_MAX = 100;
 /** Longer lines are published without their fields. */
@@ -44,6 +40,10 @@ export interface LoggerOptions {
   /** Its folder is made if it is missing. */
   readonly file: string;
   readonly level: LogLevel;
+  /** Where lines go; default "file". What stdout cannot take is its reader's loss. */
+  readonly output?: "file" | "stdout" | "both";
+  /** Writes to stdout; default: that of this process. */
+  readonly print?: (line: string) => void;
   readonly publish?: (level: LogLevel, line: string) => void;
   /** Default LOG_FILE_BYTES_MAX. */
   readonly fileBytesMax?: number;
@@ -52,7 +52,11 @@ export interface LoggerOptions {
 export function createLogger(options: LoggerOptions): Logger {
   const publisher = options.publish === undefined ? undefined : new Publisher(options.publish);
   const fileBytesMax = options.fileBytesMax ?? LOG_FILE_BYTES_MAX;
-  const file = new FileTransport(new LogFile(options.file, fileBytesMax, LOG_FILES_MAX));
+  const { output = "file", print = printLine } = options;
+  const places: LineWriter[] = [];
+  if (output !== "stdout") places.push(new LogFile(options.file, fileBytesMax, LOG_FILES_MAX));
+  if (output !== "file") places.push({ write: print, close: () => undefined });
+  const file = new FileTransport(places);
   const lines = winston.createLogger({
     levels,
     level: options.level,
@@ -126,19 +130,27 @@ function plain(_name: string, value: unknown): unknown {
   return value;
 }
 
-/** Lines to the file. A disk that fails is told of on the process's own output, which is all that
- * is left, once until it works again. */
+type LineWriter = Pick<LogFile, "write" | "close">;
+
+function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/**
+ * Lines to the file, or to where else they are wanted. A disk that fails is told of on the
+ * process's own output, which is all that is left, once until it works again.
+ */
 class FileTransport extends Transport {
   #linesDropped = 0;
 
-  constructor(private readonly file: LogFile) {
+  constructor(private readonly places: readonly LineWriter[]) {
     super();
   }
 
   override log(info: { message: unknown }, next: () => void): void {
     const line = String(info.message);
     try {
-      this.file.write(withDropped(line, this.#linesDropped));
+      for (const place of this.places) place.write(withDropped(line, this.#linesDropped));
       this.#linesDropped = 0;
     } catch (error) {
       if (this.#linesDropped === 0) process.stderr.write(`no log: ${String(error)}\n${line}\n`);
@@ -148,7 +160,7 @@ class FileTransport extends Transport {
   }
 
   override close(): void {
-    this.file.close();
+    for (const place of this.places) place.close();
   }
 }
 

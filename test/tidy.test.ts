@@ -225,7 +225,7 @@ describe("structure", () => {
     // rise is a new room, and needs its line in docs/tour.md.
     const figures: readonly [string, number, number, number][] = [
       ["actors", 11, 4, 22],
-      ["actors/coordinator", 10, 4, 12],
+      ["actors/coordinator", 9, 3, 10],
       ["actors/node", 6, 5, 6],
       ["actors/relay", 6, 3, 6],
       ["actors/ring-keeper", 7, 5, 7],
@@ -251,7 +251,7 @@ describe("structure", () => {
       return !file.endsWith(".d.ts") && !tested.has(`test/${file.replace(/\.ts$/, ".test.ts")}`);
     });
     // The figure may fall: write the smaller one down.
-    expect(untested.length).to.equal(49);
+    expect(untested.length).to.equal(48);
   });
 });
 

@@ -1,10 +1,10 @@
 /**
- * Batch split: a batch over many shards becomes one message a shard, and one reply again.
+ * Batch split: a coordinator sends a batch as messages to its shards, and makes one reply of all.
  *
- * Operations keep their order within a shard, and one key is always in one shard, so operations on
- * one key take effect in order. What a shard could not take because a position moved, or could not
- * answer, is asked again until REQUEST_TIMEOUT_MS; so a batch without a request id is given one
- * (rule L4), which stands for each operation by its index in the whole batch.
+ * What may be sent (again) and what the caller is told, BatchCourse decides (protocol/reply/). What
+ * a shard could not take because a position moved, or could not answer, is asked again until
+ * REQUEST_TIMEOUT_MS; so a batch without a request id is given one (rule L4), which stands for each
+ * operation by its index in the whole batch.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
@@ -17,79 +17,29 @@ import {
   REQUEST_TIMEOUT_MS,
 } from "../../protocol/limits.js";
 import type { Names } from "../../protocol/nats/subjects.js";
+import { finalError, readError } from "../../protocol/reply/attempts.js";
+import { BatchCourse, type CoursePolicy } from "../../protocol/reply/batch-course.js";
 import { batchReply } from "../../protocol/reply/batch.js";
 import { parsePackedBatchReply } from "../../protocol/reply/packed.js";
 import type { BatchResult, Reply } from "../../protocol/reply/result.js";
 import { keyOf } from "../../protocol/request/batch.js";
+import { chunksByShard, type Chunk } from "../../protocol/request/chunks.js";
 import { encodePackedBatch } from "../../protocol/request/packed.js";
-import type {
-  BatchRequest,
-  RefusedRequest,
-  Request,
-  RequestHeaders,
-} from "../../protocol/request/request.js";
+import type { BatchRequest, Request, RequestHeaders } from "../../protocol/request/request.js";
 import { parseBatchRequest } from "../../protocol/request/text.js";
 import { RingLookup, type RingTable } from "../../protocol/ring/ring.js";
 import { AGAIN_FIRST_MS, AGAIN_MAX_MS, newRequestId } from "./attempts.js";
-import { BatchProgress } from "./batch-progress.js";
 
 /** Payload bytes of one message to a shard; an operation of the largest size fits with the rest. */
-const PART_BYTES_MAX = 512 * 1_024;
+const CHUNK_BYTES_MAX = 512 * 1_024;
 
-/** Operations of one shard, and where each stands in the batch. */
-export interface Part {
-  readonly shard: ShardId;
-  readonly indexes: readonly number[];
-  readonly requests: readonly Request[];
-}
-
-/** In the order of first appearance; refused requests are in no part. */
-export function splitByShard(
-  requests: readonly (Request | RefusedRequest)[],
-  indexes: readonly number[],
-  lookup: Pick<RingLookup, "shardOf">,
-): Part[] {
-  const open = new Map<ShardId, { indexes: number[]; requests: Request[]; bytes: number }>();
-  const parts: Part[] = [];
-  for (const index of indexes) {
-    const request = requests[index];
-    if (request === undefined || request.kind === "refused") continue;
-    const { shard } = lookup.shardOf(positionOf(request));
-    const bytes = bytesOf(request);
-    let part = open.get(shard);
-    if (part === undefined || part.bytes + bytes > PART_BYTES_MAX) {
-      part = { indexes: [], requests: [], bytes: 0 };
-      open.set(shard, part);
-      parts.push({ shard, indexes: part.indexes, requests: part.requests });
-    }
-    part.indexes.push(index);
-    part.requests.push(request);
-    part.bytes += bytes;
-  }
-  return parts;
-}
-
-/** Without what comes behind an operation on the same key that an earlier part lost for good. */
-function openOf({ shard, indexes, requests }: Part, progress: BatchProgress): Part {
-  const isOpen = (index: number): boolean => progress.isOpen(index);
-  return {
-    shard,
-    indexes: indexes.filter(isOpen),
-    requests: requests.filter((_request, place) => isOpen(indexes[place] as number)),
-  };
-}
-
-function positionOf(request: Request): Position {
-  return request.kind === "get" ? request.position : request.operation.position;
-}
-
-function bytesOf(request: Request): number {
-  const head = 256;
-  if (request.kind === "get") return head + request.key.length * 3;
-  const { operation } = request;
-  const value = "value" in operation ? operation.value.length : 0;
-  return head + operation.key.length * 3 + value;
-}
+/** A coordinator's caller waits too: it hears of a busy shard, and of values that do not fit. */
+const policy: CoursePolicy = {
+  asksTheBusy: false,
+  asksForLess: false,
+  tell: (last, doubt, isWrite) =>
+    isWrite ? finalError(last, doubt !== undefined) : readError(last),
+};
 
 export class BatchRunner {
   constructor(
@@ -103,75 +53,65 @@ export class BatchRunner {
 
   /** Throws KvError if the batch is refused as a whole. */
   async run(payload: Uint8Array, headers: RequestHeaders | undefined): Promise<Reply> {
-    const batch = this.#repeatable(parseBatchRequest(payload, headers, this.positionCount));
-    const result = await this.#untilAnswered(batch);
-    if (result instanceof KvError) throw result;
-    return batchReply(result, batch);
+    const batch = parseBatchRequest(payload, headers, this.positionCount);
+    const course = new BatchCourse(batch.requests, policy);
+    course.name([...batch.requests.keys()], () => newRequestId(this.chance));
+    await this.#untilAnswered(batch, course);
+    const results = course.results();
+    const refusal = batch.atomic ? results.find(({ kind }) => kind === "refused") : undefined;
+    if (refusal?.kind === "refused") throw refusal.error;
+    return batchReply(results, batch);
   }
 
-  #repeatable(batch: BatchRequest): BatchRequest {
-    const id = newRequestId(this.chance);
-    const requests = batch.requests.map((request, index) => {
-      if (request.kind !== "write" || request.operation.request !== undefined) return request;
-      return { ...request, operation: { ...request.operation, request: { id, index } } };
-    });
-    return { ...batch, requests };
-  }
-
-  async #untilAnswered(batch: BatchRequest): Promise<BatchResult> {
+  async #untilAnswered(batch: BatchRequest, course: BatchCourse): Promise<void> {
     const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
-    const progress = new BatchProgress(batch);
     const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     for (;;) {
-      await this.#askParts(batch, this.#parts(batch, progress.open()), progress);
-      const isLate = this.clock.elapsedMs() + backOff.waitMs > end;
-      if (progress.isDone || isLate) return progress.result();
+      const chunks = this.#chunks(batch, course);
+      await Promise.all([...chunks].map((each) => this.#askShard(batch, course, ...each)));
+      if (course.isDone || this.clock.elapsedMs() + backOff.waitMs > end) return;
       await sleep(this.clock, backOff.next(this.chance.fraction()));
     }
   }
 
-  /** Parts of one shard are sent one after another: later ones may depend on earlier ones. */
-  async #askParts(
+  #chunks(batch: BatchRequest, course: BatchCourse): Map<ShardId, Chunk[]> {
+    const lookup = new RingLookup(this.ring());
+    const shardOf = (position: Position): ShardId => lookup.shardOf(position).shard;
+    const open = course.open();
+    // An atomic batch is one message; its size was checked with its form.
+    const bytesMax = batch.atomic ? Infinity : CHUNK_BYTES_MAX;
+    const countMaxOf = (index: number): number => course.countMaxOf(index);
+    return chunksByShard(course.requests, open, shardOf, { bytesMax, countMaxOf });
+  }
+
+  /** One chunk after another: later ones may depend on earlier ones. */
+  async #askShard(
     batch: BatchRequest,
-    parts: readonly Part[],
-    progress: BatchProgress,
+    course: BatchCourse,
+    shard: ShardId,
+    chunks: readonly Chunk[],
   ): Promise<void> {
-    const byShard = new Map<ShardId, Part[]>();
-    for (const part of parts) {
-      byShard.set(part.shard, [...(byShard.get(part.shard) ?? []), part]);
+    for (const chunk of chunks) {
+      // An answer to an earlier chunk may have closed some.
+      const open = chunk.filter((index) => course.isOpen(index));
+      if (open.length === 0) continue;
+      course.take(open, await this.#ask(batch, shard, course.toSend(open)));
+      // What follows for the same shard must not overtake what has to be sent again.
+      if (open.some((index) => course.isOpen(index))) return;
     }
-    const askShard = async (shardParts: readonly Part[]): Promise<void> => {
-      for (const part of shardParts) {
-        const open = openOf(part, progress);
-        if (open.indexes.length === 0) continue;
-        progress.take(open.indexes, await this.#ask(batch, open));
-        // What follows for the same shard must not overtake what has to be sent again.
-        if (open.indexes.some((index) => progress.isOpen(index))) return;
-      }
-    };
-    await Promise.all([...byShard.values()].map(askShard));
   }
 
-  #parts(batch: BatchRequest, open: readonly number[]): Part[] {
-    const ring = this.ring();
-    const lookup = new RingLookup(ring);
-    if (!batch.atomic) return splitByShard(batch.requests, open, lookup);
-    const requests = batch.requests.filter((request) => request.kind !== "refused");
-    const [first] = requests;
-    if (first === undefined) return [];
-    const { shard } = lookup.shardOf(positionOf(first));
-    return [{ shard, indexes: open, requests }];
-  }
-
-  async #ask(batch: BatchRequest, part: Part): Promise<BatchResult> {
-    const { atomic, level, hops } = batch;
-    const payload = encodePackedBatch({ requests: part.requests, atomic, level, hops });
-    const keys = part.requests.map(keyOf);
-    const timeoutMs = ATTEMPT_TIMEOUT_MS + ATTEMPT_MS_PER_OPERATION * part.requests.length;
+  async #ask(
+    { atomic, level, hops }: BatchRequest,
+    shard: ShardId,
+    requests: readonly Request[],
+  ): Promise<BatchResult> {
+    const payload = encodePackedBatch({ requests, atomic, level, hops });
+    const timeoutMs = ATTEMPT_TIMEOUT_MS + ATTEMPT_MS_PER_OPERATION * requests.length;
     try {
-      const subject = this.names.shard(part.shard, "batch");
+      const subject = this.names.shard(shard, "batch");
       const reply = await this.bus.request(subject, payload, { timeoutMs });
-      return parsePackedBatchReply(reply.data, keys);
+      return parsePackedBatchReply(reply.data, requests.map(keyOf));
     } catch (error) {
       if (error instanceof KvError) return error;
       throw error;

@@ -21,19 +21,13 @@ import {
   SESSION_WAIT_MS,
 } from "../../protocol/limits.js";
 import type { Names, SingleKeyVerb } from "../../protocol/nats/subjects.js";
+import { finalError, isWorthAnother, readError } from "../../protocol/reply/attempts.js";
 import { parsePackedReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
 import { encodePackedRequest } from "../../protocol/request/packed.js";
 import type { Request } from "../../protocol/request/request.js";
 import type { OnRefusal } from "../admission.js";
-import {
-  AGAIN_FIRST_MS,
-  AGAIN_MAX_MS,
-  finalError,
-  isWorthAnother,
-  newRequestId,
-  readError,
-} from "./attempts.js";
+import { AGAIN_FIRST_MS, AGAIN_MAX_MS, newRequestId } from "./attempts.js";
 import { UnderWay } from "./under-way.js";
 
 export class Router {

@@ -17,10 +17,11 @@ import { membersOf } from "../../protocol/value/json-members.js";
 import { newRequestId } from "../client/request-ids.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
+import type { JsonText } from "./json-text.js";
 import { announceStdin, jsonOption } from "./option-values.js";
 import { readElements } from "./records-file.js";
-import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
-import { lineFor, shownValue } from "./table.js";
+import { addStoreOptions, openStore, type AskText } from "./store-access.js";
+import { lineFor } from "./table.js";
 import { unreadableFile } from "./unreadable-file.js";
 
 /** Operations of one batch out of many lines; leaves its reply room for long keys. */
@@ -43,9 +44,9 @@ export function registerBatchCommand(root: Command, context: CliContext): void {
     .addHelpText("after", batchHelp);
   addStoreOptions(command).action(async (file: string, flags: BatchFlags) => {
     const input = file === "-" ? context.stdin : createReadStream(file);
-    const { ask } = await openStore(context, command);
+    const { askText } = await openStore(context, command);
     if (file === "-") announceStdin(context, "operations");
-    await runBatch(bytesOf(input, file), ask, flags, context);
+    await runBatch(bytesOf(input, file), askText, flags, context);
   });
 }
 
@@ -58,14 +59,16 @@ If some are refused the exit code is 7; the others have taken effect.
 /** Does what the input says, a batch after the other. */
 export async function runBatch(
   input: AsyncIterable<Uint8Array>,
-  ask: Ask,
+  askText: AskText,
   flags: BatchFlags,
   context: Pick<CliContext, "out" | "columns" | "exit">,
 ): Promise<void> {
   let [doneCount, refusedCount] = [0, 0];
   for await (const payload of payloads(input, flags.atomic === true)) {
-    const outcomes = outcomesOf(await sendBatch(ask, payload));
-    for (const outcome of outcomes) context.out(outcomeLine(outcome, flags, context.columns));
+    const outcomes = outcomesOf(await sendBatch(askText, payload));
+    await context.out(
+      outcomes.map((outcome) => outcomeLine(outcome, flags, context.columns)).join(""),
+    );
     const refused = outcomes.filter(isRefusal).length;
     doneCount += outcomes.length - refused;
     refusedCount += refused;
@@ -159,31 +162,39 @@ function payloadOf(sources: readonly Uint8Array[], atomic: boolean): Uint8Array 
   return Buffer.from(`{"ops":[${texts.join(",")}]${atomic ? ',"atomic":true' : ""}}`);
 }
 
-function sendBatch(ask: Ask, payload: Uint8Array): Promise<Body> {
+function sendBatch(askText: AskText, payload: Uint8Array): Promise<JsonText> {
   // With an id it takes effect once, however often it is sent.
   const headers = [["Kv-Request-Id", newRequestId()]] as const;
-  return ask("batch", payload, { headers, isWrite: true });
+  return askText("batch", payload, { headers, isWrite: true });
 }
 
-function outcomesOf(body: Body): readonly Body[] {
-  const outcomes = body["outcomes"];
-  if (Array.isArray(outcomes)) return outcomes as Body[];
+function outcomesOf(reply: JsonText): readonly JsonText[] {
+  const outcomes = reply.members().get("outcomes");
+  if (outcomes !== undefined) return outcomes.elements();
   throw new KvError("internal", "the reply to a batch has no outcomes");
 }
 
-function isRefusal(outcome: Body): boolean {
-  return "error" in outcome;
+function isRefusal(outcome: JsonText): boolean {
+  return outcome.members().has("error");
 }
 
-function outcomeLine(outcome: Body, { json }: BatchFlags, columns: number | undefined): string {
-  if (json === true) return `${JSON.stringify(outcome)}\n`;
-  if (isRefusal(outcome)) {
-    const { kind, message } = KvError.fromBody(outcome["error"]);
+const notShown = ["key", "revision", "type", "position"];
+
+function outcomeLine(outcome: JsonText, { json }: BatchFlags, columns: number | undefined): string {
+  if (json === true) return `${outcome.line}\n`;
+  const members = outcome.members();
+  const error = members.get("error");
+  if (error !== undefined) {
+    const { kind, message } = KvError.fromBody(error.parsed);
     return `${lineFor(`${kind}: ${message}`, columns)}\n`;
   }
-  const { key, revision, type: _type, position: _position, ...rest } = outcome;
-  const told = Object.entries(rest).map(([name, value]) => `${name}=${shownValue(value)}`);
-  return `${lineFor([key, revision ?? "-", ...told].map(String).join("  "), columns)}\n`;
+  const told = [...members]
+    .filter(([name]) => !notShown.includes(name))
+    .map(([name, value]) => `${name}=${value.shown}`);
+  // Null = there is none: nothing was written.
+  const revision = members.get("revision")?.parsed ?? "-";
+  const head = [members.get("key")?.shown, revision].map(String);
+  return `${lineFor([...head, ...told].join("  "), columns)}\n`;
 }
 
 async function* bytesOf(

@@ -1,27 +1,26 @@
 /**
  * Commands that run things: up, down, node start, nats-conf, nats-server.
+ *
+ * What they run is loaded by the command itself: each other command would load it for nothing.
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { POSITION_COUNT } from "../../protocol/limits.js";
 import { natsConf } from "../../protocol/nats/nats-conf.js";
-import { startInBackground, stopCluster } from "../main/server/background.js";
-import { EXIT_REFUSED } from "../main/server/node-process.js";
-import { runSupervisor } from "../main/server/supervisor.js";
-import { findNatsServer } from "../nats-server/nats-binary.js";
+import { dataPaths } from "../main/server/data-folder.js";
 import {
   credentialSettingNames,
   credentialsOf,
   settingsOf,
   settingsTable,
-  SYNC_INTERVAL_UNKNOWN,
   type NodeSettings,
   type SettingName,
   type Settings,
 } from "../settings/config.js";
 import { addSettingOptions, settingFlagsOf, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
+import { programCall } from "./program-call.js";
 
 /** This program's own file: what a supervisor starts its nodes with. */
 const program = fileURLToPath(new URL("./ringdex.js", import.meta.url));
@@ -38,22 +37,33 @@ function registerUp(root: Command, context: CliContext): void {
   const up = root
     .command("up")
     .description("start a cluster on this machine: a nats-server and its nodes")
-    .option("--background", 'return when it serves; stop it with "npx ringdex down"')
+    .option("--background", 'return when it serves; stop it with "ringdex down"')
+    .option("--user <name>", "what clients of its nats-server must show; as --nats-user")
+    .option("--password <text>", "the user's password; others on this machine may see it here")
+    .option("--token <text>", "in place of user and password; others may see it here, too")
+    .option("--insecure", "let a nats-server that others can reach know no password")
     // What --background starts: its output goes to a file.
-    .addOption(new Option("--times").hideHelp());
+    .addOption(new Option("--times").hideHelp())
+    .addOption(new Option("--log-file <file>").hideHelp());
   addSettingOptions(
     up,
     settingsTable.map(({ name }) => name),
   );
-  up.action(async (options: { background?: boolean; times?: boolean }) => {
+  up.action(async (options: UpFlags) => {
     if (options.times === true) context.beginLinesWithTimes();
-    const settings = context.settings(up);
+    if (options.logFile !== undefined) context.beginLogFile(options.logFile);
+    const env = { ...context.env, ...secretsOf(options) };
+    const settings = settingsOf(env, settingFlagsOf(up));
+    const isOpenAllowed = options.insecure === true;
+    const call = programCall(context.surroundings);
     const report = (line: string): void => context.stderr(`${line}\n`);
     const say = (line: string): void => {
-      context.out(`${line}\n`);
-      if (options.times !== true) report(hintOf(settings, options.background === true));
+      // Not waited for: what fails here is met again when the output ends.
+      context.out(`${line}\n`).catch(() => undefined);
+      if (options.times !== true && line.startsWith("ready "))
+        report(hintOf(settings, call, options.background === true));
     };
-    const { env, stopping } = context;
+    const { stopping } = context;
     if (options.background === true) {
       const flags = settingFlagsOf(up);
       const typed = settingsTable.flatMap(({ name, flag }) => {
@@ -62,23 +72,62 @@ function registerUp(root: Command, context: CliContext): void {
       });
       const command = {
         file: process.execPath,
-        argumentList: [program, "up", "--times", ...typed],
+        argumentList: [
+          program,
+          "up",
+          "--times",
+          "--log-file",
+          dataPaths(settings.dataFolder).log,
+          ...typed,
+          ...(isOpenAllowed ? ["--insecure"] : []),
+        ],
       };
+      const { startInBackground } = await import("../main/server/background.js");
       await startInBackground({ settings, env, command, say, report, stopping });
       return;
     }
     const nodeCommand = { file: process.execPath, argumentList: [program, "node", "start"] };
-    await runSupervisor({ settings, env, nodeCommand, stopping, say, report });
+    const parts = { settings, env, nodeCommand, stopping, isOpenAllowed };
+    const { runSupervisor } = await import("../main/server/supervisor.js");
+    await runSupervisor({ ...parts, say, report });
   });
 }
 
+interface UpFlags {
+  readonly background?: boolean;
+  readonly times?: boolean;
+  readonly logFile?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  readonly insecure?: true;
+}
+
+/** As variables: the processes that are started show their arguments to everybody, too. */
+function secretsOf({ user, password, token }: UpFlags): NodeJS.ProcessEnv {
+  return {
+    ...(user === undefined ? {} : { RINGDEX_NATS_USER: user }),
+    ...(password === undefined ? {} : { RINGDEX_NATS_PASSWORD: password }),
+    ...(token === undefined ? {} : { RINGDEX_NATS_TOKEN: token }),
+  };
+}
+
 /** What one can do now. Commands find the cluster of the default data folder by themselves. */
-function hintOf({ dataFolder }: Settings, isInBackground: boolean): string {
+function hintOf(settings: Settings, call: string, isInBackground: boolean): string {
+  const { dataFolder } = settings;
   const isDefault = resolve(dataFolder) === resolve(settingsOf({}).dataFolder);
-  const data = isDefault ? "" : `RINGDEX_DATA=${dataFolder} `;
-  return isInBackground
-    ? `it goes on in the background: ${data}make status shows it, ${data}make stop ends it`
-    : `Ctrl-C stops it; in another shell: ${data}npx ringdex set greeting '"hello"'`;
+  const data = isDefault ? "" : ` --data ${dataFolder}`;
+  const secret = secretHintOf(settings);
+  const told = isInBackground
+    ? `it runs in the background: "${call} status${data}" shows it, "${call} down${data}" ends it`
+    : `Ctrl-C stops it; in another shell: ${call} set greeting '"hello"'${data}`;
+  return told + secret;
+}
+
+function secretHintOf({ natsUrl, natsPassword, natsToken }: Settings): string {
+  if (natsUrl !== undefined || (natsPassword ?? natsToken) === undefined) return "";
+  const names = "RINGDEX_NATS_USER and RINGDEX_NATS_PASSWORD";
+  return `; commands need ${natsPassword === undefined ? "RINGDEX_NATS_TOKEN" : names}, too`;
 }
 
 function registerDown(root: Command, context: CliContext): void {
@@ -86,8 +135,9 @@ function registerDown(root: Command, context: CliContext): void {
   addSettingOptions(down, ["dataFolder"]);
   down.action(async () => {
     const { dataFolder } = context.settings(down);
+    const { stopCluster } = await import("../main/server/background.js");
     const wasRunning = await stopCluster(dataFolder, (line) => context.stderr(`${line}\n`));
-    context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
+    await context.out(wasRunning ? "stopped\n" : `nothing runs on ${resolve(dataFolder)}\n`);
   });
 }
 
@@ -97,6 +147,8 @@ const nodeSettingNames: readonly SettingName[] = [
   "store",
   "replicaCount",
   "logLevel",
+  "syncInterval",
+  "logOutput",
   "logBytesMax",
   "eventsBytesMax",
   "indexExclude",
@@ -106,18 +158,18 @@ interface NodeStartOptions {
   readonly name: string;
   readonly data: string;
   readonly clusterNodes: string;
-  readonly syncInterval: string;
+  readonly endWithStdin?: true;
 }
 
 function registerNode(root: Command, context: CliContext): void {
   const group = root.command("node").description("nodes of a cluster");
   const start = group
     .command("start")
-    .description('run one node; ends on SIGTERM or when its stdin closes ("up" starts these)')
+    .description('run one node, until SIGTERM ("up" starts these)')
     .requiredOption("--name <name>", "the node's name, which its data folder keeps")
     .requiredOption("--data <folder>", "the node's own folder")
     .requiredOption("--cluster-nodes <names>", "n1,n2,…: the nodes that a new ring is made of")
-    .option("--sync-interval <interval>", "nats-server's, for status", SYNC_INTERVAL_UNKNOWN);
+    .option("--end-with-stdin", "end when stdin does, too, as a supervisor wants it");
   addSettingOptions(start, nodeSettingNames);
   start.action(async (options: NodeStartOptions) => {
     const clusterNodes = options.clusterNodes.split(",").map((name) => name.trim());
@@ -126,18 +178,18 @@ function registerNode(root: Command, context: CliContext): void {
     if (natsUrl === undefined) {
       throw new CommandFailed("usage", "node start needs --nats-url or RINGDEX_NATS_URL");
     }
-    const { name, data, syncInterval } = options;
+    const { name, data, endWithStdin } = options;
     const node: NodeSettings = {
       ...settings,
       name,
-      syncInterval,
+      endsWithStdin: endWithStdin === true,
       dataFolder: resolve(data),
       natsUrl,
       credentials: credentialsOf(settings),
       clusterNodes,
     };
-    // Loaded only here: a node's parts (a native store among them) are of no use to other commands.
     const { runNode } = await import("../main/node.js");
+    const { EXIT_REFUSED } = await import("../main/server/node-process.js");
     const code = await runNode(node);
     // The node's log says why; the supervisor looks at the code only.
     if (code !== 0) context.exit(code === EXIT_REFUSED ? "usage" : "failed");
@@ -160,11 +212,11 @@ function registerNatsConf(root: Command, context: CliContext): void {
     .option("--roles", "with TLS, and a user for each role (docs/security.md)")
     .option("--tls <folder>", "with --roles: where server.pem and server-key.pem are", "./tls");
   addSettingOptions(command, ["store", "host", "port"]);
-  command.action((options: NatsConfFlags) => {
+  command.action(async (options: NatsConfFlags) => {
     const { store, host, port } = context.settings(command);
     const { positions: positionCount, jetstream: dataFolder, roles, tls } = options;
     const rolesTlsFolder = roles === true ? tls : undefined;
-    context.out(natsConf({ store, positionCount, host, port, dataFolder, rolesTlsFolder }));
+    await context.out(natsConf({ store, positionCount, host, port, dataFolder, rolesTlsFolder }));
   });
 }
 
@@ -177,8 +229,9 @@ function registerNatsServer(root: Command, context: CliContext): void {
     const { natsServer } = context.settings(command);
     const named = natsServer === undefined ? {} : { RINGDEX_NATS_SERVER: natsServer };
     const onProgress = (line: string): void => context.stderr(`${line}\n`);
+    const { findNatsServer } = await import("../nats-server/nats-binary.js");
     const path = await findNatsServer({ env: { ...context.env, ...named }, onProgress });
-    context.out(`${path}\n`);
+    await context.out(`${path}\n`);
   });
 }
 

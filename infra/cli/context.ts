@@ -6,10 +6,14 @@
  * throwing: exit-codes.ts decides what a thrown error means.
  */
 import { Option, type Command } from "commander";
-import { connect, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
+import { KvError } from "../../protocol/errors.js";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, LogFile } from "../files/log-file.js";
+import { packageFolder } from "../files/package-version.js";
 import { withTimes } from "../files/timed-lines.js";
 import { dataPaths, liveAddress, type Address } from "../main/server/data-folder.js";
-import { connectError, connectionCredentials, withoutCredentials } from "../nats/credentials.js";
+import { openConnection } from "../nats/connection.js";
+import { withoutCredentials } from "../nats/credentials.js";
 import {
   credentialSettingNames,
   credentialsOf,
@@ -21,12 +25,22 @@ import {
   type Settings,
 } from "../settings/config.js";
 import { CommandFailed, type ExitName } from "./exit-codes.js";
+import { programCall, startCall, type Surroundings } from "./program-call.js";
 
 export interface CliIo {
+  /** The bytes of the process's command line (argument-bytes.ts); undefined = cannot be seen. */
+  readonly commandLine?: () => Uint8Array | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly stdin: NodeJS.ReadableStream;
-  /** Writes text to stdout as it is; the caller ends its lines. */
-  readonly out: (text: string | Uint8Array) => void;
+  /**
+   * Writes text to stdout as it is; the caller ends its lines. To be waited for: it resolves when
+   * the reader has room for more, and rejects with OutputFailed.
+   */
+  readonly out: (text: string | Uint8Array) => void | Promise<void>;
+  /** Resolves when all that was written is out; undefined = it always is. */
+  readonly outEnd?: (() => Promise<void>) | undefined;
+  /** Fires when nothing more can be written; undefined = it never does. */
+  readonly outFailed?: AbortSignal | undefined;
   /** Writes text to stderr as it is. */
   readonly stderr: (text: string) => void;
   /** True if a person looks at stdout: tables and bars, not only lines. */
@@ -48,6 +62,9 @@ export interface CliConnection {
 }
 
 export interface CliContext extends CliIo {
+  /** How a person calls this program and starts a cluster, for hints (program-call.ts). */
+  readonly surroundings: Surroundings;
+  readonly out: (text: string | Uint8Array) => Promise<void>;
   /** The settings that this command's options and the environment say. */
   settings(command: Command): Settings;
   /** Connects as the command's options say (addConnectionOptions); closed when it ends. */
@@ -56,6 +73,8 @@ export interface CliContext extends CliIo {
   exit(exit: ExitName): void;
   /** From now on all lines begin with the time: for a file that is read days later. */
   beginLinesWithTimes(): void;
+  /** From now on all lines go to this file, which is rotated by size. */
+  beginLogFile(file: string): void;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -65,6 +84,7 @@ export class RunContext implements CliContext {
   exitName: ExitName = "ok";
   #open: NatsConnection[] = [];
   #hasTimes = false;
+  #logFile: LogFile | undefined;
 
   constructor(private readonly io: CliIo) {}
 
@@ -86,38 +106,69 @@ export class RunContext implements CliContext {
   get stopping(): AbortSignal {
     return this.io.stopping;
   }
-  readonly out = (text: string | Uint8Array): void =>
-    this.io.out(this.#hasTimes ? withTimes(String(text)) : text);
-  readonly stderr = (text: string): void => this.io.stderr(this.#hasTimes ? withTimes(text) : text);
+  get outFailed(): AbortSignal | undefined {
+    return this.io.outFailed;
+  }
+  readonly out = async (text: string | Uint8Array): Promise<void> => {
+    if (!this.#hasTimes) return this.io.out(text);
+    const timed = withTimes(String(text));
+    if (!this.#logged(timed)) await this.io.out(timed);
+  };
+  readonly stderr = (text: string): void => {
+    const timed = this.#hasTimes ? withTimes(text) : text;
+    if (!this.#logged(timed)) this.io.stderr(timed);
+  };
+
+  get surroundings(): Surroundings {
+    return { cwd: process.cwd(), path: this.io.env["PATH"], packageFolder: packageFolder() };
+  }
 
   settings(command: Command): Settings {
-    return settingsOf(this.io.env, settingFlagsOf(command));
+    const flags = settingFlagsOf(command);
+    // A folder that was typed says more of where the store is than a variable.
+    const isByFolder = flags.dataFolder !== undefined && flags.natsUrl === undefined;
+    const env = isByFolder ? { ...this.io.env, RINGDEX_NATS_URL: "" } : this.io.env;
+    return settingsOf(env, flags);
   }
 
   async connect(command: Command): Promise<CliConnection> {
     const settings = this.settings(command);
-    const { url, store } = await addressOf(settings);
+    const { url, store } = await this.#addressOf(settings, command);
     try {
-      const nats = await connect({
-        servers: url.split(","),
-        timeout: CONNECT_TIMEOUT_MS,
+      const nats = await openConnection({
+        url,
+        credentials: credentialsOf(settings),
         name: `ringdex ${command.name()}`,
-        ...(url.startsWith("tls:") ? { tls: {} } : {}),
-        ...connectionCredentials(credentialsOf(settings)),
+        options: { timeout: CONNECT_TIMEOUT_MS },
       });
       this.#open.push(nats);
       return { nats, url, store, domain: settings.natsDomain };
     } catch (error) {
-      const told = connectError(url, error);
-      if (told.kind === "bad-request") throw told;
-      const why = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof KvError) || error.kind === "bad-request") throw error;
+      const why = error.cause instanceof Error ? error.cause.message : error.message;
       throw new CommandFailed(
         "unavailable",
-        `cannot reach ${shownUrl(url)} (${why}); start a cluster with "make cluster" or ` +
-          `"npx ringdex up", or say where it is with -s or RINGDEX_NATS_URL`,
+        `cannot reach ${shownUrl(url)} (${why}); start a cluster with ` +
+          `${startCall(this.surroundings)}, or say where it is with -s or RINGDEX_NATS_URL`,
         { cause: error },
       );
     }
+  }
+
+  /** Of a data folder that was typed only the cluster that runs on it will do. */
+  async #addressOf(settings: Settings, command: Command): Promise<Address> {
+    const { dataFolder, natsUrl } = settings;
+    const isTyped = settingFlagsOf(command).dataFolder !== undefined;
+    if (!isTyped || natsUrl !== undefined) return addressOf(settings);
+    const live = await liveAddress(dataPaths(dataFolder)).catch(() => undefined);
+    if (live !== undefined) {
+      return { url: live.url, store: settings.asked.has("store") ? settings.store : live.store };
+    }
+    const start = `${programCall(this.surroundings)} up --data ${dataFolder}`;
+    throw new CommandFailed(
+      "unavailable",
+      `no cluster runs on ${dataFolder}; "${start}" starts one`,
+    );
   }
 
   exit(exit: ExitName): void {
@@ -128,8 +179,23 @@ export class RunContext implements CliContext {
     this.#hasTimes = true;
   }
 
+  beginLogFile(file: string): void {
+    this.#logFile = new LogFile(file, LOG_FILE_BYTES_MAX, LOG_FILES_MAX);
+  }
+
+  /** True if the text went to the log file. A file that fails gives way to the stream. */
+  #logged(text: string): boolean {
+    try {
+      this.#logFile?.write(text.replace(/\n$/, ""));
+      return this.#logFile !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
   /** Closes what connect() opened. */
   async close(): Promise<void> {
+    this.#logFile?.close();
     await Promise.all(this.#open.splice(0).map((nats) => nats.close()));
   }
 }
@@ -154,6 +220,11 @@ export function shownUrl(url: string): string {
 
 /** Adds an option for each of these settings, described as the table describes it. */
 export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
+  addOptionsFor(command, names);
+  return addSecretsHelp(command, names);
+}
+
+function addOptionsFor(command: Command, names: readonly SettingName[]): void {
   for (const setting of settingsTable.filter(({ name }) => names.includes(name))) {
     const { flag, unit } = setting;
     if (flag === undefined) continue;
@@ -162,6 +233,10 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
     if (isCredential) option.helpGroup("Credentials for NATS (docs/security.md):");
     command.addOption(option);
   }
+}
+
+/** Says which settings have no option, and why. */
+export function addSecretsHelp(command: Command, names: readonly SettingName[]): Command {
   const secrets = settingsTable.filter(({ name, flag }) => names.includes(name) && !flag);
   if (secrets.length > 0) {
     const variables = secrets.map(({ variable }) => variable).join(" and ");
@@ -172,21 +247,29 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
 
 /** The options of every command that talks to a running store, whatever server it is at. */
 export function addConnectionOptions(command: Command): Command {
-  const about = "the store's NATS server; default: that of the cluster on the data folder";
-  for (const setting of settingsTable.filter(({ name }) => name === "natsUrl")) {
-    const { flag = "", unit } = setting;
+  const abouts: Partial<Record<SettingName, string>> = {
+    natsUrl: "the store's NATS server; default: that of the cluster on the data folder",
+    dataFolder: "the store is that of the cluster which runs on this data folder",
+  };
+  for (const setting of settingsTable) {
+    const { name, flag = "", unit } = setting;
+    const about = abouts[name];
+    if (about === undefined) continue;
     command.addOption(new Option(`--${flag} <${unit}>`, aboutOf({ ...setting, about })));
   }
-  return addSettingOptions(command, ["store", ...credentialSettingNames]);
+  addOptionsFor(command, ["store", ...credentialSettingNames]);
+  return command;
 }
 
-/** What was typed for each setting's option. */
+/** What was typed for each setting's option: behind the command, or before it. */
 export function settingFlagsOf(command: Command): SettingFlags {
+  const before = command.parent === null ? {} : settingFlagsOf(command.parent);
   const typed = command.opts<Record<string, string | undefined>>();
   const flags = settingsTable.map(
     ({ name, flag }) => [name, flag === undefined ? flag : typed[attributeOf(flag)]] as const,
   );
-  return Object.fromEntries(flags);
+  const own = flags.filter(([, text]) => text !== undefined);
+  return { ...before, ...Object.fromEntries(own) };
 }
 
 function aboutOf(setting: Setting): string {

@@ -7,6 +7,7 @@
 import { KvError } from "../../protocol/errors.js";
 import { Refusal } from "../main/server/data-folder.js";
 import { SettingError } from "../settings/config.js";
+import { OutputFailed } from "./output.js";
 
 export const exitCodes = {
   ok: { code: 0, about: "done" },
@@ -20,6 +21,9 @@ export const exitCodes = {
   unavailable: { code: 5, about: "nothing answered or all were busy; nothing written, try again" },
   inDoubt: { code: 6, about: "sent but not answered; a write may have taken effect" },
   partial: { code: 7, about: "done in part: load or batch had some refused, and listed them" },
+  output: { code: 8, about: "the output could not be written in full, as on a full disk" },
+  warned: { code: 9, about: "status --check: every position is served, but there are warnings" },
+  unserved: { code: 10, about: "status --check: some positions are served by no replica" },
   stopped: { code: 130, about: "load was stopped by Ctrl-C; what it has set stays" },
 } as const;
 
@@ -40,6 +44,7 @@ export class CommandFailed extends Error {
 /** The exit for whatever a command threw. */
 export function exitOfError(error: unknown): ExitName {
   if (error instanceof CommandFailed) return error.exit;
+  if (error instanceof OutputFailed) return "output";
   if (error instanceof SettingError || error instanceof Refusal) return "usage";
   if (!(error instanceof KvError)) return "failed";
   switch (error.kind) {

@@ -13,7 +13,7 @@ import { PAGE_ROWS_MAX } from "../../protocol/limits.js";
 import { ops, type Ringdex } from "../client/client.js";
 import type { Entry, KeysOptions, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
-import { readOption } from "./option-values.js";
+import { adviseOnPrefix, readOption } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 
 /** Records read at once: with the largest values 32 MiB. */
@@ -30,6 +30,7 @@ export function registerExportCommand(root: Command, context: CliContext): void 
     .addHelpText("after", "\nExample:\n  ringdex export > all.ndjson\n");
   addStoreOptions(command).action(
     async (prefix: string | undefined, { read }: { readonly read?: ReadLevel }) => {
+      adviseOnPrefix(prefix, context);
       const { db } = await openStore(context, command);
       const count = await exportRecords(db, context.out, {
         ...(prefix === undefined ? {} : { prefix }),
@@ -43,20 +44,22 @@ export function registerExportCommand(root: Command, context: CliContext): void 
 /** Resolves with how many records were written. */
 async function exportRecords(
   store: ExportStore,
-  out: (text: string) => void,
+  out: CliContext["out"],
   options: Pick<KeysOptions, "prefix" | "read">,
 ): Promise<number> {
   let count = 0;
   const write = async (keys: readonly string[]): Promise<void> => {
     const read = options.read === undefined ? {} : { read: options.read };
     const gets = keys.map((key) => ops.get<Uint8Array>(key, { ...read, as: "bytes" }));
+    let lines = "";
     for (const outcome of await store.batch(gets)) {
       if (!outcome.ok) throw outcome.error;
       // Undefined = deleted since its key was read.
       if (outcome.result === undefined) continue;
-      out(`${exportLine(outcome.result)}\n`);
+      lines += `${exportLine(outcome.result)}\n`;
       count += 1;
     }
+    await out(lines);
   };
   let keys: string[] = [];
   for await (const key of store.keys({ ...options, pageSize: PAGE_ROWS_MAX })) {

@@ -9,9 +9,12 @@ import type { ContentType } from "../../protocol/operation.js";
 import { spliceJson } from "../../protocol/value/content.js";
 import type { Entry, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
+import { deleteMany, type DeleteManyFlags } from "./delete-many.js";
 import { CommandFailed } from "./exit-codes.js";
 import {
+  adviseOnPrefix,
   contentTypeOption,
+  filterOf,
   finiteNumber,
   hasLostQuotes,
   ifRevisionOption,
@@ -68,7 +71,7 @@ function registerSet(root: Command, context: CliContext): void {
     };
     const result = await db.set(key, typed, options);
     const what = result.created ? "created" : "replaced";
-    say(context, flags, result, `${what} at revision ${result.revision}`);
+    await say(context, flags, result, `${what} at revision ${result.revision}`);
   });
 }
 
@@ -136,8 +139,8 @@ function registerGet(root: Command, context: CliContext): void {
       const read = flags.read === undefined ? {} : { read: flags.read };
       const entry = await db.get(key, { ...read, as: "bytes" });
       if (entry === undefined) throw new CommandFailed("no", `there is no key ${quoted(key)}`);
-      if (flags.json === true) context.out(`${entryJson(entry)}\n`);
-      else writeValue(context, entry);
+      if (flags.json === true) await context.out(`${entryJson(entry)}\n`);
+      else await writeValue(context, entry);
     },
   );
 }
@@ -152,7 +155,10 @@ function entryJson(entry: Entry<Uint8Array>): string {
   );
 }
 
-function writeValue(context: CliContext, { value, contentType }: Entry<Uint8Array>): void {
+async function writeValue(
+  context: CliContext,
+  { value, contentType }: Entry<Uint8Array>,
+): Promise<void> {
   if (!context.isTerminal) return context.out(value);
   if (contentType === "application/json" || contentType === "text/plain") {
     // Line by line: a terminal must not obey what somebody stored.
@@ -166,15 +172,51 @@ function writeValue(context: CliContext, { value, contentType }: Entry<Uint8Arra
 function registerDel(root: Command, context: CliContext): void {
   const command = root
     .command("del")
-    .description("delete a key; to delete what is not there is not an error")
-    .argument("<key>")
+    .description("delete a key, or many; to delete what is not there is not an error")
+    .argument("[key]")
+    .option("--prefix <text>", "delete all keys that begin so, in place of one")
+    .option("--where <filter>", "delete all keys that the filter matches, as in find")
+    .option("--scan", "with --where: allow a query that no index serves")
+    .option("--yes", "with --prefix and --where: do not ask")
     .addOption(ifRevisionOption())
     .addOption(jsonOption("print the reply as JSON"));
-  addStoreOptions(command).action(async (key: string, flags: WriteFlags) => {
+  addStoreOptions(command).action(async (key: string | undefined, flags: DelFlags) => {
+    const many = manyOf(key, flags);
+    if (many !== undefined) {
+      adviseOnPrefix(many.prefix, context);
+      return deleteMany((await openStore(context, command)).db, many, context);
+    }
+    if (key === undefined) throw new CommandFailed("usage", "del needs a KEY, --prefix or --where");
     const { db } = await openStore(context, command);
     const result = await db.del(key, conditionOf(flags));
-    say(context, flags, result, result.existed ? "deleted" : "was not there");
+    await say(context, flags, result, result.existed ? "deleted" : "was not there");
   });
+}
+
+interface DelFlags extends WriteFlags {
+  readonly prefix?: string;
+  readonly where?: string;
+  readonly scan?: true;
+  readonly yes?: true;
+}
+
+/** Undefined = one key is to be deleted. */
+function manyOf(key: string | undefined, flags: DelFlags): DeleteManyFlags | undefined {
+  const { prefix, where, scan, yes, json, ifRevision } = flags;
+  const named = [key, prefix, where].filter((each) => each !== undefined);
+  if (named.length > 1) {
+    throw new CommandFailed("usage", "KEY, --prefix and --where exclude each other: leave one");
+  }
+  if (prefix === undefined && where === undefined) return undefined;
+  if (ifRevision !== undefined) {
+    throw new CommandFailed("usage", "--if-revision is for one KEY, not for --prefix or --where");
+  }
+  return {
+    ...(prefix === undefined ? { where: filterOf(where) } : { prefix }),
+    ...(scan === undefined ? {} : { scan }),
+    ...(yes === undefined ? {} : { yes }),
+    ...(json === undefined ? {} : { json }),
+  };
 }
 
 function registerPatch(root: Command, context: CliContext): void {
@@ -196,7 +238,7 @@ function registerPatch(root: Command, context: CliContext): void {
     const { db } = await openStore(context, command);
     const result = await db.patch(key, typed, conditionOf(flags));
     const what = result.created ? "created" : "patched";
-    say(context, flags, result, `${what} at revision ${result.revision}`);
+    await say(context, flags, result, `${what} at revision ${result.revision}`);
   });
 }
 
@@ -215,7 +257,7 @@ function registerIncr(root: Command, context: CliContext): void {
       const { db } = await openStore(context, command);
       const increment = flags.path === undefined ? { by } : { by, path: flags.path };
       const result = await db.incr(key, increment, conditionOf(flags));
-      say(context, flags, result, String(result.value));
+      await say(context, flags, result, String(result.value));
     },
   );
 }
@@ -234,7 +276,12 @@ function registerTouch(root: Command, context: CliContext): void {
       const { ttl, ...rest } = flags;
       const result = await db.touch(key, ttl, conditionOf(rest));
       const expires = result.expiresAt?.toISOString();
-      say(context, flags, result, expires === undefined ? "never expires" : `expires ${expires}`);
+      await say(
+        context,
+        flags,
+        result,
+        expires === undefined ? "never expires" : `expires ${expires}`,
+      );
     },
   );
 }
@@ -258,10 +305,10 @@ function say(
   flags: { readonly json?: true },
   result: { readonly key: string; readonly expiresAt?: Date },
   line: string,
-): void {
+): Promise<void> {
   const { expiresAt, ...members } = result;
   const expires = expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() };
-  context.out(
+  return context.out(
     flags.json === true ? `${JSON.stringify({ ...members, ...expires })}\n` : `${line}\n`,
   );
 }

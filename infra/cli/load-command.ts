@@ -9,12 +9,13 @@ import { KvError } from "../../protocol/errors.js";
 import { systemClock, type Clock } from "../clock.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed, exitOfError } from "./exit-codes.js";
-import { displayOf, rateOf } from "./load-progress.js";
+import { displayOf, rateOf, type LoadDisplay } from "./load-progress.js";
 import { LoadState, type LoadProgress } from "./load-state.js";
 import { load, type LoadFigures, type LoadStore } from "./load.js";
 import type { RecordForm } from "./loaded-record.js";
-import { announceStdin, jsonOption, ttlOption } from "./option-values.js";
+import { announceStdin, jsonOption, memberNames, ttlOption } from "./option-values.js";
 import { readElements, type Place } from "./records-file.js";
+import { openRecords } from "./records-input.js";
 import { RejectedLines } from "./rejected-lines.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 import { unreadableFile } from "./unreadable-file.js";
@@ -24,6 +25,7 @@ const STATE_EVERY_MS = 1_000;
 
 interface LoadFlags {
   readonly key?: string;
+  readonly path?: string;
   readonly prefix: string;
   readonly ttl?: string;
   readonly state?: string;
@@ -34,9 +36,10 @@ interface LoadFlags {
 export function registerLoadCommand(root: Command, context: CliContext): void {
   const command = root
     .command("load")
-    .description("set the records of a file: NDJSON, or one JSON array")
+    .description("set the records of a file: NDJSON, or one JSON array; gzip is unpacked")
     .argument("<file>", '"-" = stdin, which cannot be resumed')
-    .option("--key <field>", "each element is a value, and its member <field> the key")
+    .option("--key <field>", "each element is a value, and its member <field> the key, a.b deeper")
+    .option("--path <path>", "read the array that stands there in the file, like features")
     .option("--prefix <text>", "put before each key", "")
     .addOption(ttlOption("time to live of records that name none"))
     .option("--state <file>", "where to remember how far it got (default: FILE.ringdex-load)")
@@ -63,13 +66,15 @@ first 10 ("2> rejected.txt" has all of them); the exit code is then 7.
 
 Examples:
   ringdex load cities.ndjson --key id --prefix city.
+  ringdex load places.geojson.gz --path features --key properties.id
   ringdex export > all.ndjson && ringdex load all.ndjson -s nats://other:4222
 `;
 
 export interface LoadSource {
   /** Undefined = stdin. */
   readonly known: { readonly fileBytes: number; readonly modifiedMs: number } | undefined;
-  readonly open: (from: Place | undefined) => AsyncIterable<Uint8Array>;
+  /** From an offset on; of stdin from where it is. */
+  readonly open: (offset: number) => AsyncIterable<Uint8Array>;
 }
 
 /** The file, or stdin for "-". */
@@ -82,7 +87,7 @@ export function sourceOf(file: string, stdin: NodeJS.ReadableStream): LoadSource
   } catch (cause) {
     throw unreadableFile(file, cause);
   }
-  return { known, open: (from) => bytesOfFile(file, from?.bytes ?? 0) };
+  return { known, open: (offset) => bytesOfFile(file, offset) };
 }
 
 async function* bytesOfFile(
@@ -122,8 +127,16 @@ export async function runLoad(run: LoadRun): Promise<void> {
   const figures: LoadFigures = { loaded: 0, rejected: 0, expired: 0, ...before?.figures };
   if (before !== undefined) context.stderr(`${resumedLine(before)}\n`);
   const loadedBefore = figures.loaded;
+  const input = await openRecords({
+    file: run.file,
+    keyName: flags.key === undefined ? "key" : (memberNames(flags.key)[0] ?? ""),
+    hasPath: flags.path !== undefined,
+    open: source.open,
+    from: before?.place,
+  });
+  const path = flags.path === undefined ? undefined : memberNames(flags.path);
   const startMs = clock.elapsedMs();
-  const fileBytes = source.known?.fileBytes;
+  const fileBytes = input.isPacked ? undefined : source.known?.fileBytes;
   const display = displayOf({
     bar: context.bar,
     stderr: context.stderr,
@@ -132,12 +145,12 @@ export async function runLoad(run: LoadRun): Promise<void> {
     figures,
   });
   const rejected = new RejectedLines(display, context.bar !== undefined);
-  const keeper = new Keeper(state, figures, clock);
+  const keeper = new Keeper(state, figures, clock, display);
   const form: RecordForm = { keyField: flags.key, prefix: flags.prefix, ttl: flags.ttl };
   try {
     await load({
       store: target.store,
-      elements: readElements(source.open(before?.place), before?.place),
+      elements: readElements(input.bytes, before?.place, path),
       form,
       now: () => clock.now(),
       figures,
@@ -150,39 +163,51 @@ export async function runLoad(run: LoadRun): Promise<void> {
     });
   } catch (error) {
     keeper.save();
-    throw stoppedError(error, figures, state, context.stopping);
+    throw stoppedError(error, figures, keeper.isKept, context.stopping);
   } finally {
     display.end();
   }
   state?.remove();
   const elapsedMs = clock.elapsedMs() - startMs;
   const rate = rateOf(figures.loaded - loadedBefore, elapsedMs);
-  context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
+  await context.out(flags.json === true ? figuresJson(figures, elapsedMs) : endLine(figures, rate));
   if (figures.rejected > 0) context.exit("partial");
   if (figures.loaded === 0 && figures.rejected > 0) context.stderr(`${nothingLoadedLine(flags)}\n`);
 }
 
-function stateOf({ file, source, flags, target }: LoadRun): LoadState | undefined {
+/** Undefined = it cannot be remembered how far the load gets; that has been said. */
+function stateOf({ file, source, flags, target, context }: LoadRun): LoadState | undefined {
   if (source.known === undefined) return undefined;
-  return new LoadState(flags.state ?? `${file}.ringdex-load`, {
+  const state = new LoadState(flags.state ?? `${file}.ringdex-load`, {
     ...source.known,
     url: target.url,
     store: target.storeName,
     keyField: flags.key ?? null,
+    path: flags.path ?? null,
     prefix: flags.prefix,
     ttl: flags.ttl ?? null,
   });
+  const reason = state.reasonAgainst();
+  if (reason === undefined) return state;
+  const text = `cannot remember how far the load gets (${reason})`;
+  if (flags.state !== undefined) {
+    throw new CommandFailed("usage", `${text}; name another file with --state`);
+  }
+  context.stderr(`${text}: stopped, it would begin at the start again; --state names a file\n`);
+  return undefined;
 }
 
 /** Writes down how far the load got: now and then, and when it stops. */
 class Keeper {
   #place: Place | undefined;
   #savedMs: number;
+  #hasFailed = false;
 
   constructor(
     private readonly state: LoadState | undefined,
     private readonly figures: LoadFigures,
     private readonly clock: Clock,
+    private readonly display: Pick<LoadDisplay, "line">,
   ) {
     this.#savedMs = clock.elapsedMs();
   }
@@ -192,10 +217,23 @@ class Keeper {
     if (this.clock.elapsedMs() - this.#savedMs >= STATE_EVERY_MS) this.save();
   }
 
+  /** True if the same command goes on where this one stops. */
+  get isKept(): boolean {
+    return this.state !== undefined && !this.#hasFailed;
+  }
+
   save(): void {
     if (this.#place === undefined) return;
-    this.state?.write({ place: this.#place, figures: this.figures });
     this.#savedMs = this.clock.elapsedMs();
+    try {
+      this.state?.write({ place: this.#place, figures: this.figures });
+      this.#hasFailed = false;
+    } catch (error) {
+      // The load itself does not need it. Said once until it works again.
+      const why = error instanceof Error ? error.message : String(error);
+      if (!this.#hasFailed) this.display.line(`cannot remember how far the load got (${why})`);
+      this.#hasFailed = true;
+    }
   }
 }
 
@@ -213,10 +251,10 @@ function nothingLoadedLine({ key }: LoadFlags): string {
 function stoppedError(
   error: unknown,
   figures: LoadFigures,
-  state: LoadState | undefined,
+  isKept: boolean,
   stopping: AbortSignal,
 ): unknown {
-  const again = state === undefined ? "" : "; the same command goes on from there";
+  const again = isKept ? "; the same command goes on from there" : "";
   const where = `stopped after ${figures.loaded} loaded, ${figures.rejected} rejected${again}`;
   if (stopping.aborted) return new CommandFailed("stopped", where, { cause: error });
   if (error instanceof KvError || error instanceof CommandFailed) {

@@ -6,7 +6,6 @@
  * the same options. Anything else begins anew. Removed when the load has come to the end.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { CommandFailed } from "./exit-codes.js";
 import type { LoadFigures } from "./load.js";
 import type { Place } from "./records-file.js";
 
@@ -17,6 +16,8 @@ export interface LoadIdentity {
   readonly url: string;
   readonly store: string;
   readonly keyField: string | null;
+  /** Path of the array within the file; null = the file itself. */
+  readonly path: string | null;
   readonly prefix: string;
   readonly ttl: string | null;
 }
@@ -52,17 +53,26 @@ export class LoadState {
     }
   }
 
-  /** Replaces the file in one step, so that it is whole whenever we are killed. */
-  write(progress: LoadProgress): void {
+  /** Why nothing can be remembered; undefined = it can. Leaves what is there as it is. */
+  reasonAgainst(): string | undefined {
     const next = `${this.path}.new`;
     try {
-      writeFileSync(next, `${JSON.stringify({ identity: this.#identity, progress })}\n`);
-      renameSync(next, this.path);
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const text = `cannot remember how far the load got (${why}); name another file with --state`;
-      throw new CommandFailed("usage", text, { cause });
+      writeFileSync(next, "");
+      rmSync(next);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /**
+   * Replaces the file in one step, so that it is whole whenever we are killed. Throws what the
+   * system says.
+   */
+  write(progress: LoadProgress): void {
+    const next = `${this.path}.new`;
+    writeFileSync(next, `${JSON.stringify({ identity: this.#identity, progress })}\n`);
+    renameSync(next, this.path);
   }
 
   remove(): void {

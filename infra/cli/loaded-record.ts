@@ -14,11 +14,15 @@ import type { ContentType } from "../../protocol/operation.js";
 import { checkKey } from "../../protocol/position.js";
 import { valueFromJson } from "../../protocol/request/draft.js";
 import { parseContentType } from "../../protocol/value/content.js";
-import { membersOf, sliceOf } from "../../protocol/value/json-members.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
+import { membersOf, sliceOf, type Span } from "../../protocol/value/json-members.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
+import { memberNames } from "./option-values.js";
+
+const OPEN_OBJECT = 0x7b;
+const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 export interface RecordForm {
-  /** Undefined = elements are records. */
+  /** Path of the member that is the key (memberNames). Undefined = elements are records. */
   readonly keyField: string | undefined;
   readonly prefix: string;
   /** For all that name no other. */
@@ -40,15 +44,27 @@ export function recordOf(
 ): LoadedRecord | undefined {
   const { keyField, prefix, ttl } = form;
   if (keyField === undefined) return exported(source, form, nowMs);
-  const value: unknown = parsed(source);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  const key = `${prefix}${keyText(memberAt(source, keyField), keyField)}`;
+  return checked({ key, value: source, contentType: "application/json", ...ttlMember(ttl) });
+}
+
+/** The source text of what stands at the path; undefined = there is nothing. */
+function memberAt(source: Uint8Array, keyField: string): string | undefined {
+  const value = parsed(source);
+  if (!isObject(value)) {
     throw new KvError("bad-request", `no object, so it has no member ${JSON.stringify(keyField)}`);
   }
-  const member = Object.hasOwn(value, keyField)
-    ? (value as Record<string, unknown>)[keyField]
-    : undefined;
-  const key = `${prefix}${keyText(member, keyField)}`;
-  return checked({ key, value: source, contentType: "application/json", ...ttlMember(ttl) });
+  let span: Span | undefined;
+  for (const name of memberNames(keyField)) {
+    if (span !== undefined && source[span.start] !== OPEN_OBJECT) return undefined;
+    span = membersOf(source, span).get(name);
+    if (span === undefined) return undefined;
+  }
+  return span && Buffer.from(sliceOf(source, span)).toString();
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function exported(
@@ -79,7 +95,7 @@ function exported(
   if (own !== undefined && typeof own !== "string" && typeof own !== "number") {
     throw new KvError("bad-request", `"ttl" is a duration like "90m"; received ${typeof own}`);
   }
-  const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : String(own);
+  const left = own === undefined ? ttlLeft(json("expires_at"), nowMs) : withoutDays(String(own));
   if (left === null) return undefined;
   return checked({ key: `${prefix}${key}`, value, contentType, ...ttlMember(left ?? ttl) });
 }
@@ -122,13 +138,23 @@ function checked(record: LoadedRecord): LoadedRecord {
   return record;
 }
 
-/** Text, or a whole number that reading has not changed. */
-function keyText(member: unknown, keyField: string): string {
-  if (typeof member === "string") return member;
-  if (Number.isSafeInteger(member)) return String(member);
+/**
+ * Text, or a whole number: its digits as the file has them, however many. A small one that is
+ * written as a fraction (1.0, 1e0) is the same number, and the same key, as in JSON.
+ */
+function keyText(member: string | undefined, keyField: string): string {
+  if (member?.startsWith('"') === true) return JSON.parse(member) as string;
+  if (member !== undefined && member !== "-0" && /^-?\d+$/.test(member)) return member;
+  if (member !== undefined && /^[-\d]/.test(member) && Number.isSafeInteger(Number(member))) {
+    return String(Number(member));
+  }
   const name = JSON.stringify(keyField);
-  const received = member === undefined ? "there is none" : `received ${JSON.stringify(member)}`;
+  const received = member === undefined ? "there is none" : `received ${shortened(member)}`;
   throw new KvError("bad-request", `member ${name} must be text or a whole number; ${received}`);
+}
+
+function shortened(text: string): string {
+  return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
 }
 
 function bytesOf(base64: unknown): Uint8Array {
@@ -138,6 +164,10 @@ function bytesOf(base64: unknown): Uint8Array {
 }
 
 function parsed(source: Uint8Array): unknown {
+  if (byteOrderMark.every((byte, index) => source[index] === byte)) {
+    const advice = "two files were put together; take it out";
+    throw new KvError("bad-request", `begins with a byte order mark (U+FEFF): ${advice}`);
+  }
   const text = Buffer.from(source.buffer, source.byteOffset, source.length).toString();
   try {
     return JSON.parse(text) as unknown;

@@ -11,7 +11,7 @@ import { Option, type Command } from "commander";
 import { Names } from "../../protocol/nats/subjects.js";
 import { dataPaths } from "../main/server/data-folder.js";
 import { logLevels, type LogLevel } from "../settings/config.js";
-import { addSettingOptions, shownUrl, type CliContext } from "./context.js";
+import { shownUrl, type CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
 import { jsonOption, wholeNumber } from "./option-values.js";
 import { addStoreOptions } from "./store-access.js";
@@ -45,11 +45,10 @@ export function registerLogsCommand(root: Command, context: CliContext): void {
         .default("info"),
     )
     .addOption(jsonOption("print the lines as they were logged"));
-  addSettingOptions(command, ["dataFolder"]);
   addStoreOptions(command).action(async (flags: LogFlags) => {
     if (flags.follow === true) return follow(command, context, flags);
     const { dataFolder } = context.settings(command);
-    for (const line of await lastLines(dataFolder, flags)) print(line, flags, context);
+    for (const line of await lastLines(dataFolder, flags)) await print(line, flags, context);
   });
 }
 
@@ -60,12 +59,14 @@ async function follow(command: Command, context: CliContext, flags: LogFlags): P
   await nats.flush();
   const where = `store "${store}" at ${shownUrl(url)}`;
   context.stderr(`following what the nodes of ${where} log from now on; Ctrl-C ends it\n`);
-  context.stopping.addEventListener("abort", () => subscription.unsubscribe(), { once: true });
+  for (const signal of [context.stopping, context.outFailed]) {
+    signal?.addEventListener("abort", () => subscription.unsubscribe(), { once: true });
+  }
   for await (const message of subscription) {
     const line = message.string();
-    if (isWanted(line, flags)) print(line, flags, context);
+    if (isWanted(line, flags)) await print(line, flags, context);
   }
-  if (context.stopping.aborted) return;
+  if (context.stopping.aborted || context.outFailed?.aborted === true) return;
   throw new CommandFailed("unavailable", "the connection to NATS ended; start the command again");
 }
 
@@ -130,8 +131,8 @@ function isWanted(line: string, flags: Pick<LogFlags, "node" | "level">): boolea
   return level <= logLevels.indexOf(flags.level);
 }
 
-function print(line: string, flags: LogFlags, context: CliContext): void {
-  context.out(`${flags.json === true ? line : logLine(line, context.columns)}\n`);
+function print(line: string, flags: LogFlags, context: CliContext): Promise<void> {
+  return context.out(`${flags.json === true ? line : logLine(line, context.columns)}\n`);
 }
 
 /** `time level node message name=value …` */

@@ -7,7 +7,7 @@ import type { ReadStream } from "node:tty";
 import { InvalidArgumentError, Option } from "commander";
 import { VALUE_BYTES_MAX } from "../../protocol/limits.js";
 import type { ContentType } from "../../protocol/operation.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
 import type { Filter, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
@@ -27,15 +27,62 @@ export function finiteNumber(text: string): number {
   throw new InvalidArgumentError("It must be a number.");
 }
 
-/** Paths separated by commas; a literal `,` cannot occur. "" = none. */
+/**
+ * Paths separated by commas, without the white space around them; "" = none. Names with a comma,
+ * with white space at an end, or without a character are told in a JSON list: `["a,b"," c",""]`.
+ */
 export function pathList(text: string): readonly string[] {
-  return text === "" ? [] : text.split(",").map((path) => path.trim());
+  if (text === "") return [];
+  if (text.startsWith("[")) return pathsInJson(text);
+  const paths = text.split(",").map((path) => path.trim());
+  if (!paths.includes("")) return paths;
+  throw new InvalidArgumentError(
+    `A path is empty. For the name that has no character write a list: '["a",""]'.`,
+  );
+}
+
+function pathsInJson(text: string): readonly string[] {
+  try {
+    const paths = JSON.parse(text) as unknown;
+    if (Array.isArray(paths) && paths.every((path) => typeof path === "string")) return paths;
+  } catch {
+    // The one message below says all that is allowed.
+  }
+  throw new InvalidArgumentError(`It begins like a list, which is JSON: '["a.b","c,d"]'.`);
+}
+
+/** Tells who typed a wildcard that a prefix is text. */
+export function adviseOnPrefix(
+  prefix: string | undefined,
+  { stderr }: Pick<CliContext, "stderr">,
+): void {
+  if (prefix === undefined || !/[*>]$/.test(prefix)) return;
+  const without = JSON.stringify(prefix.replace(/[*>]+$/, ""));
+  stderr(`a prefix is text: only keys that begin with ${quoted(prefix)}; or is it ${without}?\n`);
+}
+
+/**
+ * The names of members from outside inwards: `properties.id`, `_id.$oid`. A dot or backslash that
+ * belongs to a name has a backslash before it. Paths of attributes are stricter about `$`.
+ */
+export function memberNames(path: string): readonly string[] {
+  if (!/[.\\]/.test(path)) return [path];
+  const names: string[] = [];
+  let name = "";
+  for (const [token] of path.matchAll(/\\[.\\]|[^]/gu)) {
+    if (token === ".") {
+      names.push(name);
+      name = "";
+    } else name += /^\\[.\\]$/.test(token) ? token.slice(1) : token;
+  }
+  return [...names, name];
 }
 
 function ttlText(text: string): string {
+  const known = withoutDays(text);
   try {
-    parseTtl(text);
-    return text;
+    parseTtl(known);
+    return known;
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? `${error.message}.` : "");
   }
@@ -72,7 +119,7 @@ export function contentTypeOption(): Option {
 }
 
 export function ttlOption(about: string): Option {
-  return new Option("--ttl <duration>", `${about}: seconds, 90m, 1h30m, …, or never`).argParser(
+  return new Option("--ttl <duration>", `${about}: seconds, 90m, 1d12h, 2w, …, or never`).argParser(
     ttlText,
   );
 }

@@ -1,15 +1,24 @@
 /**
  * Commands on many keys by what they are: find, count, keys.
  */
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX } from "../../protocol/limits.js";
 import { operatorNames } from "../../protocol/query/filter.js";
-import type { FindItem, FindOptions, FindPage, ReadLevel } from "../client/options.js";
+import type { FindOptions, ReadLevel } from "../client/options.js";
 import type { CliContext } from "./context.js";
 import { CommandFailed } from "./exit-codes.js";
-import { filterOf, jsonOption, pathList, readOption, wholeNumber } from "./option-values.js";
+import { foundPages, type FoundItem, type FoundOptions, type FoundPage } from "./found-pages.js";
+import {
+  adviseOnPrefix,
+  filterOf,
+  jsonOption,
+  pathList,
+  readOption,
+  wholeNumber,
+} from "./option-values.js";
+import { rowsOf, separatedOf, type RowsFlags } from "./separated-rows.js";
 import { addStoreOptions, openStore } from "./store-access.js";
-import { printable, renderTable, shownValue, type Column } from "./table.js";
+import { printable, renderTable } from "./table.js";
 
 export function registerQueryCommands(root: Command, context: CliContext): void {
   registerFind(root, context);
@@ -24,7 +33,7 @@ interface QueryFlags {
   readonly json?: true;
 }
 
-interface FindFlags extends QueryFlags {
+interface FindFlags extends QueryFlags, RowsFlags {
   readonly limit?: number;
   readonly all?: true;
   readonly select?: readonly string[];
@@ -41,11 +50,11 @@ function registerFind(root: Command, context: CliContext): void {
     .option("--limit <n>", `rows in all (default: ${PAGE_ROWS_DEFAULT})`, wholeNumber)
     .option("--all", "every row, page by page")
     .option("--select <paths>", "a,b.c: only these attributes; '' = keys only", pathList)
-    .option(
-      "--order <paths>",
-      "a,-b: sort by these attributes (refused, as not built yet)",
-      pathList,
-    )
+    .option("--csv", "print comma-separated values, one row a key")
+    .option("--tsv", "print tab-separated values; tab, line end and \\ as \\t, \\n, \\\\")
+    .option("--no-headers", "leave out the line with the columns' names")
+    // Refused by the store, as not built yet; so it is told why.
+    .addOption(new Option("--order <paths>").argParser(pathList).hideHelp())
     .addHelpText("after", findExamples);
   addQueryOptions(command, "print each item as a line of JSON");
   addStoreOptions(command).action(async (where: string | undefined, flags: FindFlags) => {
@@ -53,9 +62,13 @@ function registerFind(root: Command, context: CliContext): void {
     if (flags.all === true && flags.limit !== undefined) {
       throw new CommandFailed("usage", "--all and --limit exclude each other: leave one out");
     }
-    const { db } = await openStore(context, command);
+    const forms = [flags.json, flags.csv, flags.tsv].filter((form) => form === true);
+    if (forms.length > 1) {
+      throw new CommandFailed("usage", "--json, --csv and --tsv exclude each other: leave one");
+    }
+    const { askText } = await openStore(context, command);
     const limit = flags.all === true ? undefined : (flags.limit ?? PAGE_ROWS_DEFAULT);
-    const pages = db.find(filter, findOptions(flags, limit)).pages();
+    const pages = foundPages(askText, filter, findOptions(flags, limit));
     await writePages(pages, limit, flags, context);
   });
 }
@@ -69,12 +82,10 @@ Operators: ${operatorNames.join(" ")}.
 "$key" in place of a path is the key itself.
 `;
 
-function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {
+function findOptions(flags: FindFlags, limit: number | undefined): FoundOptions {
   const { select, order } = flags;
-  const pageSize = Math.min(Math.max(limit ?? PAGE_ROWS_MAX, 1), PAGE_ROWS_MAX);
   return {
     ...queryOptions(flags),
-    pageSize,
     ...(limit === undefined ? {} : { limit }),
     ...(select === undefined ? {} : { select }),
     ...(order === undefined ? {} : { order }),
@@ -83,76 +94,49 @@ function findOptions(flags: FindFlags, limit: number | undefined): FindOptions {
 
 /** Items as they come; a table for each page, since the next may be long in coming. */
 async function writePages(
-  pages: AsyncIterable<FindPage<unknown>>,
+  pages: AsyncIterable<FoundPage>,
   limit: number | undefined,
-  flags: Pick<FindFlags, "json" | "select">,
+  flags: Pick<FindFlags, "json" | "select" | keyof RowsFlags>,
   context: Pick<CliContext, "out" | "stderr" | "columns" | "exit">,
 ): Promise<void> {
   let count = 0;
-  let last: FindPage<unknown> | undefined;
+  let isFirst = true;
+  let last: FoundPage | undefined;
   for await (const page of pages) {
     count += page.items.length;
     last = page;
+    const separated = separatedOf(page.items, flags, isFirst);
+    isFirst = false;
+    if (separated !== undefined) {
+      await context.out(separated);
+      continue;
+    }
     if (page.items.length === 0) continue;
-    context.out(flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context));
+    await context.out(
+      flags.json === true ? jsonLines(page.items) : tableOf(page.items, flags, context),
+    );
   }
   if (last?.complete === false) {
     context.stderr("incomplete: some shards did not answer, and what they have is missing\n");
     context.exit("unavailable");
   } else if (count === 0 && limit !== 0 && flags.json !== true) context.stderr("no key matches\n");
-  if (last?.cursor !== undefined && count > 0) {
+  if (last?.hasMore === true && count > 0) {
     context.stderr(`there are more than these ${count}: --limit shows more, --all all of them\n`);
   }
 }
 
-function jsonLines(items: readonly FindItem<unknown>[]): string {
-  return items.map((item) => `${JSON.stringify(itemJson(item))}\n`).join("");
-}
-
-function itemJson({ key, value, revision, contentType }: FindItem<unknown>): object {
-  const type = contentType === "application/json" ? {} : { content_type: contentType };
-  if (value instanceof Uint8Array) {
-    return { key, value_base64: Buffer.from(value).toString("base64"), ...type, revision };
-  }
-  return value === undefined ? { key, revision } : { key, value, ...type, revision };
+function jsonLines(items: readonly FoundItem[]): string {
+  return items.map(({ text }) => `${text.line}\n`).join("");
 }
 
 function tableOf(
-  items: readonly FindItem<unknown>[],
-  { select }: Pick<FindFlags, "select">,
+  items: readonly FoundItem[],
+  { select, headers }: Pick<FindFlags, "select" | "headers">,
   { columns }: Pick<CliContext, "columns">,
 ): string {
-  if (select === undefined) {
-    const heads = [{ head: "key" }, { head: "revision", isNumber: true }, { head: "value" }];
-    const rows = items.map(({ key, revision, value }) => [key, revision, shownValue(value)]);
-    return renderTable(heads, rows, columns);
-  }
-  const cells = items.map(({ value }) => select.map((path) => attributeOf(value, path)));
-  const heads: Column[] = [{ head: "key" }];
-  for (const [index, head] of select.entries()) {
-    const isNumber = cells.every((row) => ["number", "undefined"].includes(typeof row[index]));
-    heads.push({ head, isNumber });
-  }
-  const rows = items.map(({ key }, row) => [key, ...(cells[row] ?? []).map(shownValue)]);
-  return renderTable(heads, rows, columns);
-}
-
-/** What stands at a path of a selected value; a list where the path goes through one. */
-export function attributeOf(value: unknown, path: string): unknown {
-  // A dot that is part of a name is escaped, and so is a backslash.
-  const names = path.match(/(?:\\.|[^.\\])+/g) ?? [path];
-  let at = value;
-  for (const name of names) at = memberOf(at, name.replace(/\\(.)/g, "$1"));
-  return at;
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
-  if (!Array.isArray(value)) {
-    return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
-  }
-  const members = (value as unknown[]).map((each) => memberOf(each, name));
-  return members.filter((member) => member !== undefined);
+  const { heads, rows } = rowsOf(items, select);
+  const table = renderTable(heads, rows, columns);
+  return headers === false ? table.slice(table.indexOf("\n") + 1) : table;
 }
 
 function registerCount(root: Command, context: CliContext): void {
@@ -165,7 +149,7 @@ function registerCount(root: Command, context: CliContext): void {
     const filter = filterOf(where);
     const { db } = await openStore(context, command);
     const count = await db.count(filter, queryOptions(flags));
-    context.out(flags.json === true ? `${JSON.stringify({ count })}\n` : `${count}\n`);
+    await context.out(flags.json === true ? `${JSON.stringify({ count })}\n` : `${count}\n`);
   });
 }
 
@@ -194,8 +178,9 @@ function registerKeys(root: Command, context: CliContext): void {
       ...(limit === undefined ? {} : { limit }),
       ...(read === undefined ? {} : { read }),
     });
+    adviseOnPrefix(prefix, context);
     for await (const key of keys) {
-      context.out(flags.json === true ? `${JSON.stringify(key)}\n` : `${printable(key)}\n`);
+      await context.out(flags.json === true ? `${JSON.stringify(key)}\n` : `${printable(key)}\n`);
     }
   });
 }

@@ -10,9 +10,14 @@
  *   lines   an element ends at a line end; empty lines are none; white space around it is left out
  *   array   an element ends at a comma or at the last `]` outside of strings and brackets
  *
+ * A comma after an object at the end of a line is left out: the line was taken out of an array.
+ * An array may also stand within a document, at a path (array-finder.ts); what stands around it is
+ * passed over.
+ *
  * A Place is where reading can start again: between two elements. In the form `array` that is
  * after the comma, or at the last `]`.
  */
+import { ArrayFinder } from "./array-finder.js";
 import { CommandFailed } from "./exit-codes.js";
 
 /** A value of the largest size fits in any form, base64 and \u escapes included. */
@@ -49,16 +54,20 @@ const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 /**
  * The elements of a file, those of one piece at a time. `from`: `input` begins at that place.
- * Throws CommandFailed if an array has no end, after all that stands before.
+ * `path`: the names that lead to the array of the elements; undefined = the file itself is it, or
+ * has a line for each. Throws CommandFailed, after all elements that stand before, if an array has
+ * no end or text stands after it.
  */
 export async function* readElements(
   input: AsyncIterable<Uint8Array>,
   from?: Place,
+  path?: readonly string[],
 ): AsyncGenerator<FileElement[], void, undefined> {
-  const cutter = new ElementCutter(from);
+  const cutter = new ElementCutter(from, path);
   for await (const piece of input) {
     const elements = cutter.push(piece);
     if (elements.length > 0) yield elements;
+    if (cutter.failure !== undefined) throw cutter.failure;
   }
   const last = cutter.finish();
   if (last.length > 0) yield last;
@@ -79,14 +88,27 @@ export class ElementCutter {
   #inString = false;
   #isEscaped = false;
   #isClosed = false;
+  /** Undefined = nothing is looked for. */
+  readonly #finder: ArrayFinder | undefined;
+  #failure: CommandFailed | undefined;
 
-  constructor(from?: Place) {
+  constructor(
+    from?: Place,
+    private readonly path?: readonly string[],
+  ) {
+    this.#finder = path === undefined ? undefined : new ArrayFinder(path);
     this.#form = from?.form;
     this.#offset = from?.bytes ?? 0;
     this.#line = from?.line ?? 1;
   }
 
+  /** Why no more can be read; what push() gave stands before. */
+  get failure(): CommandFailed | undefined {
+    return this.#failure;
+  }
+
   push(piece: Uint8Array): FileElement[] {
+    if (this.#failure !== undefined) return [];
     const start = this.#form === undefined ? this.#detect(piece) : 0;
     if (this.#form === undefined) return [];
     return this.#form === "lines" ? this.#lines(piece, start) : this.#array(piece, start);
@@ -98,7 +120,7 @@ export class ElementCutter {
     else if (this.#form === "array" && !this.#isClosed) {
       const text = `the file ends at line ${this.#line} within its array: a "]" is missing`;
       throw new CommandFailed("failed", `${text}; what stands before has been read`);
-    }
+    } else if (this.path !== undefined && !this.#isClosed) throw noArray(this.path);
     return elements;
   }
 
@@ -109,6 +131,13 @@ export class ElementCutter {
         this.#markBytes += 1;
         this.#offset += 1;
         continue;
+      }
+      if (this.#finder !== undefined) {
+        this.#offset += 1;
+        if (byte === LINE_END) this.#line += 1;
+        if (!this.#finder.push(byte)) continue;
+        this.#form = "array";
+        return index + 1;
       }
       if (byte > 0x20) {
         this.#form = byte === OPEN_ARRAY ? "array" : "lines";
@@ -149,8 +178,9 @@ export class ElementCutter {
       const byte = piece[at]!;
       if (byte === LINE_END) this.#line += 1;
       if (this.#isClosed) {
-        if (byte > 0x20) throw textAfterArray(this.#line);
-        continue;
+        if (byte <= 0x20 || this.path !== undefined) continue;
+        this.#failure = textAfterArray(this.#line);
+        break;
       }
       if (from < 0) {
         if (byte <= 0x20) continue;
@@ -186,7 +216,8 @@ export class ElementCutter {
   }
 
   #endElement(elements: FileElement[], evenIfEmpty: boolean): void {
-    const source = this.#element.take();
+    const taken = this.#element.take();
+    const source = this.#form === "lines" ? withoutComma(taken) : taken;
     if (source?.length === 0 && !evenIfEmpty) return;
     const end = { form: this.#form ?? "lines", bytes: this.#offset, line: this.#line };
     elements.push({ source, line: this.#elementLine, end });
@@ -219,6 +250,21 @@ class ElementBuffer {
   }
 }
 
+/** A line that was taken out of an array, as a record by itself. */
+function withoutComma(line: Uint8Array | undefined): Uint8Array | undefined {
+  if (line?.at(-1) !== COMMA) return line;
+  const record = trimmed(line.subarray(0, -1));
+  return record.at(-1) === CLOSE_OBJECT ? record : line;
+}
+
+function noArray(path: readonly string[]): CommandFailed {
+  const text = `there is no array at --path ${path.join(".")}, so nothing was loaded`;
+  return new CommandFailed(
+    "usage",
+    `${text}: give the names that lead to it from outside, like a.b`,
+  );
+}
+
 function trimmed(bytes: Uint8Array): Uint8Array {
   let [start, end] = [0, bytes.length];
   while (start < end && bytes[start]! <= 0x20) start += 1;
@@ -227,6 +273,6 @@ function trimmed(bytes: Uint8Array): Uint8Array {
 }
 
 function textAfterArray(line: number): CommandFailed {
-  const text = `line ${line}: text after the array's last "]"`;
-  return new CommandFailed("failed", `${text}; what stands before has been read`);
+  const text = `line ${line}: text after the array's last "]"; what stands before has been read`;
+  return new CommandFailed("failed", `${text}: a file has one array, or one record a line`);
 }

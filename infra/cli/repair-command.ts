@@ -94,16 +94,16 @@ async function repairOne(run: Run, shard: RingShard): Promise<void> {
   if (plan.kind === "nothing") {
     return context.out(isJson ? asLine(plan) : `${shard.shard}: ${plan.reason}\n`);
   }
-  if (!isJson) context.out(planText(plan, context.columns));
+  if (!isJson) await context.out(planText(plan, context.columns));
   if (flags.yes !== true) {
-    context.out(isJson ? asLine(plan) : "Nothing was done. Add --yes to do it.\n");
+    await context.out(isJson ? asLine(plan) : "Nothing was done. Add --yes to do it.\n");
     return context.exit("no");
   }
   const done = await askNodes(run, shard, plan.token);
-  if (isJson) context.out(asLine(done));
-  else context.out(doneText(done));
+  if (isJson) await context.out(asLine(done));
+  else await context.out(doneText(done));
   await untilServing(run, shard);
-  if (!isJson) context.out(`${shard.shard} serves.\n`);
+  if (!isJson) await context.out(`${shard.shard} serves.\n`);
 }
 
 function asLine(reply: RepairReply): string {

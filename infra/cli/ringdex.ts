@@ -3,6 +3,8 @@
  * The `ringdex` program: hands this process's streams, environment and signals to the command
  * line (program.ts) and ends with the code that it says.
  */
+import { processCommandLine } from "./argument-bytes.js";
+import { processOutput } from "./output.js";
 import { runCli } from "./program.js";
 
 const stopping = new AbortController();
@@ -15,18 +17,17 @@ function stoppingOnSignals(): AbortSignal {
   return stopping.signal;
 }
 
-// Whoever read our output has seen enough (`ringdex keys | head`).
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
 // A closed terminal is no reason to leave a cluster half stopped.
 process.stderr.on("error", () => undefined);
 
+const output = processOutput(process.stdout);
 const code = await runCli(process.argv.slice(2), {
+  commandLine: processCommandLine,
   env: process.env,
   stdin: process.stdin,
-  out: (text) => void process.stdout.write(text),
+  out: output.write,
+  outEnd: output.end,
+  outFailed: output.failed,
   stderr: (text) => void process.stderr.write(text),
   isTerminal: process.stdout.isTTY,
   // Asked at each table: a window may be resized while a watch runs.
@@ -38,6 +39,6 @@ const code = await runCli(process.argv.slice(2), {
     return stoppingOnSignals();
   },
 });
-// Not exitCode alone: a handle that somebody forgot must not keep a finished command alive. The
-// empty write's callback comes when all output before it is out.
-process.stdout.write("", () => process.exit(code));
+// Not exitCode alone: a handle that somebody forgot must not keep a finished command alive. All
+// output is out by now.
+process.exit(code);

@@ -1,12 +1,15 @@
 /**
- * Commands that show the cluster: status (who is there, how far each replica is) and ring (what
- * belongs to whom).
+ * Commands that show the cluster: status (who is there, how far each replica is), ring (what
+ * belongs to whom) and ping (whether a node answers).
  */
 import type { Command } from "commander";
 import { KvError } from "../../protocol/errors.js";
+import { unservedShards } from "../../protocol/node/served.js";
 import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
 import { parseRing, toRanges, type RingTable } from "../../protocol/ring/ring.js";
-import type { CliContext } from "./context.js";
+import { systemClock } from "../clock.js";
+import { shownUrl, type CliContext } from "./context.js";
+import type { ExitName } from "./exit-codes.js";
 import { jsonOption } from "./option-values.js";
 import { addStoreOptions, openStore, type Ask, type Body } from "./store-access.js";
 import { lineFor, renderTable, shownBytes, type Cell } from "./table.js";
@@ -14,15 +17,18 @@ import { lineFor, renderTable, shownBytes, type Cell } from "./table.js";
 const nothing = new Uint8Array(0);
 
 export function registerStatusCommands(root: Command, context: CliContext): void {
+  registerPing(root, context);
   const status = root
     .command("status")
     .description("show nodes, replicas, durability and warnings")
+    .option("--check", "end with 0 if all is well, 9 for warnings, 10 if positions are not served")
     .addOption(jsonOption("print the reply of kv.status"));
-  addStoreOptions(status).action(async (flags: { readonly json?: true }) => {
+  addStoreOptions(status).action(async (flags: StatusFlags) => {
     const { ask } = await openStore(context, status);
     const body = await ask("status", nothing);
+    if (flags.check === true) context.exit(severityOf(reportOf(body), await ringIfAny(ask)));
     if (flags.json === true) return context.out(`${JSON.stringify(body)}\n`);
-    context.out(statusText(reportOf(body), await ringIfAny(ask), context.columns));
+    await context.out(statusText(reportOf(body), await ringIfAny(ask), context.columns));
   });
   const ring = root
     .command("ring")
@@ -32,7 +38,46 @@ export function registerStatusCommands(root: Command, context: CliContext): void
     const { ask } = await openStore(context, ring);
     const body = await ask("ring", nothing);
     const isJson = flags.json === true;
-    context.out(isJson ? `${JSON.stringify(body)}\n` : ringText(parseRing(body), context.columns));
+    await context.out(
+      isJson ? `${JSON.stringify(body)}\n` : ringText(parseRing(body), context.columns),
+    );
+  });
+}
+
+interface StatusFlags {
+  readonly check?: true;
+  readonly json?: true;
+}
+
+/** How bad it is, for scripts. Without the ring it is not known which shards there are. */
+export function severityOf(report: StatusReport, ring: RingTable | undefined): ExitName {
+  const { nodes, replicas, warnings } = report;
+  const isUnserved =
+    ring === undefined
+      ? !replicas.some(({ state }) => state === "serving")
+      : unservedShards(report, ring).length > 0;
+  if (isUnserved) return "unserved";
+  const isWell =
+    warnings.length === 0 &&
+    nodes.every(({ state }) => state === "up") &&
+    replicas.every(({ state }) => state === "serving");
+  return isWell ? "ok" : "warned";
+}
+
+function registerPing(root: Command, context: CliContext): void {
+  const command = root
+    .command("ping")
+    .description("ask a node for a sign of life, and say how long it took")
+    .addOption(jsonOption("print the store, its server and the milliseconds as JSON"));
+  addStoreOptions(command).action(async (flags: { readonly json?: true }) => {
+    const { ask, names, url } = await openStore(context, command);
+    const startMs = systemClock.elapsedMs();
+    await ask("ring", nothing);
+    const ms = Number((systemClock.elapsedMs() - startMs).toFixed(1));
+    const where = shownUrl(url);
+    const told = { store: names.store, server: where, ms };
+    const line = `store "${names.store}" at ${where} answers in ${ms} ms`;
+    await context.out(`${flags.json === true ? JSON.stringify(told) : line}\n`);
   });
 }
 

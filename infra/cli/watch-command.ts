@@ -3,11 +3,14 @@
  */
 import { InvalidArgumentError, type Command } from "commander";
 import type { TimeMs } from "../../protocol/ids.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
+import { spliceJson } from "../../protocol/value/content.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
 import type { ChangeEvent, EventGap, WatchOptions } from "../client/options.js";
+import { storedBytesOf } from "../client/watch.js";
 import { systemClock } from "../clock.js";
 import type { CliContext } from "./context.js";
-import { jsonOption, wholeNumber } from "./option-values.js";
+import { JsonText } from "./json-text.js";
+import { adviseOnPrefix, jsonOption, wholeNumber } from "./option-values.js";
 import { addStoreOptions, openStore } from "./store-access.js";
 import { displayWidth, lineFor, printable, shownValue } from "./table.js";
 
@@ -27,19 +30,23 @@ export function registerWatchCommand(root: Command, context: CliContext): void {
     .argument("[prefix]", "only keys that begin so")
     .option(
       "--from <when>",
-      "now (default), beginning, a time, or 10m = ten minutes ago",
+      "now (default), beginning, a time, or 10m or 2d = so long ago",
       parseFrom,
     )
     .option("--count <n>", "end after so many changes", wholeNumber)
     .addOption(jsonOption("print each change as a line of JSON"));
   addStoreOptions(command).action(async (prefix: string | undefined, flags: WatchFlags) => {
+    adviseOnPrefix(prefix, context);
     const { db } = await openStore(context, command);
     const watch = db.watch<unknown>({
       ...(prefix === undefined ? {} : { prefix }),
       ...(flags.from === undefined ? {} : { from: flags.from }),
       onGap: (gap) => context.stderr(gapLine(gap)),
     });
-    context.stopping.addEventListener("abort", () => watch.stop(), { once: true });
+    // A reader that is gone is seen at once, not at the next change.
+    for (const signal of [context.stopping, context.outFailed]) {
+      signal?.addEventListener("abort", () => watch.stop(), { once: true });
+    }
     await watch.ready;
     context.stderr(`watching from ${shownStart(flags.from)}; Ctrl-C ends it\n`);
     await writeEvents(watch, flags, context);
@@ -56,7 +63,7 @@ async function writeEvents(
   if (left === 0) return;
   const lines = new EventLines();
   for await (const event of events) {
-    out(`${json === true ? JSON.stringify(eventJson(event)) : lines.of(event, columns)}\n`);
+    await out(`${json === true ? eventJson(event) : lines.of(event, columns)}\n`);
     left -= 1;
     if (left === 0) return;
   }
@@ -77,7 +84,7 @@ class EventLines {
     this.#revisionWidth = Math.max(this.#revisionWidth, revision.length);
     const gap = " ".repeat(Math.max(this.#keyWidth - width, 0));
     const head = `${event.op.padEnd(6)}  ${what}${gap}  ${revision.padStart(this.#revisionWidth)}`;
-    return lineFor(event.op === "set" ? `${head}  ${shownValue(event.value)}` : head, columns);
+    return lineFor(event.op === "set" ? `${head}  ${shownStored(event)}` : head, columns);
   }
 }
 
@@ -85,15 +92,27 @@ function shownStart(from: WatchOptions["from"]): string {
   return from instanceof Date ? from.toISOString() : String(from ?? "now");
 }
 
-function eventJson(event: ChangeEvent<unknown>): object {
+type SetEvent = Extract<ChangeEvent<unknown>, { readonly op: "set" }>;
+
+/** A value for people: JSON as its text, in which no number is rounded. */
+function shownStored(event: SetEvent): string {
+  const stored = storedBytesOf(event);
+  const isJson = event.contentType === "application/json" && stored !== undefined;
+  return isJson ? JsonText.of(stored).shown : shownValue(event.value);
+}
+
+/** One line, the value as its stored text. */
+function eventJson(event: ChangeEvent<unknown>): string {
   const { op, key, revision, position } = event;
   const base = { op, key, revision, position, updated_at: event.updatedAt.toISOString() };
-  if (event.op !== "set") return base;
-  const { value, contentType, expiresAt } = event;
-  const isBytes = value instanceof Uint8Array;
-  const told = isBytes ? { value_base64: Buffer.from(value).toString("base64") } : { value };
-  const expires = expiresAt === undefined ? {} : { expires_at: expiresAt.toISOString() };
-  return { ...base, ...told, content_type: contentType, ...expires };
+  const stored = storedBytesOf(event);
+  if (event.op !== "set" || stored === undefined) return JSON.stringify(base);
+  const { contentType, expiresAt } = event;
+  const isJson = contentType === "application/json";
+  const value = `,${spliceJson(stored, contentType)}`.replace(/[\r\n]/g, " ");
+  const type = isJson ? `,"content_type":"${contentType}"` : "";
+  const expires = expiresAt === undefined ? "" : `,"expires_at":"${expiresAt.toISOString()}"`;
+  return `${JSON.stringify(base).slice(0, -1)}${value}${type}${expires}}`;
 }
 
 function gapLine({ position, revisionExpected, revision }: EventGap): string {
@@ -111,12 +130,12 @@ function watchStart(text: string, nowMs: TimeMs): WatchOptions["from"] {
     if (!Number.isNaN(time.getTime())) return time;
   } else if (text !== "never") {
     try {
-      return new Date(nowMs - Number(parseTtl(text)));
+      return new Date(nowMs - Number(parseTtl(withoutDays(text))));
     } catch {
       // The one message below says all that is allowed.
     }
   }
   throw new InvalidArgumentError(
-    "It must be now, beginning, a time like 2026-01-31T12:00:00Z, or a duration ago like 10m.",
+    "It must be now, beginning, a time like 2026-01-31T12:00:00Z, or so long ago: 10m, 2d.",
   );
 }

@@ -11,16 +11,11 @@
  * the same one until it is answered or out of time, so it takes effect once. docs/client.md has
  * it all with examples.
  */
-import { connect as connectNats, type ConnectionOptions, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import { Names } from "../../protocol/nats/subjects.js";
 import { systemChance, systemClock } from "../clock.js";
-import {
-  connectError,
-  connectionCredentials,
-  splitUrl,
-  type Credentials,
-} from "../nats/credentials.js";
+import { openConnection, reconnectForEver } from "../nats/connection.js";
 import { NatsBus } from "../nats/nats-bus.js";
 import { badArgument, checkOptions } from "./arguments.js";
 import { Caller, IN_FLIGHT_MAX } from "./caller.js";
@@ -64,8 +59,6 @@ export { Verbs, type OutcomesOf, type ResultsOf } from "./verbs.js";
 export type { Watch } from "./watch.js";
 
 const DEFAULT_SERVER = "127.0.0.1:4222";
-/** Between two attempts to reconnect, and as much again by chance. */
-const RECONNECT_WAIT_MS = 100;
 
 /** One store, over one connection. */
 export class Ringdex<Value = Json> extends Verbs<Value> {
@@ -159,37 +152,22 @@ export async function connect<Value = Json>(options: ConnectOptions = {}): Promi
   await ring.refresh().catch(() => undefined);
   const readLevel = options.readLevel ?? "linearizable";
   const { jetstreamDomain: domain } = options;
-  const parts = { caller, names, ring, connection, domain, readLevel, session: undefined };
+  const parts = { bus, caller, names, ring, domain, readLevel, session: undefined };
   const isBorrowed = options.connection !== undefined;
   return new Ringdex<Value>(parts, bus, () => (isBorrowed ? Promise.resolve() : bus.close()));
 }
 
-async function open(options: ConnectOptions): Promise<NatsConnection> {
-  const { servers = DEFAULT_SERVER, authenticator, tls, name } = options;
-  const typed = typeof servers === "string" ? servers : servers.join(",");
-  try {
-    const { url, found } = splitUrl(typed);
-    const isTls = url.split(",").some((each) => each.startsWith("tls://"));
-    const natsOptions: ConnectionOptions = {
-      servers: url.split(","),
-      name: name ?? "ringdex client",
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: RECONNECT_WAIT_MS,
-      reconnectJitter: RECONNECT_WAIT_MS,
-      noAsyncTraces: true,
-      ...connectionCredentials({ ...found, ...credentialsIn(options) }),
-      ...(authenticator === undefined ? {} : { authenticator }),
-      ...(tls !== undefined || isTls ? { tls: tls ?? {} } : {}),
-    };
-    return await connectNats(natsOptions);
-  } catch (cause) {
-    throw connectError(typed, cause);
-  }
-}
-
-/** What the options name; what they leave out stays as the URL has it. */
-function credentialsIn(options: ConnectOptions): Credentials {
+function open(options: ConnectOptions): Promise<NatsConnection> {
+  const { servers = DEFAULT_SERVER, name = "ringdex client", authenticator, tls } = options;
   const { user, pass: password, token, nkeyFile, credsFile, inboxPrefix } = options;
-  const given = { user, password, token, nkeyFile, credsFile, inboxPrefix };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return openConnection({
+    url: typeof servers === "string" ? servers : servers.join(","),
+    credentials: { user, password, token, nkeyFile, credsFile, inboxPrefix },
+    name,
+    options: {
+      ...reconnectForEver,
+      ...(authenticator === undefined ? {} : { authenticator }),
+      ...(tls === undefined ? {} : { tls }),
+    },
+  });
 }

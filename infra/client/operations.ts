@@ -8,7 +8,8 @@ import type { ContentType, Done, Operation, RequestRef, Ttl } from "../../protoc
 import { checkKey } from "../../protocol/position.js";
 import type { Result } from "../../protocol/reply/result.js";
 import type { Request } from "../../protocol/request/request.js";
-import { parseTtl } from "../../protocol/value/ttl.js";
+import { parseTtl, withoutDays } from "../../protocol/value/ttl.js";
+import { badArgument, checkOptions } from "./arguments.js";
 import type {
   CheckResult,
   DelResult,
@@ -27,7 +28,6 @@ import type {
   TouchResult,
   WriteOptions,
 } from "./options.js";
-import { badArgument, checkOptions } from "./arguments.js";
 import * as from from "./results.js";
 import { encodeValue } from "./values.js";
 
@@ -190,7 +190,7 @@ function acceptOf(as: GetOptions["as"]): ContentType | undefined {
 }
 
 function ttlOf(ttl: TimeToLive | undefined, absent: Ttl): Ttl {
-  return ttl === undefined ? absent : parseTtl(String(ttl));
+  return ttl === undefined ? absent : parseTtl(withoutDays(String(ttl)));
 }
 
 function keepOr(ttl: TimeToLive | undefined): Ttl {
@@ -198,7 +198,7 @@ function keepOr(ttl: TimeToLive | undefined): Ttl {
 }
 
 function ttlGiven(ttl: TimeToLive): Ttl {
-  if (typeof ttl === "number" || typeof ttl === "string") return parseTtl(String(ttl));
+  if (typeof ttl === "number" || typeof ttl === "string") return parseTtl(withoutDays(String(ttl)));
   throw badArgument("ttl", 'whole seconds, a duration such as "90m", or "never"', ttl);
 }
 

@@ -20,7 +20,7 @@ export type { Filter, Json } from "./shapes.js";
  */
 export type ReadLevel = "linearizable" | "session" | "stale";
 
-/** Whole seconds, or a duration as in the header Kv-TTL ("90m", "1h30m"), or `never`; ≥ 1 s. */
+/** Whole seconds, a duration ("90m", "1h30m", "1d12h", "2w"), or `never`; at least 1 s. */
 export type TimeToLive = number | string;
 
 export interface ConnectOptions {

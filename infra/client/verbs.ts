@@ -13,9 +13,8 @@ import type { Request } from "../../protocol/request/request.js";
 import type { Message } from "../bus.js";
 import { badArgument, checkAs, checkOptions } from "./arguments.js";
 import type { Caller } from "./caller.js";
-import type { Prepare } from "./chunks.js";
 import { BatchError } from "./client-errors.js";
-import { Many } from "./many.js";
+import { Many, type Prepare } from "./many.js";
 import { make, type BatchOperation } from "./operations.js";
 import { byOf } from "./ops.js";
 import type {

@@ -11,7 +11,6 @@
  *   1. Where a watch begins is fixed when it is ready, so what is written after that is seen.
  *   2. Without onGap, no event follows a gap.
  */
-import type { Msg, NatsConnection } from "nats";
 import { KvError } from "../../protocol/errors.js";
 import {
   eventOperations,
@@ -20,6 +19,8 @@ import {
   type Names,
 } from "../../protocol/nats/subjects.js";
 import { parseContentType } from "../../protocol/value/content.js";
+import type { NatsBus } from "../nats/nats-bus.js";
+import type { NatsMessage } from "../nats/nats-message.js";
 import type { Caller } from "./caller.js";
 import { EventGapError } from "./client-errors.js";
 import { EventFeed, streamEnd, type FeedStart } from "./event-feed.js";
@@ -30,7 +31,7 @@ import { valueAs } from "./values.js";
 const KEY_WITHOUT_SUBJECT = " ";
 
 export interface WatchParts {
-  readonly connection: NatsConnection;
+  readonly bus: NatsBus;
   /** As in FeedParts. */
   readonly domain: string | undefined;
   readonly caller: Caller;
@@ -74,7 +75,7 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
   }
 
   async *#run(): AsyncGenerator<ChangeEvent<Value>, void, undefined> {
-    const { caller, names, connection, domain } = this.parts;
+    const { caller, names, bus, domain } = this.parts;
     const { prefix = "", signal } = this.options;
     const filters = filtersOf(names, prefix);
     const proof = filters.length === 1 ? new RevisionProof() : undefined;
@@ -89,17 +90,13 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
     if (start === undefined) return;
     const feed = new EventFeed(
       {
-        connection,
+        bus,
         domain,
         clock: caller.clock,
         stream: names.eventsStream,
         filters,
         signal: ended,
-        pause: (count) => caller.pause(caller.pauseMs(count), ended),
-        onReconnect: (listener) =>
-          caller.bus.onStatus((status) => {
-            if (status !== "disconnected") listener();
-          }),
+        pauseMs: (count) => caller.pauseMs(count),
       },
       start,
     );
@@ -164,7 +161,19 @@ export function filtersOf(names: Names, prefix: string): readonly string[] {
   return filters;
 }
 
-function eventOf<Value>(names: Names, message: Msg, as: WatchOptions["as"]): ChangeEvent<Value> {
+/** The bytes of each event's value as they were stored: what was read may have lost digits. */
+const storedBytes = new WeakMap<object, Uint8Array>();
+
+/** Of an event that a watch has handed over; undefined unless it is a set. */
+export function storedBytesOf(event: ChangeEvent<unknown>): Uint8Array | undefined {
+  return storedBytes.get(event);
+}
+
+function eventOf<Value>(
+  names: Names,
+  message: NatsMessage,
+  as: WatchOptions["as"],
+): ChangeEvent<Value> {
   const op = message.subject.slice(names.eventWildcard.length - 1).split(".", 1)[0];
   const operation = eventOperations.find((known) => known === op);
   if (operation === undefined) throw unfit(message, "names no operation");
@@ -180,20 +189,22 @@ function eventOf<Value>(names: Names, message: Msg, as: WatchOptions["as"]): Cha
   const expires = headerOf(message, "Kv-Expires-At");
   const value = valueAs(new Uint8Array(message.data), contentType, as) as Value;
   const expiresAt = expires === undefined ? {} : { expiresAt: new Date(expires) };
-  return { op: "set", ...base, value, contentType, ...expiresAt };
+  const event = { op: "set" as const, ...base, value, contentType, ...expiresAt };
+  storedBytes.set(event, new Uint8Array(message.data));
+  return event;
 }
 
-function numberOf(message: Msg, name: string): number {
+function numberOf(message: NatsMessage, name: string): number {
   const value = Number(headerOf(message, name) ?? NaN);
   if (Number.isSafeInteger(value)) return value;
   throw unfit(message, `has no whole number in its header ${name}`);
 }
 
-function headerOf(message: Msg, name: string): string | undefined {
-  const value = message.headers?.get(name);
+function headerOf(message: NatsMessage, name: string): string | undefined {
+  const value = message.headers?.get(name.toLowerCase())?.[0];
   return value === "" ? undefined : value;
 }
 
-function unfit(message: Msg, why: string): KvError {
+function unfit(message: NatsMessage, why: string): KvError {
   return new KvError("internal", `the event on ${message.subject} ${why}`);
 }

@@ -5,8 +5,21 @@
  * writes to a stream that has ended. Here each line is handed to the system before write returns,
  * so that the last words of a process that dies are there; that costs some microseconds.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname, parse, join } from "node:path";
+
+/** A file is rotated when it has grown beyond. */
+export const LOG_FILE_BYTES_MAX = 16 * 1_024 * 1_024;
+/** The file and the rotated ones. */
+export const LOG_FILES_MAX = 5;
 
 export class LogFile {
   #descriptor: number | undefined;
@@ -50,21 +63,33 @@ export class LogFile {
 
   #rotate(): void {
     this.close();
-    for (let index = this.filesMax - 1; index >= 1; index -= 1) {
-      const from = this.#name(index - 1);
-      try {
-        renameSync(from, this.#name(index));
-      } catch (error) {
-        // So many have not been filled yet.
-        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      }
-    }
+    rotate(this.file, this.filesMax);
     this.#open();
   }
+}
 
-  #name(index: number): string {
-    if (index === 0) return this.file;
-    const { dir, name, ext } = parse(this.file);
-    return join(dir, `${name}.${index}${ext}`);
+/**
+ * For a file that another process is to write, before it opens it: rotated if it has grown beyond
+ * `bytesMax`. One that is not there is none.
+ */
+export function rotateIfLarger(file: string, bytesMax: number, filesMax: number): void {
+  const { size } = statSync(file, { throwIfNoEntry: false }) ?? { size: 0 };
+  if (size > bytesMax) rotate(file, filesMax);
+}
+
+function rotate(file: string, filesMax: number): void {
+  for (let index = filesMax - 1; index >= 1; index -= 1) {
+    try {
+      renameSync(nameOf(file, index - 1), nameOf(file, index));
+    } catch (error) {
+      // So many have not been filled yet.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
   }
+}
+
+function nameOf(file: string, index: number): string {
+  if (index === 0) return file;
+  const { dir, name, ext } = parse(file);
+  return join(dir, `${name}.${index}${ext}`);
 }

@@ -36,7 +36,7 @@ import {
   parseJson,
   timeMsIn,
 } from "./jetstream-api.js";
-import { JetstreamConsumer } from "./jetstream-consumer.js";
+import { jetstreamConsumer } from "./jetstream-consumer.js";
 
 /** JetStream's shortest window for its own duplicate detection, which we do not use. */
 const DUPLICATE_WINDOW_NS = 100_000_000;
@@ -235,7 +235,7 @@ export class JetstreamLog implements Log {
   consume(after: Sequence): LogConsumer {
     const { pulls, stream, subject, clock, heartbeatMs, warn } = this.#options;
     const heartbeat = heartbeatMs === undefined ? {} : { heartbeatMs };
-    return new JetstreamConsumer({ pulls, stream, subject, after, clock, warn, ...heartbeat });
+    return jetstreamConsumer({ pulls, stream, subject, after, clock, warn, ...heartbeat });
   }
 
   async read(sequence: Sequence): Promise<LogMessage | undefined> {

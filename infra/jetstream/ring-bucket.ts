@@ -13,6 +13,7 @@ import { KvError } from "../../protocol/errors.js";
 import type { Sequence, TimeMs } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
 import { sleep, type Clock } from "../clock.js";
+import type { LogConsumer } from "../log.js";
 import type { NatsBus } from "../nats/nats-bus.js";
 import {
   askJetstream,
@@ -25,7 +26,7 @@ import {
   timeMsIn,
   type JsonObject,
 } from "./jetstream-api.js";
-import { JetstreamConsumer } from "./jetstream-consumer.js";
+import { jetstreamConsumer } from "./jetstream-consumer.js";
 
 /** Old values of the ring that stay for people to look at. */
 const HISTORY_COUNT = 16;
@@ -138,7 +139,7 @@ export class RingBucket {
     while (!ending.aborted) {
       const { bus: pulls, clock } = this.#options;
       const after = 0 as Sequence;
-      const consumer = new JetstreamConsumer({ pulls, stream: this.#stream, after, clock });
+      const consumer = jetstreamConsumer({ pulls, stream: this.#stream, after, clock });
       const stop = (): void => consumer.stop();
       ending.addEventListener("abort", stop, { once: true });
       await this.#untilShorter(consumer, listener, ending);
@@ -149,7 +150,7 @@ export class RingBucket {
 
   /** Until the watch ends, or the bucket has lost what the consumer was to go on from. */
   async #untilShorter(
-    consumer: JetstreamConsumer,
+    consumer: LogConsumer,
     listener: (ring: RingValue) => void,
     ending: AbortSignal,
   ): Promise<void> {

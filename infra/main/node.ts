@@ -5,10 +5,10 @@
  * ring-keeper at its start. Three connections: requests and replies; appends to logs and
  * JetStream's API; pulls, which would hold the others up while catching up (rule L7).
  *
- * It ends on SIGTERM, or when its stdin closes because the supervisor is gone: nothing new is
- * taken, what was taken is answered, then stores are closed. A nats-server that cannot be reached
- * at the start is waited for, as one that goes later is: an end and a new start would only wait
- * longer.
+ * It ends on SIGTERM, or, started by a supervisor, when its stdin closes because that is gone: no
+ * new request is taken, what was taken is answered, then stores are closed. A nats-server that
+ * cannot be reached at the start is waited for, as one that goes later is: an end and a new start
+ * would only wait longer.
  */
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -53,13 +53,16 @@ const STREAM_CHECK_MS = 60_000;
 export async function runNode(settings: NodeSettings): Promise<number> {
   let logger: Logger | undefined;
   let node: Node | undefined;
-  const stopping = stopSignal();
+  // What a store has is nobody's business but its owner's.
+  process.umask(0o077);
+  const stopping = stopSignal(settings.endsWithStdin === true);
   try {
     await claimFolder(settings.dataFolder, settings.name, settings.store);
     logger = createLogger({
       node: settings.name,
       file: join(settings.dataFolder, "node.log"),
       level: settings.logLevel,
+      output: settings.logOutput ?? "file",
       publish: (level, line) => node?.publishLine(level, line),
     });
     logger.info("the node starts", { pid: process.pid, version: packageVersion });
@@ -83,11 +86,13 @@ function isRefusal(error: unknown): boolean {
 }
 
 /** Fires when the node is to end. From the first moment on: whoever waits for a server must end. */
-function stopSignal(): AbortSignal {
+function stopSignal(endsWithStdin: boolean): AbortSignal {
   const stopping = new AbortController();
   const stop = (reason: string) => (): void => stopping.abort(new Error(reason));
   process.once("SIGTERM", stop("SIGTERM"));
   process.once("SIGINT", stop("SIGINT"));
+  // Service managers and containers give a stdin that ends at once: that says nothing.
+  if (!endsWithStdin) return stopping.signal;
   process.stdin.once("end", stop("its supervisor is gone"));
   process.stdin.once("error", stop("its supervisor is gone"));
   process.stdin.resume();

@@ -10,8 +10,6 @@
 import { readFileSync } from "node:fs";
 import {
   credsAuthenticator,
-  ErrorCode,
-  NatsError,
   nkeyAuthenticator,
   type ConnectionOptions,
   type TlsOptions,
@@ -92,40 +90,6 @@ function decoded(text: string): string {
 /** For messages, and for the arguments of a process, which everybody on the machine can read. */
 export function withoutCredentials(url: string): string {
   return url.replaceAll(/[^/,@]*@/g, "");
-}
-
-/** What to tell of a failed attempt to connect to `url`. */
-export function connectError(url: string, cause: unknown): KvError {
-  const where = withoutCredentials(url);
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const advice = adviceFor(cause);
-  const text = `cannot connect to nats-server at ${where} (${why})`;
-  if (advice === undefined) return new KvError("unavailable", text, {}, { cause });
-  return new KvError("bad-request", `${text}: ${advice}`, {}, { cause });
-}
-
-/** What to mend; undefined = nothing but to try again. */
-function adviceFor(cause: unknown): string | undefined {
-  if (cause instanceof KvError && cause.kind === "bad-request") return cause.message;
-  if (!(cause instanceof Error)) return undefined;
-  // Node's own for certificates, nats.js's for the rest.
-  const { code } = cause as { readonly code?: unknown };
-  if (typeof code === "string" && /CERT|VERIFY|ALTNAME/.test(code)) {
-    return (
-      "the server's certificate is not to be trusted: it must be signed by the CA that is named " +
-      "here, for this host; see docs/security.md"
-    );
-  }
-  if (!(cause instanceof NatsError)) return undefined;
-  const isAuth =
-    code === String(ErrorCode.AuthorizationViolation) ||
-    code === String(ErrorCode.AuthenticationExpired) ||
-    code === String(ErrorCode.AccountExpired);
-  if (isAuth) return "the server does not know these credentials; see docs/security.md";
-  if (code === String(ErrorCode.ServerOptionNotAvailable)) {
-    return "TLS is asked for here, and the server has none";
-  }
-  return undefined;
 }
 
 function checkOneKind(given: Credentials): void {

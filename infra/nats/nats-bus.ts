@@ -9,7 +9,7 @@
  * Handlers are called from inside nats.js's parser, where an exception would end the reading of the
  * connection without a sign. So each call is caught here and told to `onFailure`.
  */
-import { connect, createInbox, type ConnectionOptions, type NatsConnection } from "nats";
+import { createInbox, type ConnectionOptions, type NatsConnection } from "nats";
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
 import type {
@@ -22,16 +22,13 @@ import type {
   Subscription,
 } from "../bus.js";
 import type { Clock } from "../clock.js";
+import { openConnection, reconnectForEver, type ConnectionParts } from "./connection.js";
 import { ConnectionStatus, type ConnectionEvent, type Denial } from "./connection-status.js";
-import { connectError, connectionCredentials, splitUrl, type Credentials } from "./credentials.js";
 import { inboxPrefixIn } from "./inbox.js";
 import { asNatsHeaders, natsMessage, type NatsMessage } from "./nats-message.js";
 import { readInTurns } from "./read-in-turns.js";
 import { checkSize, headerBytes, ReplyMux } from "./reply-mux.js";
 
-/** Between two attempts to reconnect, and as much again by chance. */
-const RECONNECT_WAIT_MS = 100;
-const RECONNECT_JITTER_MS = 100;
 /** One attempt to connect. */
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A connection that answers none of two pings is given up. */
@@ -40,19 +37,22 @@ const PINGS_OUT_MAX = 2;
 /** How long close() waits for what is still to be sent. */
 const CLOSE_FLUSH_MS = 2_000;
 
+const patient: ConnectionOptions = {
+  ...reconnectForEver,
+  // A server that comes back may refuse us until its own configuration is whole.
+  ignoreAuthErrorAbort: true,
+  timeout: CONNECT_TIMEOUT_MS,
+  pingInterval: PING_INTERVAL_MS,
+  maxPingOut: PINGS_OUT_MAX,
+};
+
 /**
  * What isSubjectKey rules out for being no part of a token. Not \s: a key may have a no-break
  * space, which is white space to Unicode and a letter like any other to NATS.
  */
 const unfitForSubject = /[\0-\u0020\u007f]/;
 
-export interface NatsBusOptions {
-  /** `nats://host:port`, several separated by commas; `user:password@` or `token@` before it. */
-  readonly url: string;
-  /** In place of those in the URL. Default: those, or none. */
-  readonly credentials?: Credentials;
-  /** Told to the server, which shows it in its list of connections. */
-  readonly name: string;
+export interface NatsBusOptions extends Omit<ConnectionParts, "options"> {
   readonly clock: Clock;
   /** It may have much to read, and others of this process must not wait for it. Default false. */
   readonly readsInTurns?: boolean;
@@ -62,16 +62,9 @@ export interface NatsBusOptions {
   readonly onServerError?: (error: Error) => void;
 }
 
-/**
- * Rejects with KvError if the first attempt to connect fails: `bad-request` if credentials or
- * certificates are wrong, `unavailable` if another attempt may go better.
- */
+/** Rejects as openConnection does. */
 export async function connectBus(options: NatsBusOptions): Promise<NatsBus> {
-  try {
-    return new NatsBus(await connect(connectionOptions(options)), options);
-  } catch (cause) {
-    throw connectError(options.url, cause);
-  }
+  return new NatsBus(await openConnection({ ...options, options: patient }), options);
 }
 
 export class NatsBus implements Bus {
@@ -79,6 +72,7 @@ export class NatsBus implements Bus {
   readonly #mux: ReplyMux;
   readonly #onFailure: (error: unknown) => void;
   readonly #clock: Clock;
+  /** As of the last INFO. */
   #server: ServerInfo;
 
   constructor(
@@ -90,12 +84,12 @@ export class NatsBus implements Bus {
     this.#clock = options.clock;
     this.#status = new ConnectionStatus(connection, options.onServerError);
     this.#mux = new ReplyMux(connection, this.#status, options.clock);
-    this.#server = serverInfo(connection);
+    this.#server = serverInfo(connection) ?? unknownServer;
     const inTurns = options.readsInTurns ?? false;
     if (inTurns) readInTurns(connection, options.clock);
     this.#status.listen((status) => {
       if (status !== "connected") return;
-      this.#server = serverInfo(connection);
+      this.#server = serverInfo(connection) ?? this.#server;
       if (inTurns) readInTurns(connection, options.clock);
     });
   }
@@ -210,37 +204,14 @@ const unknownServer: ServerInfo = {
   clustered: false,
 };
 
-function serverInfo(connection: NatsConnection): ServerInfo {
+/** Undefined = the connection is closed, or on its way back: nats.js forgets the INFO then. */
+function serverInfo(connection: NatsConnection): ServerInfo | undefined {
   const { info } = connection;
-  if (info === undefined) return unknownServer;
+  if (info === undefined) return undefined;
   return {
     version: info.version,
     name: info.server_name,
     maxPayload: info.max_payload,
     clustered: info.cluster !== undefined && info.cluster !== "",
-  };
-}
-
-function connectionOptions(options: NatsBusOptions): ConnectionOptions {
-  const { url, found } = splitUrl(options.url);
-  const urls = url
-    .split(",")
-    .map((part) => new URL(part.includes("://") ? part : `nats://${part}`));
-  const isTls = urls.some((each) => each.protocol === "tls:");
-  return {
-    servers: urls.map((each) => each.host),
-    name: options.name,
-    ...(isTls ? { tls: {} } : {}),
-    ...connectionCredentials({ ...found, ...options.credentials }),
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_JITTER_MS,
-    reconnectJitterTLS: RECONNECT_JITTER_MS,
-    // A server that comes back may refuse us until its own configuration is whole.
-    ignoreAuthErrorAbort: true,
-    timeout: CONNECT_TIMEOUT_MS,
-    pingInterval: PING_INTERVAL_MS,
-    maxPingOut: PINGS_OUT_MAX,
-    noAsyncTraces: true,
   };
 }

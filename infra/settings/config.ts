@@ -22,6 +22,9 @@ import {
 export const logLevels = ["error", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+export const logOutputs = ["file", "stdout", "both"] as const;
+export type LogOutput = (typeof logOutputs)[number];
+
 export interface SettingValues {
   readonly host: string;
   readonly port: number;
@@ -42,6 +45,8 @@ export interface SettingValues {
   readonly natsInboxPrefix: string | undefined;
   readonly natsDomain: string | undefined;
   readonly logLevel: LogLevel;
+  readonly logOutput: LogOutput;
+  readonly syncInterval: string;
   readonly logBytesMax: number;
   readonly eventsBytesMax: number;
   readonly indexExclude: readonly string[];
@@ -79,6 +84,8 @@ export class SettingError extends Error {
 }
 
 export const NODES_MAX = 64;
+/** What status says of a nats-server whose configuration we did not write. */
+export const SYNC_INTERVAL_UNKNOWN = "unknown";
 const KIB = 1_024;
 const BYTES_MIN = 1_024 * KIB;
 const BYTES_MAX = 1_024 ** 5;
@@ -87,6 +94,11 @@ type Table = { readonly [Name in SettingName]: Omit<Setting<Name>, "name"> };
 
 const asTyped = (text: string): string => text;
 const asName = (text: string): string | undefined => (/^[\w-]+$/.test(text) ? text : undefined);
+
+function parseSyncInterval(text: string): string | undefined {
+  if (text === "always" || text === SYNC_INTERVAL_UNKNOWN) return text;
+  return /^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text) ? text : undefined;
+}
 
 /** How to say to NATS who one is, and whom to believe (infra/nats/credentials.ts). */
 const credentialSettings = {
@@ -259,6 +271,15 @@ const table: Table = {
     about: "the nats-server to start; otherwise found on PATH, or built",
     parse: (text) => text,
   },
+  syncInterval: {
+    variable: "RINGDEX_SYNC_INTERVAL",
+    flag: "sync-interval",
+    unit: "interval",
+    default: SYNC_INTERVAL_UNKNOWN,
+    limit: `always, a duration such as 2m, or ${SYNC_INTERVAL_UNKNOWN}`,
+    about: "the sync_interval of a NATS server that up did not start, for the warnings of status",
+    parse: parseSyncInterval,
+  },
   ...credentialSettings,
   logLevel: {
     variable: "RINGDEX_LOG_LEVEL",
@@ -268,6 +289,15 @@ const table: Table = {
     limit: logLevels.join(", "),
     about: "what nodes write to their log files",
     parse: (text) => logLevels.find((level) => level === text),
+  },
+  logOutput: {
+    variable: "RINGDEX_LOG_OUTPUT",
+    flag: "log-output",
+    unit: "place",
+    default: "file",
+    limit: logOutputs.join(", "),
+    about: "where nodes write their logs, as JSON lines: to node.log, to stdout, or to both",
+    parse: (text) => logOutputs.find((output) => output === text),
   },
   logBytesMax: {
     variable: "RINGDEX_LOG_BYTES_MAX",
@@ -379,15 +409,16 @@ export interface NodeSettings {
   readonly clusterNodes: readonly string[];
   readonly replicaCount: number;
   readonly logLevel: LogLevel;
+  /** Default "file". */
+  readonly logOutput?: LogOutput;
   readonly logBytesMax: number;
   readonly eventsBytesMax: number;
   readonly indexExclude: readonly string[];
-  /** nats-server's `sync_interval`, where it is known; shown by status. */
+  /** nats-server's `sync_interval`, where it is known; status shows it. */
   readonly syncInterval: string;
+  /** True if the node is to end when its stdin does: a supervisor that is killed closes it. */
+  readonly endsWithStdin?: boolean;
 }
-
-/** What status says of a nats-server whose configuration we did not write. */
-export const SYNC_INTERVAL_UNKNOWN = "unknown";
 
 /** The arguments of `ringdex node start` that say these settings; credentials go by variables. */
 export function nodeArguments(node: Omit<NodeSettings, "credentials">): string[] {
@@ -397,6 +428,8 @@ export function nodeArguments(node: Omit<NodeSettings, "credentials">): string[]
   argumentList.push("--log-bytes-max", String(node.logBytesMax));
   argumentList.push("--events-bytes-max", String(node.eventsBytesMax));
   argumentList.push("--sync-interval", node.syncInterval);
+  if (node.logOutput !== undefined) argumentList.push("--log-output", node.logOutput);
+  if (node.endsWithStdin === true) argumentList.push("--end-with-stdin");
   if (node.indexExclude.length > 0)
     argumentList.push("--index-exclude", node.indexExclude.join(","));
   return argumentList;

@@ -36,7 +36,12 @@ export interface NatsConfOptions {
    * server-key.pem of this folder. Undefined = everybody may do everything.
    */
   readonly rolesTlsFolder?: string | undefined;
+  /** What all clients must show. Undefined = nothing. Not together with roles. */
+  readonly credentials?: ServerCredentials | undefined;
 }
+
+export type ServerCredentials =
+  { readonly user: string; readonly password: string } | { readonly token: string };
 
 /** One line of the `mappings` block. */
 export interface Mapping {
@@ -74,18 +79,24 @@ export function natsConf(options: NatsConfOptions): string {
     pidFile,
     payloadBytesMax = PAYLOAD_BYTES_MAX,
     rolesTlsFolder,
+    credentials,
   } = options;
   checkWhole("port", port, -1, 65_535);
   checkWhole("max_payload", payloadBytesMax, PAYLOAD_BYTES_MAX, 64 * 1_024 * 1_024);
   const hasRoles = rolesTlsFolder !== undefined;
   const mappings = mappingsBlock(store, positionCount);
+  const more = [
+    credentials === undefined ? "" : credentialsBlock(credentials),
+    pidFile === undefined ? "" : pidFileLines(pidFile),
+    hasRoles ? tlsLines(rolesTlsFolder) : "",
+  ].join("");
   const command = `ringdex nats-conf${hasRoles ? " --roles" : ""}`;
   return `\
 # nats-server for the Ringdex store "${store}", as printed by "${command}".
 ${hasRoles ? passwordLines : ""}
-# Clients connect here.${hasRoles ? "" : " Only this machine can: there is no password yet."}
+# Clients connect here.${hasRoles ? "" : whoCan(host, credentials !== undefined)}
 listen: ${quoted("host", `${host}:${port}`)}
-${pidFile === undefined ? "" : pidFileLines(pidFile)}${hasRoles ? tlsLines(rolesTlsFolder) : ""}
+${more}
 # The largest message, in bytes. Ringdex packs what it sends up to this size, and a node that
 # finds less does not start.
 max_payload: ${payloadBytesMax}
@@ -105,6 +116,25 @@ jetstream {
 }
 
 ${hasRoles ? accountsBlock(store, mappings) : mappings}`;
+}
+
+function whoCan(host: string, hasPassword: boolean): string {
+  if (hasPassword) return "";
+  if (/^(127\.|localhost$|::1$)/.test(host)) {
+    return " Only this machine can: there is no password yet.";
+  }
+  return " Anybody who reaches this machine can: there is no password.";
+}
+
+function credentialsBlock(credentials: ServerCredentials): string {
+  const lines = Object.entries(credentials).map(
+    ([name, text]) => `  ${name}: ${quoted(name, text)}\n`,
+  );
+  return `
+# What every client must show.
+authorization {
+${lines.join("")}}
+`;
 }
 
 function mappingsBlock(store: string, positionCount: number): string {
@@ -145,6 +175,10 @@ function pidFileLines(pidFile: string): string {
   return `
 # The server's process id, to recognise one that was left behind.
 pid_file: ${quoted("pid_file", pidFile)}
+
+# Its log file is rotated by size.
+logfile_size_limit: 16777216
+logfile_max_num: 5
 `;
 }
 

@@ -57,8 +57,7 @@ function requestAt(
 function checkOutcomesFit(requests: readonly (Request | RefusedRequest)[]): void {
   let size = 0;
   for (const request of requests) {
-    size += OUTCOME_BYTES_MAX;
-    if (request.kind !== "refused") size += keyJsonBytes(keyOf(request));
+    size += request.kind === "refused" ? OUTCOME_BYTES_MAX : outcomeBytes(request);
   }
   if (size <= REPLY_BYTES_MAX) return;
   const limit = REPLY_BYTES_MAX;
@@ -113,6 +112,7 @@ export function keyOf(request: Request): string {
   return request.kind === "get" ? request.key : request.operation.key;
 }
 
-function keyJsonBytes(key: string): number {
-  return Buffer.byteLength(JSON.stringify(key));
+/** Bytes that its outcome takes in a reply at most, without a value. */
+export function outcomeBytes(request: Request): number {
+  return OUTCOME_BYTES_MAX + Buffer.byteLength(JSON.stringify(keyOf(request)));
 }

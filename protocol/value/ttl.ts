@@ -29,6 +29,18 @@ const NANOSECONDS_PER_MS = 1_000_000n;
 const wholeDuration = /^\+?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/;
 const durationPart = /(\d*)\.?(\d*)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g;
 
+const MS_PER_DAY = 86_400_000;
+
+/**
+ * Days and weeks as milliseconds, as the client and the command line take them (`1d12h`, `2w`); the
+ * wire's grammar, which is NATS's, lacks them.
+ */
+export function withoutDays(duration: string): string {
+  return duration.replace(/(\d+\.?\d*|\.\d+)([dw])/g, (_, count: string, unit: string) => {
+    return `${Math.round(Number(count) * MS_PER_DAY * (unit === "w" ? 7 : 1))}ms`;
+  });
+}
+
 /** Milliseconds from TTL_MIN_MS to TTL_MAX_MS, or `never`; KvError `bad-request` for all else. */
 export function parseTtl(text: string): number | "never" {
   if (text.toLowerCase() === "never") return "never";

@@ -10,6 +10,7 @@ import * as recordsFile from "../../infra/cli/records-file.js";
 import * as caller from "../../infra/client/caller.js";
 import * as session from "../../infra/client/session.js";
 import * as events from "../../infra/events.js";
+import * as logFile from "../../infra/files/log-file.js";
 import * as logger from "../../infra/logger.js";
 import * as logMaker from "../../infra/main/log-maker.js";
 import * as keepRunning from "../../infra/main/server/keep-running.js";
@@ -29,6 +30,7 @@ const otherLimits: Readonly<Record<string, unknown>> = {
   ...config,
   ...events,
   ...logger,
+  ...logFile,
   ...keepRunning,
   ...logMaker,
 };

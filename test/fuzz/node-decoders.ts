@@ -2,7 +2,7 @@
  * Fuzz targets: what nodes say to each other about repairs and seeds, and what nats-server says.
  */
 import { numberIn, objectIn, parseJson } from "../../infra/jetstream/jetstream-api.js";
-import { parseAckSubject } from "../../infra/jetstream/jetstream-consumer.js";
+import { parseAckSubject } from "../../infra/nats/ack-subject.js";
 import { DamagedError } from "../../protocol/damaged.js";
 import { KvError } from "../../protocol/errors.js";
 import {

@@ -40,6 +40,21 @@ describe("logger", () => {
     expect(second).to.include({ level: "debug", message: "a message" });
   });
 
+  it("writes the same lines to stdout, alone or beside the file", async () => {
+    for (const output of ["stdout", "both"] as const) {
+      const printed: string[] = [];
+      const print = (line: string): void => void printed.push(line);
+      const logger = createLogger({ node: "n1", file, level: "info", output, print });
+      logger.info("the replica serves", { shard: "s1" });
+      await logger.close();
+      const lines = printed.map((line) => JSON.parse(line) as object);
+      expect(lines).to.have.length(1);
+      expect(lines[0]).to.include({ level: "info", node: "n1", shard: "s1" });
+      if (output === "both") expect(await linesOf(file)).to.deep.equal(lines);
+      else expect(await linesOf(file).catch(() => "no file")).to.equal("no file");
+    }
+  });
+
   it("leaves out what is below its level, and what comes after close", async () => {
     const logger = createLogger({ node: "n1", file, level: "info" });
     logger.debug("left out");

@@ -15,10 +15,10 @@
  * only defects are tried that we thought of: from the 2,151 mutants that Stryker's instrumenter
  * (@stryker-mutator/instrumenter 9.6.1, without its StringLiteral) made of 16 files: in
  * actors/shard/ the cores of applier, operation, proposer and reader, and entry-work, origins,
- * outcomes, change-set, row-times, query-page, query-plan; in actors/coordinator/ merge, coverage,
- * batch-progress, attempts; and the relay's core. 24 were drawn, one at most of a line: the index
- * floor(2151 x / (2³¹ − 1)) with x ← (1103515245 x + 12345) mod 2³¹ from 20261121 on. Fourteen did
- * not compile; the other ten are here in the order in which they were drawn.
+ * outcomes, change-set, row-times, query-page, query-plan; in actors/coordinator/ merge, coverage;
+ * a batch's progress and its attempts; and the relay's core. 24 were drawn, one at most of a line:
+ * the index floor(2151 x / (2³¹ − 1)) with x ← (1103515245 x + 12345) mod 2³¹ from 20261121 on.
+ * Fourteen did not compile; the other ten are here in the order in which they were drawn.
  */
 import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, readFile, rm, symlink } from "node:fs/promises";

@@ -68,8 +68,8 @@ export class OursChannel implements Channel {
     const limits = { timeoutMs: REQUEST_TIMEOUT_MS, attemptTimeoutMs: attemptMs };
     const caller = new Caller({ bus, clock, chance, inFlightMax: IN_FLIGHT_MAX, ...limits });
     this.#ring = new RingView(caller, names);
-    // Only a watch needs the connection itself.
-    const unused = { connection: undefined as never, domain: undefined };
+    // Only a watch needs more of a connection than the caller.
+    const unused = { bus: undefined as never, domain: undefined };
     const session = this.#session;
     const readLevel = "linearizable";
     this.#verbs = new Verbs({ ...unused, caller, names, ring: this.#ring, readLevel, session });

@@ -4,6 +4,7 @@
  * events stream and bus, or single replicas on what a test has of these.
  */
 import { expect } from "chai";
+import { readMarker } from "../../actors/relay/relay-core.js";
 import { Relay } from "../../actors/relay/relay.js";
 import { Applier } from "../../actors/shard/apply/applier.js";
 import { loadReplica } from "../../actors/shard/load.js";
@@ -19,14 +20,13 @@ import { Names } from "../../protocol/nats/subjects.js";
 import type { StoredRecord } from "../../protocol/operation.js";
 import { decodeRecord } from "../../protocol/store/record.js";
 import { parseRecordKey, recordRange } from "../../protocol/store/store-keys.js";
+import { EventConsumer, type Rebuilt } from "./event-consumer.js";
 import { entryBytes, genesisOf, limits, operation, type Wanted } from "./log-writer.js";
 import { seededChance, ManualClock } from "./manual-clock.js";
-import { Disk, type MemoryStore, type StoreCall } from "./memory-store.js";
-import { readMarker } from "../../actors/relay/relay-core.js";
-import { EventConsumer, type Rebuilt } from "./event-consumer.js";
 import { MemoryNetwork, type MemoryBus } from "./memory-bus.js";
 import { MemoryEventStream, type MemoryEvents } from "./memory-events.js";
 import { MemoryStream, type MemoryLog } from "./memory-log.js";
+import { Disk, type MemoryStore, type StoreCall } from "./memory-store.js";
 
 export const POSITIONS = 4;
 

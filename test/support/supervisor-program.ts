@@ -17,6 +17,8 @@ try {
     env: process.env,
     nodeCommand: { file: process.execPath, argumentList: [fakeNode] },
     stopping: stopping.signal,
+    lookAfterMs: Number(process.env["FAKE_LOOK_AFTER_MS"] ?? 10_000),
+    isOpenAllowed: process.argv.includes("--insecure"),
     say: (line) => void process.stdout.write(written(`${line}\n`)),
     report: (line) => void process.stderr.write(written(`${line}\n`)),
   });

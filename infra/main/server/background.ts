@@ -9,6 +9,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as delay } from "node:timers/promises";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, rotateIfLarger } from "../../files/log-file.js";
 import { makeFolder } from "../../files/make-folder.js";
 import { withoutTime } from "../../files/timed-lines.js";
 import { exitOf, findLeftover, signalTo, stopLeftover } from "../../nats-server/nats-server.js";
@@ -79,6 +80,7 @@ export async function startInBackground(options: BackgroundOptions): Promise<voi
 async function openLog({ root, log }: DataPaths): Promise<number> {
   try {
     await makeFolder(root);
+    rotateIfLarger(log, LOG_FILE_BYTES_MAX, LOG_FILES_MAX);
     return openSync(log, "a");
   } catch (error) {
     throw asRefusal(root, error);

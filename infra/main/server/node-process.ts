@@ -1,14 +1,16 @@
 /**
  * One node as a child process: started, watched until it says it serves, ended.
  *
- * The node ends when its stdin closes, so no node outlives a supervisor that is killed. On stdout
- * it writes one line `{"ready":true,"node":"n1"}` when its replicas serve (again if it likes), and
- * nothing else. What it writes before its own log is open goes to stderr.log in its folder.
+ * The node ends when its stdin closes (--end-with-stdin), so no node outlives a supervisor that is
+ * killed. On stdout it writes one line `{"ready":true,"node":"n1"}` when its replicas serve (again
+ * if it likes), and its log if that is wanted there. What it writes before its own log is open goes
+ * to stderr.log in its folder.
  */
 import { spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { LOG_FILE_BYTES_MAX, LOG_FILES_MAX, rotateIfLarger } from "../../files/log-file.js";
 import { makeFolder, unwritable } from "../../files/make-folder.js";
 import { exitOf, stopChild, type Exit } from "../../nats-server/nats-server.js";
 
@@ -24,6 +26,8 @@ export interface NodeProcessOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly stopping: AbortSignal;
   readonly onReady: () => void;
+  /** A line of the node's log, if it writes that to stdout. */
+  readonly onLogLine?: (line: string) => void;
   /** The node says that it must not run like this (exit code 2): a start again will not help. */
   readonly onRefused: (reason: string) => void;
   readonly stopTimeoutMs?: number;
@@ -39,6 +43,7 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<strin
   let stderr: number;
   try {
     await makeFolder(folder);
+    rotateIfLarger(stderrFile, LOG_FILE_BYTES_MAX, LOG_FILES_MAX);
     stderr = openSync(stderrFile, "a");
   } catch (error) {
     const text = unwritable(folder, error);
@@ -57,6 +62,7 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<strin
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (isReadyLine(line, name)) options.onReady();
+      else options.onLogLine?.(line);
     });
   }
   const exited = exitOf(child);

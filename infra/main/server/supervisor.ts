@@ -7,14 +7,17 @@
  * again (keep-running.ts). If the supervisor is killed, the nodes end because their stdin closes;
  * nats-server stays, and the next start recognises it by its pid file and stops it.
  *
- * On stdout it writes one line, `ready nats://…`, once everything serves; what happens on the way
- * and later goes to stderr, a short line each.
+ * On stdout it writes one line, `ready nats://…`, once all nodes serve, or some of them serve every
+ * position while others still fill or read their stores; what happens on the way and later goes to
+ * stderr, a short line each.
  *
  * With RINGDEX_NATS_URL it uses that server, and starts and stops none.
  */
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { natsConf } from "../../../protocol/nats/nats-conf.js";
+import { Names } from "../../../protocol/nats/subjects.js";
+import { systemClock } from "../../clock.js";
 import { makeFolder } from "../../files/make-folder.js";
 import {
   compareVersions,
@@ -29,11 +32,12 @@ import {
   stopLeftover,
   type NatsServer,
 } from "../../nats-server/nats-server.js";
+import { connectBus, type NatsBus } from "../../nats/nats-bus.js";
 import {
+  credentialsOf,
   credentialVariables,
   nodeArguments,
   nodeNames,
-  SYNC_INTERVAL_UNKNOWN,
   type Settings,
 } from "../../settings/config.js";
 import {
@@ -48,9 +52,15 @@ import {
   type Lock,
 } from "./data-folder.js";
 import { keepRunning } from "./keep-running.js";
+import { applyLogBytesMax } from "./log-sizes.js";
 import { describeExit, runNodeProcess, type NodeCommand } from "./node-process.js";
+import { refuseOpenServer, serverCredentials } from "./open-server.js";
+import { untilServed } from "./served-check.js";
 
 const NATS_PORT_DEFAULT = 4222;
+
+/** So long a start waits for all nodes, before it looks whether some of them serve everything. */
+const LOOK_AFTER_MS = 10_000;
 
 export interface SupervisorOptions {
   readonly settings: Settings;
@@ -59,7 +69,11 @@ export interface SupervisorOptions {
   readonly nodeCommand: NodeCommand;
   /** Fires when everything is to be stopped. */
   readonly stopping: AbortSignal;
-  /** Writes a line to stdout: the ready line, once. */
+  /** True if a server that anybody can reach may know no password. */
+  readonly isOpenAllowed?: boolean;
+  /** Default LOOK_AFTER_MS. */
+  readonly lookAfterMs?: number;
+  /** Writes a line to stdout: the ready line, once; and the nodes' logs if they go there. */
   readonly say: (line: string) => void;
   /** Writes a line to stderr: progress, restarts. */
   readonly report: (line: string) => void;
@@ -71,7 +85,10 @@ export interface SupervisorOptions {
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const paths = dataPaths(options.settings.dataFolder);
-  const { stopping, report } = options;
+  const { stopping, report, settings } = options;
+  refuseOpenServer(settings, options.isOpenAllowed === true);
+  // Logs and stores are for their owner only; nats-server and the nodes inherit this.
+  process.umask(0o077);
   const lock = await takeLock(paths);
   const supervisor = new Supervisor(options, paths, lock);
   // At once, whatever is under way: whoever pressed Ctrl-C wants to see that it was heard.
@@ -108,6 +125,7 @@ class Supervisor {
     const { store, nodes, replicas } = description;
     await keepDescription(this.paths, description);
     await this.lock.tell({ url, store });
+    if (settings.asked.has("logBytesMax")) await this.sizeLogs(url, store);
     report(`starting ${nodes} node${nodes === 1 ? "" : "s"}`);
     const isReady = await this.startNodes(description, url);
     if (!isReady) return;
@@ -161,15 +179,40 @@ class Supervisor {
     const { host } = this.options.settings;
     const { natsConf: configFile, natsPid: pidFile, natsLog: logFile, jetstream } = this.paths;
     const { store, positions: positionCount } = description;
-    const conf = natsConf({ store, positionCount, host, port, dataFolder: jetstream, pidFile });
+    const credentials = serverCredentials(this.options.settings);
+    const own = { store, positionCount, host, port, dataFolder: jetstream, pidFile };
+    const conf = natsConf({ ...own, credentials });
     try {
       await makeFolder(this.paths.nats);
-      await writeFile(configFile, conf);
+      await writeFile(configFile, conf, { mode: 0o600 });
+      // One that was there keeps its rights otherwise, and now it may have a password.
+      await chmod(configFile, 0o600);
     } catch (error) {
       throw asRefusal(this.paths.nats, error);
     }
     const signal = this.#serverStopping.signal;
     return startNatsServer({ binary, configFile, pidFile, logFile, signal });
+  }
+
+  private async sizeLogs(url: string, store: string): Promise<void> {
+    const { settings, report } = this.options;
+    const bus = await this.connect(url);
+    try {
+      await applyLogBytesMax(bus, new Names(store), settings.logBytesMax, report);
+    } finally {
+      await bus.close();
+    }
+  }
+
+  private connect(url: string): Promise<NatsBus> {
+    const { settings, report } = this.options;
+    return connectBus({
+      url,
+      credentials: credentialsOf(settings),
+      name: "ringdex up",
+      clock: systemClock,
+      onFailure: (error) => report(`a message of nats-server: ${String(error)}`),
+    });
   }
 
   private async endLeftover(): Promise<void> {
@@ -179,28 +222,30 @@ class Supervisor {
     await stopLeftover(pid, this.paths.nats);
   }
 
-  /** True when all nodes serve, false if asked to stop before. */
+  /** True when every position is served, false if asked to stop before. */
   private async startNodes(description: DataDescription, natsUrl: string): Promise<boolean> {
-    const { settings, nodeCommand, stopping, report } = this.options;
+    const { settings, nodeCommand, report } = this.options;
     const env = { ...this.options.env, ...credentialVariables(settings) };
     const { store, replicas: replicaCount } = description;
     const names = nodeNames(description.nodes);
     const waiting = new Set(names);
     const returning = new Set<string>();
     const signal = this.#nodesStopping.signal;
+    let isUp = false;
     const allReady = new Promise<boolean>((resolve, reject) => {
       const onRefused = (reason: string): void => {
         // Later it is one node's trouble, which may pass; now it is what was asked for.
-        if (waiting.size === 0) return;
+        if (isUp || waiting.size === 0) return;
         reject(new Refusal(reason));
         this.#nodesStopping.abort();
       };
       for (const name of names) {
         const folder = this.paths.node(name);
-        // Ours is configured by natsConf(); of another one we know nothing.
-        const syncInterval = settings.natsUrl === undefined ? "always" : SYNC_INTERVAL_UNKNOWN;
+        // natsConf() configures our own server; of another one we know what its operator says.
+        const syncInterval = settings.natsUrl === undefined ? "always" : settings.syncInterval;
         const own = { name, dataFolder: folder, natsUrl, store, replicaCount, syncInterval };
-        const argumentList = nodeArguments({ ...settings, ...own, clusterNodes: names });
+        const node = { ...settings, ...own, clusterNodes: names, endsWithStdin: true };
+        const argumentList = nodeArguments(node);
         const command = {
           file: nodeCommand.file,
           argumentList: [...nodeCommand.argumentList, ...argumentList],
@@ -210,16 +255,46 @@ class Supervisor {
           else if (returning.delete(name)) report(`${name} serves again`);
           if (waiting.size === 0) resolve(true);
         };
-        const node = { name, folder, command, env, stopping: signal, onReady, onRefused };
+        const onLogLine = settings.logOutput === "file" ? (): void => undefined : this.options.say;
+        const told = { onReady, onRefused, onLogLine };
+        const child = { name, folder, command, env, stopping: signal, ...told };
         const live = async (): Promise<string> => {
-          const ending = await runNodeProcess(node);
+          const ending = await runNodeProcess(child);
           if (!waiting.has(name)) returning.add(name);
           return ending;
         };
         this.#nodes.push(keepRunning(name, live, signal, report));
       }
     });
-    return Promise.race([allReady, aborted(stopping).then(() => false)]);
+    const isReady = await this.firstOf(allReady, natsUrl, store);
+    isUp = isReady;
+    if (isReady && waiting.size > 0) {
+      const late = [...waiting].join(", ");
+      report(`${late}: not ready yet, it goes on by itself; the others serve every position`);
+    }
+    return isReady;
+  }
+
+  /** True when all nodes are ready, or every position is served; false if asked to stop before. */
+  private async firstOf(
+    allReady: Promise<boolean>,
+    natsUrl: string,
+    store: string,
+  ): Promise<boolean> {
+    const { stopping, lookAfterMs = LOOK_AFTER_MS } = this.options;
+    // Without it only the nodes themselves say when they are ready.
+    const bus = await this.connect(natsUrl).catch(() => undefined);
+    const settled = new AbortController();
+    const first = [allReady, aborted(stopping).then(() => false)];
+    if (bus !== undefined) {
+      first.push(untilServed(bus, new Names(store), lookAfterMs, settled.signal));
+    }
+    try {
+      return await Promise.race(first);
+    } finally {
+      settled.abort();
+      await bus?.close();
+    }
   }
 }
 

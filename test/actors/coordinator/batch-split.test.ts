@@ -2,13 +2,11 @@
  * Batches over two shards of four positions, on the in-memory bus: order, doubt, atomicity.
  */
 import { expect } from "chai";
-import { BatchRunner, splitByShard } from "../../../actors/coordinator/batch-split.js";
+import { BatchRunner } from "../../../actors/coordinator/batch-split.js";
 import { KvError, type ErrorName } from "../../../protocol/errors.js";
 import { Names } from "../../../protocol/nats/subjects.js";
 import { positionOf } from "../../../protocol/position.js";
 import { errorReply } from "../../../protocol/reply/subject.js";
-import { parseBatchRequest } from "../../../protocol/request/text.js";
-import { RingLookup } from "../../../protocol/ring/ring.js";
 import { FakeShard } from "../../support/fake-shard.js";
 import { ManualClock, seededChance } from "../../support/manual-clock.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";
@@ -17,8 +15,6 @@ import { smallRing } from "../../support/small-ring.js";
 const names = new Names("kv");
 
 const ring = smallRing([0, 1], [2, 3]);
-
-const big = "x".repeat(200_000);
 
 describe("batch", () => {
   let clock: ManualClock;
@@ -103,21 +99,6 @@ describe("batch", () => {
     const reply = await clock.resolve(running);
     return JSON.parse(Buffer.from(reply.body).toString()) as Body;
   }
-});
-
-describe("splitting a batch", () => {
-  it("keeps the order within a shard, and each message below half a megabyte", () => {
-    const [a, b] = [keysOf("s1", 1)[0]!, keysOf("s2", 1)[0]!];
-    const ops = [set(a, big), set(b, 1), set(a, big), set(a, big), set(b, 2)];
-    const payload = Buffer.from(JSON.stringify({ ops }));
-    const { requests } = parseBatchRequest(payload, undefined, 4);
-    const parts = splitByShard(requests, [0, 1, 2, 3, 4], new RingLookup(ring));
-    expect(parts.map(({ shard, indexes }) => [shard, ...indexes])).to.deep.equal([
-      ["s1", 0, 2],
-      ["s2", 1, 4],
-      ["s1", 3],
-    ]);
-  });
 });
 
 interface Outcome {

@@ -22,8 +22,8 @@ import type {
 import { decodeEntry, isEntry, type Entry } from "../../../protocol/log/entry.js";
 import type { Done } from "../../../protocol/operation.js";
 import type { OperationOutcome, OutcomeRow } from "../../../protocol/store/outcome-row.js";
-import { EntryWriter, names } from "../../support/relay-shard.js";
 import type { Wanted } from "../../support/log-writer.js";
+import { EntryWriter, names } from "../../support/relay-shard.js";
 
 const logTime = Date.UTC(2026, 0, 31, 12) as TimeMs;
 

@@ -11,11 +11,11 @@ import { createLogStream, JetstreamLog } from "../../../infra/jetstream/jetstrea
 import { connectBus, type NatsBus } from "../../../infra/nats/nats-bus.js";
 import type { LogId, Sequence, ShardId } from "../../../protocol/ids.js";
 import { EventConsumer } from "../../support/event-consumer.js";
+import type { Wanted } from "../../support/log-writer.js";
 import { MemoryNetwork } from "../../support/memory-bus.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { EntryWriter, names, RelayReplica } from "../../support/relay-shard.js";
 import { until } from "../../support/until.js";
-import type { Wanted } from "../../support/log-writer.js";
 
 const shard = "s1" as ShardId;
 

@@ -6,9 +6,9 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { readMarker } from "../../../actors/relay/relay-core.js";
 import type { Sequence } from "../../../protocol/ids.js";
+import type { Wanted } from "../../support/log-writer.js";
 import { seededChance } from "../../support/manual-clock.js";
 import { names, RelayShard } from "../../support/relay-shard.js";
-import type { Wanted } from "../../support/log-writer.js";
 
 describe("relay", () => {
   let shard: RelayShard;

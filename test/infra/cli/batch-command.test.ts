@@ -3,8 +3,8 @@
  */
 import { expect } from "chai";
 import type { Msg } from "nats";
-import { useCommandLine } from "./command-line.js";
 import { errorBody, type Body } from "../client/fake-store.js";
+import { useCommandLine } from "./command-line.js";
 
 describe("batch command", function () {
   const cli = useCommandLine();

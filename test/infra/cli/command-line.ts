@@ -5,24 +5,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
-import { runCli } from "../../../infra/cli/program.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { FakeStore } from "../client/fake-store.js";
-
-export interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly stderr: string;
-}
-
-export interface RunOptions {
-  readonly stdin?: string | Uint8Array | Readable;
-  /** A terminal of this width. */
-  readonly columns?: number;
-  readonly stopping?: AbortSignal;
-  readonly onOut?: (all: string) => void;
-}
+import { runCommand, type Run, type RunOptions } from "./command-run.js";
 
 /** The server is one for all tests of the describe; store and folder are new for each. */
 export interface CommandLine {
@@ -49,27 +34,9 @@ export function useCommandLine(): CommandLine {
   });
 
   async function run(argumentList: readonly string[], options: RunOptions = {}): Promise<Run> {
-    let [out, stderr] = ["", ""];
-    const { stdin = "" } = options;
     await cli.store.connection.flush();
-    const code = await runCli(argumentList, {
-      env: { RINGDEX_NATS_URL: cli.server.url },
-      stdin: stdin instanceof Readable ? stdin : Readable.from([Buffer.from(stdin as string)]),
-      out: (text) => {
-        out += Buffer.from(text as string).toString();
-        options.onOut?.(out);
-      },
-      stderr: (text) => (stderr += text),
-      isTerminal: options.columns !== undefined,
-      columns: options.columns,
-      stopping: options.stopping ?? new AbortController().signal,
-    });
-    return { code, out, stderr };
+    return runCommand(cli.server.url, argumentList, options);
   }
 
   return cli;
-}
-
-export function ok(out: string): Run {
-  return { code: 0, out, stderr: "" };
 }

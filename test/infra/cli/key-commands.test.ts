@@ -4,7 +4,8 @@
 import { Readable } from "node:stream";
 import { expect } from "chai";
 import { positionOf } from "../../../protocol/position.js";
-import { ok, useCommandLine } from "./command-line.js";
+import { useCommandLine } from "./command-line.js";
+import { ok } from "./command-run.js";
 
 describe("commands on one key", function () {
   const cli = useCommandLine();

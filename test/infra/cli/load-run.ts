@@ -48,7 +48,10 @@ export function useLoad(): Load {
 
   function runOf(flags: object, stopping = new AbortController().signal): LoadRun {
     const context = {
-      out: (text: string | Uint8Array) => void (load.output += String(text)),
+      out: (text: string | Uint8Array) => {
+        load.output += String(text);
+        return Promise.resolve();
+      },
       stderr: (text: string) => void (load.errors += text),
       bar: undefined,
       exit: (name: ExitName) => void (load.exit = name),

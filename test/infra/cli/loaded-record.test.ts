@@ -21,12 +21,37 @@ describe("loaded record", () => {
     expect(record('{"id":42}', "id")?.key).to.equal("42");
   });
 
+  const keys: [string, string, string][] = [
+    ['{"id":9007199254740993}', "id", "9007199254740993"],
+    ['{"id":-18446744073709551616123}', "id", "-18446744073709551616123"],
+    ['{"id":1}', "id", "1"],
+    ['{"id":1.0}', "id", "1"],
+    ['{"id":1e0}', "id", "1"],
+    ['{"_id":{"$oid":"5f"},"n":1}', "_id.$oid", "5f"],
+    ['{"properties":{"x":1,"id":7}}', "properties.id", "7"],
+    ['{"a.b":"dot","a":{"b":"deep"}}', "a.b", "deep"],
+    ['{"a.b":"dot","a":{"b":"deep"}}', "a\\.b", "dot"],
+    ['{"id":"first","id":"last"}', "id", "last"],
+  ];
+  for (const [text, path, key] of keys) {
+    it(`has ${key} as its key, at ${path} of ${text}`, () => {
+      expect(record(text, path)).to.include({ key });
+      expect(shown(record(text, path))).to.include({ value: text });
+    });
+  }
+
   const refused: [string, string | undefined, RegExp][] = [
     ["{oops", "id", /no JSON/],
     ["[1]", "id", /no object.*"id"/],
     ["{}", "id", /"id" must be text or a whole number; there is none/],
     ['{"id":1.5}', "id", /received 1\.5/],
-    ['{"id":9007199254740993}', "id", /received/],
+    ['{"id":1e300}', "id", /received 1e300/],
+    ['{"id":1.50000000000000000001}', "id", /received 1\.50000000000000000001/],
+    ['{"id":true}', "id", /received true/],
+    ['{"a":1}', "a.b", /there is none/],
+    ['{"a":[{"b":1}]}', "a.b", /there is none/],
+    ['\ufeff{"id":1}', "id", /byte order mark/],
+    ['\ufeff{"key":"a","value":1}', undefined, /byte order mark/],
     ['{"__proto__":"x"}', "toString", /there is none/],
     ['{"id":""}', "id", /key/],
     ['{"value":1}', undefined, /"key".*--key FIELD/],

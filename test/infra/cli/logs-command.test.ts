@@ -37,7 +37,7 @@ describe("logs command", function () {
       let seen = "";
       const following = run(["logs", "-f"], {
         stopping: stopping.signal,
-        onOut: (all) => (seen = all),
+        onOut: (all) => void (seen = all),
       });
       await until(() => {
         const { connection } = cli.store;

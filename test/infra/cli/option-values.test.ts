@@ -6,9 +6,11 @@ import { expect } from "chai";
 import { InvalidArgumentError } from "commander";
 import { CommandFailed } from "../../../infra/cli/exit-codes.js";
 import {
+  adviseOnPrefix,
   filterOf,
   finiteNumber,
   hasLostQuotes,
+  memberNames,
   pathList,
   readStdin,
   wholeNumber,
@@ -26,11 +28,6 @@ describe("option values", () => {
     for (const text of ["", " ", "one", "Infinity", "NaN"]) {
       expect(() => finiteNumber(text), text).to.throw(InvalidArgumentError);
     }
-  });
-
-  it("are paths between commas", () => {
-    expect(pathList("")).to.deep.equal([]);
-    expect(pathList("a.b, c")).to.deep.equal(["a.b", "c"]);
   });
 
   it("are a filter, if they are a JSON object", () => {
@@ -71,5 +68,34 @@ describe("stdin as a value", () => {
     const error = await failure(readStdin({ stdin: endless, stderr: () => undefined }, "a value"));
     expect(error).to.be.instanceOf(CommandFailed);
     expect(taken).to.be.within(9, 40);
+  });
+});
+
+describe("an option value", () => {
+  it("of --select are paths between commas, or a list in JSON for names that have one", () => {
+    expect(pathList("")).to.deep.equal([]);
+    expect(pathList("a, b.c")).to.deep.equal(["a", "b.c"]);
+    expect(pathList('["a,b"," c","","[d"]')).to.deep.equal(["a,b", " c", "", "[d"]);
+    for (const wrong of ["a,,b", ",", "a,"])
+      expect(() => pathList(wrong)).to.throw(/is empty.*list/);
+    for (const wrong of ["[a]", "[1]", '{"a":1}x['.slice(-1)]) {
+      expect(() => pathList(wrong)).to.throw(/begins like a list/);
+    }
+  });
+
+  it("of a path to a member are its names, a dot within one behind a backslash", () => {
+    expect(memberNames("id")).to.deep.equal(["id"]);
+    expect(memberNames("_id.$oid")).to.deep.equal(["_id", "$oid"]);
+    expect(memberNames("a\\.b.c\\\\.\\d")).to.deep.equal(["a.b", "c\\", "\\d"]);
+    expect(memberNames("é.😀")).to.deep.equal(["é", "😀"]);
+  });
+
+  it("of a prefix are text, which is told to those who typed a wildcard", () => {
+    const said: string[] = [];
+    const context = { stderr: (text: string) => void said.push(text) };
+    for (const prefix of ["a", undefined, "a*b", ""]) adviseOnPrefix(prefix, context);
+    expect(said).to.deep.equal([]);
+    adviseOnPrefix("city.>", context);
+    expect(said.join("")).to.match(/begin with "city\.>"; or is it "city\."\?\n$/);
   });
 });

@@ -2,7 +2,8 @@
  * find, count and keys at the command line.
  */
 import { expect } from "chai";
-import { ok, useCommandLine } from "./command-line.js";
+import { useCommandLine } from "./command-line.js";
+import { ok } from "./command-run.js";
 
 describe("query commands", function () {
   const cli = useCommandLine();
@@ -63,6 +64,18 @@ describe("query commands", function () {
       cli.store.onJson = () => ({ count: 42, complete: true });
       expect(await run(["count", '{"a":1}'])).to.deep.equal(ok("42\n"));
       expect(await run(["count", "--json"])).to.deep.equal(ok('{"count":42}\n'));
+    });
+
+    it("find prints separated values for other programs", async () => {
+      cli.store.onJson = (_, { cursor }) =>
+        cursor === undefined ? { items, cursor: "c" } : { items: [{ ...item, key: "z" }] };
+      const csv = await run(["find", "--all", "--csv", "--select", "name"]);
+      expect(csv).to.deep.equal(ok('key,name\ndelhi,Delhi\n"x\ny",X\nz,Delhi\n'));
+      const tsv = await run(["find", "--all", "--tsv", "--no-headers", "--select", "name"]);
+      expect(tsv).to.deep.equal(ok("delhi\tDelhi\nx\\ny\tX\nz\tDelhi\n"));
+      const table = await run(["find", "--no-headers", "--limit", "2", "--select", "name"]);
+      expect(table.out).to.equal("delhi  Delhi\nx\\ny   X\n");
+      expect((await run(["find", "--csv", "--json"])).code).to.equal(2);
     });
 
     it("keys prints one a line", async () => {

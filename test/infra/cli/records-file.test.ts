@@ -10,6 +10,7 @@ import {
   type FileElement,
   type Place,
 } from "../../../infra/cli/records-file.js";
+import { failureText } from "../../support/failure.js";
 
 describe("records file", () => {
   it("takes lines, whatever ends them, and leaves empty ones out", () => {
@@ -51,8 +52,49 @@ describe("records file", () => {
     expect(String(failure)).to.match(/ends at line 3 within its array/);
   });
 
-  it("refuses text after an array", () => {
-    expect(() => cut("[1]\n{}")).to.throw(/line 2: text after/);
+  it("gives the elements before text after an array, however it is cut, then fails", async () => {
+    for (const list of [["[1,2]\n[3]"], ["[1,", "2]\n", "[3]"]]) {
+      const seen: string[] = [];
+      const reading = (async () => {
+        for await (const elements of readElements(pieces(...list))) seen.push(...texts(elements));
+      })();
+      expect(await failureText(reading)).to.match(/^line 2: text after.*one record a line/);
+      expect(seen).to.deep.equal(["1", "2"]);
+    }
+  });
+
+  it("takes records whose lines end in commas, and only these commas", () => {
+    expect(texts(cut('{"a":1},\n{"b":2} , \r\n{"c":3}\n1,\n'))).to.deep.equal([
+      '{"a":1}',
+      '{"b":2}',
+      '{"c":3}',
+      "1,",
+    ]);
+  });
+
+  const wrapped = '{ "type":"x","features]":[9], "skip":{"features":[1,"features"]},\n"a":\n';
+  const document = `${wrapped} {"b":1,"features":[ {"n":"]"},\n[2] ],"c":[3]}, "features":4}\n`;
+
+  it("takes the elements of an array at a path, and passes over what stands around it", () => {
+    for (const size of [1, 7, Infinity]) {
+      const elements = cut(document, size, undefined, ["a", "features"]);
+      expect(texts(elements)).to.deep.equal(['{"n":"]"}', "[2]"]);
+      expect(elements.map(({ line }) => line)).to.deep.equal([3, 4]);
+      const [first, second] = elements;
+      const rest = Buffer.from(document).subarray(first?.end.bytes);
+      expect(cut(rest, size, first?.end, ["a", "features"])).to.deep.equal([second]);
+    }
+    expect(texts(cut(document, 3, undefined, ["skip", "features"]))).to.deep.equal([
+      "1",
+      '"features"',
+    ]);
+  });
+
+  it("says that no array is at a path", () => {
+    for (const path of [["none"], ["features"], ["a", "b"], ["a"], ["skip", "features", "x"]]) {
+      expect(() => cut(document, 9, undefined, path)).to.throw(/no array at --path/);
+    }
+    expect(() => cut('{"a":[1', 9, undefined, ["a"])).to.throw(/"]" is missing/);
   });
 
   it("keeps nothing of an element that is too long, and goes on after it", () => {
@@ -98,9 +140,14 @@ describe("records file", () => {
 });
 
 /** In pieces of `size` bytes. */
-function cut(text: string | Uint8Array, size = Infinity, from?: Place): FileElement[] {
+function cut(
+  text: string | Uint8Array,
+  size = Infinity,
+  from?: Place,
+  path?: readonly string[],
+): FileElement[] {
   const bytes = Buffer.from(text as string);
-  const cutter = new ElementCutter(from);
+  const cutter = new ElementCutter(from, path);
   const elements: FileElement[] = [];
   for (let at = 0; at < bytes.length; at += size) {
     elements.push(...cutter.push(bytes.subarray(at, Math.min(at + size, bytes.length))));

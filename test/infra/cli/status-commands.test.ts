@@ -3,6 +3,7 @@
  */
 import { expect } from "chai";
 import type { Msg } from "nats";
+import type { Body } from "../client/fake-store.js";
 import { useCommandLine } from "./command-line.js";
 
 describe("status commands", function () {
@@ -38,6 +39,41 @@ describe("status commands", function () {
       answer("kv.status", () => ({ ...status, replicas: [loading] }));
       const { out } = await run(["status"], { columns: 80 });
       expect(out).to.match(/^s1 +n1 +home +loading( +-){6}$/m);
+    });
+
+    it("status --check ends with a code for how bad it is", async () => {
+      const replica = status.replicas[0];
+      const two = { ...replica, shard: "s2", node: "n1" };
+      const well = {
+        ...status,
+        nodes: [status.nodes[0]],
+        replicas: [replica, two],
+        warnings: [] as string[],
+      };
+      const cases: [object, number][] = [
+        [well, 0],
+        [{ ...well, warnings: ["something"] }, 9],
+        [{ ...well, nodes: status.nodes }, 9],
+        [{ ...well, replicas: [replica, two, { ...two, node: "n2", state: "loading" }] }, 9],
+        [{ ...well, replicas: [replica, { ...two, state: "stopped" }] }, 10],
+        [{ ...well, replicas: [replica] }, 10],
+      ];
+      let body: object = {};
+      answer("kv.status", () => body);
+      for (const [report, expected] of cases) {
+        body = report;
+        expect((await run(["status", "--check"])).code, JSON.stringify(report)).to.equal(expected);
+        expect((await run(["status", "--check", "--json"])).code).to.equal(expected);
+        expect((await run(["status"])).code).to.equal(0);
+      }
+    });
+
+    it("ping says that a node answers, and how fast", async () => {
+      const { code, out } = await run(["ping"]);
+      expect(code).to.equal(0);
+      expect(out).to.match(/^store "kv" at nats:\S+ answers in [\d.]+ ms\n$/);
+      const told = JSON.parse((await run(["ping", "--json"])).out) as Body;
+      expect(told).to.include({ store: "kv", server: cli.server.url }).and.have.property("ms");
     });
 
     it("ring shows shards with their positions", async () => {

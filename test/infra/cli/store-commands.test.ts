@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { exitCodes } from "../../../infra/cli/exit-codes.js";
 import { packageFolder } from "../../../infra/files/package-version.js";
-import { useCommandLine } from "./command-line.js";
 import { errorBody } from "../client/fake-store.js";
+import { useCommandLine } from "./command-line.js";
 
 describe("store commands", function () {
   this.timeout(20_000);

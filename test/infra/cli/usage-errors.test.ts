@@ -30,7 +30,7 @@ async function run(argumentList: string[]): Promise<{ code: number; out: string;
   const code = await runCli(argumentList, {
     env: {},
     stdin: Readable.from([]),
-    out: (text) => (out += String(text)),
+    out: (text) => void (out += String(text)),
     stderr: (text) => (stderr += text),
     isTerminal: false,
     stopping: new AbortController().signal,

@@ -2,8 +2,8 @@
  * watch at the command line.
  */
 import { expect } from "chai";
-import { useCommandLine } from "./command-line.js";
 import { publishEvent } from "../client/fake-store.js";
+import { useCommandLine } from "./command-line.js";
 
 describe("watch command", function () {
   const cli = useCommandLine();

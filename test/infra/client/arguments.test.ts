@@ -183,7 +183,8 @@ describe("arguments of calls", function () {
     expect(await refused("incr", "n", { bye: 3 })).to.include("did you mean by?");
     expect(await db.incr("n")).to.include({ value: 1 });
     expect(await db.incr("n", {})).to.include({ value: 2 });
-    expect(await db.incr("n", 5, { ttl: "1h" })).to.include({ value: 7 });
+    expect(await db.incr("n", 5, { ttl: "1d" })).to.include({ value: 7 });
+    expect(store.asked.at(-1)?.body["ttl"]).to.equal(86_400_000);
   });
 
   it("of touch are a time to live", async () => {

@@ -15,7 +15,7 @@ import {
   type Ringdex,
   type Watch,
 } from "../../../infra/client/client.js";
-import { sequencesOf } from "../../../infra/client/event-feed.js";
+import { parseAckSubject } from "../../../infra/nats/ack-subject.js";
 import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { publishEvent } from "./fake-store.js";
@@ -88,8 +88,8 @@ describe("event feed", function () {
       subscribe: {
         value: (subject: string, options: SubscriptionOptions) => {
           const callback: typeof options.callback = (error, message) => {
-            const isDelivery = message.reply?.startsWith("$JS.ACK") === true;
-            if (isDelivery && !isLost && sequencesOf(message).delivered === 3) isLost = true;
+            const delivered = parseAckSubject(message.reply ?? "")?.delivered;
+            if (delivered === 3 && !isLost) isLost = true;
             else options.callback?.(error, message);
           };
           return relay.subscribe(subject, { ...options, callback });

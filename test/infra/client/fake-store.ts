@@ -193,7 +193,7 @@ export function errorBody(name: string, code: number, details: Body = {}): Body 
   return { error: { code, name, description: `fake ${name}`, retryable, written, ...details } };
 }
 
-/** The event message that a relay publishes. */
+/** The event message that a relay publishes; `text` = the value's JSON, in place of `value`. */
 export async function publishEvent(
   connection: NatsConnection,
   event: { readonly op: string; readonly key: string; readonly revision: number } & Body,
@@ -205,7 +205,8 @@ export async function publishEvent(
   header.set("Kv-Updated-At", "2026-01-02T03:04:05.678Z");
   if (event.op === "set") header.set("Content-Type", "application/json");
   const token = /^[\w.-]+$/.test(event.key) ? event.key : "_";
-  const data = event.op === "set" ? JSON.stringify(event["value"] ?? null) : "";
+  const json = (event["text"] as string | undefined) ?? JSON.stringify(event["value"] ?? null);
+  const data = event.op === "set" ? json : "";
   await connection.jetstream().publish(`kv.event.${event.op}.${token}`, data, { headers: header });
 }
 

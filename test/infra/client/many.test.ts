@@ -207,6 +207,19 @@ describe("many keys", function () {
     expect((await db.get("key"))?.value).to.equal(count - 1);
   });
 
+  it("occurring twice are not done where the first was never answered", async () => {
+    const first = BATCH_OPERATIONS_MAX;
+    store.onOperation = ({ body }) => (body["key"] === "key" ? "silent" : "done");
+    const sets = Array.from({ length: first + 1 }, (_, value) => ops.set("key", value));
+    const outcomes = await db.batch([...sets, ops.set("other", 1)], { timeoutMs: 400 });
+    const errors = outcomes.map((outcome) => (outcome.ok ? undefined : outcome.error));
+    expect(errors[0]).to.include({ kind: "in-doubt" });
+    expect(errors[first]).to.include({ kind: "unavailable", written: "no" });
+    expect(errors[first + 1]).to.equal(undefined);
+    const sent = store.asked.filter(({ body }) => body["key"] === "key");
+    expect(new Set(sent.map(({ body }) => String(body["value"])))).to.have.property("size", first);
+  });
+
   it("end with the signal's reason", async () => {
     const controller = new AbortController();
     const reason = new Error("enough");

@@ -1,7 +1,7 @@
 /**
  * Timed lines: each line begins with its time.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -20,6 +20,11 @@ describe("ringdex up --times", () => {
     };
     expect(await runCli(["up", "--times"], all)).to.equal(2);
     expect(stderr).to.match(/^\d{4}-\d\d-\d\dT[\d:.]+Z ringdex: .*format 99/);
+    stderr = "";
+    const file = join(folder, "up.log");
+    expect(await runCli(["up", "--times", "--log-file", file], all)).to.equal(2);
+    expect(stderr).to.equal("");
+    expect(readFileSync(file, "utf8")).to.match(/^\d{4}-.*Z ringdex: .*format 99.*\n$/);
     rmSync(folder, { recursive: true });
   });
 });

@@ -80,11 +80,20 @@ describe("node", function () {
 
   it("ends when its supervisor is gone, also while it waits for nats-server", async () => {
     await server.kill();
-    start("kv2");
+    start("kv2", "--end-with-stdin");
     await until(() => out.includes("trying again"), 20_000, "the first attempt");
     child.stdin?.end();
     expect(await exit).to.equal(0);
     await server.restart();
+  });
+
+  it("does not mind a stdin that ends at once, as service managers give it", async () => {
+    start("kv2b");
+    child.stdin?.end();
+    await untilReady();
+    expect(child.exitCode).to.equal(null);
+    child.kill("SIGTERM");
+    expect(await exit).to.equal(0);
   });
 
   it("refuses a wish that no start will fulfil, with the reason", async () => {

@@ -18,9 +18,9 @@ import {
   nodeArguments,
   settingsOf,
 } from "../../../infra/settings/config.js";
+import { makeCertificates } from "../../security/certificates.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { runProgram } from "../../support/run-program.js";
-import { makeCertificates } from "../../security/certificates.js";
 
 const program = fileURLToPath(new URL("../../../infra/cli/ringdex.js", import.meta.url));
 

@@ -8,8 +8,8 @@ import { expect } from "chai";
 import { connect, KvError } from "../../../infra/client/client.js";
 import { inboxPrefixOf } from "../../../infra/nats/credentials.js";
 import { settingsOf } from "../../../infra/settings/config.js";
-import { startTestServer, type TestServer } from "../../support/nats-server.js";
 import { makeCertificates } from "../../security/certificates.js";
+import { startTestServer, type TestServer } from "../../support/nats-server.js";
 
 describe("inbox", function () {
   let folder: string;

@@ -2,8 +2,9 @@
  * The bus over a real nats-server: as every bus, and what only a connection can do.
  */
 import { expect } from "chai";
+import { connect as connectNats } from "nats";
 import { systemClock } from "../../../infra/clock.js";
-import { connectBus, type NatsBus } from "../../../infra/nats/nats-bus.js";
+import { connectBus, NatsBus } from "../../../infra/nats/nats-bus.js";
 import { encodeHeaders, parseHeaders } from "../../../infra/nats/nats-message.js";
 import { InvariantError } from "../../../protocol/assert.js";
 import { busContract } from "../../contract/bus-contract.js";
@@ -98,6 +99,37 @@ describe("nats bus", () => {
       expect(seen).to.deep.equal(["disconnected", "connected"]);
     }).timeout(60_000);
   });
+
+  it("takes a connection that is on its way back, and serves once it is there", async () => {
+    const lost = await connectNats({
+      servers: server.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+    });
+    const other = await connect("other");
+    other.subscribe("echo", undefined, ({ data, reply }) => other.publish(reply ?? "", data));
+    await server.kill();
+    // nats.js forgets its INFO when it dials.
+    await until(() => lost.info === undefined);
+    const bus = new NatsBus(lost, { clock: systemClock, onFailure: () => undefined });
+    buses.push(bus);
+    expect(bus.status).to.equal("disconnected");
+    expect(bus.server()).to.include({ version: "", maxPayload: 1_048_576 });
+    const short = bus.request("echo", new Uint8Array(), { timeoutMs: 20 }).catch((e: unknown) => e);
+    expect(await short).to.have.property("kind", "unavailable");
+    await server.restart();
+    await until(() => bus.status === "connected");
+    expect(bus.server().version).not.to.equal("");
+    await until(async () => {
+      const reply = bus.request("echo", Uint8Array.of(7), { timeoutMs: 1_000 });
+      return (await reply.catch(() => undefined))?.data[0] === 7;
+    });
+    await server.kill();
+    await until(() => lost.info === undefined);
+    expect(bus.server().version).not.to.equal("");
+    await close();
+    await server.restart();
+  }).timeout(60_000);
 
   it("can be closed while its server is away", async () => {
     const bus = await connect("a");

@@ -20,6 +20,7 @@ describe("settings", () => {
       nodeCount: 3,
       replicaCount: 2,
       store: "kv",
+      syncInterval: "unknown",
       natsUrl: undefined,
       natsServer: undefined,
       natsUser: undefined,
@@ -33,6 +34,7 @@ describe("settings", () => {
       natsInboxPrefix: undefined,
       natsDomain: undefined,
       logLevel: "info",
+      logOutput: "file",
       logBytesMax: 8 * 1_024 ** 3,
       eventsBytesMax: 1_024 ** 3,
       indexExclude: [],
@@ -58,6 +60,7 @@ describe("settings", () => {
     ["RINGDEX_NATS_URL", "localhost:port", /nats:\/\/host:port/],
     ["RINGDEX_LOG_LEVEL", "loud", /it must be error, info, debug/],
     ["RINGDEX_LOG_BYTES_MAX", "12", /it must be 1MiB … 1PiB/],
+    ["RINGDEX_SYNC_INTERVAL", "sometimes", /it must be always, a duration such as 2m/],
     ["RINGDEX_INDEX_EXCLUDE", "a,,b", /attribute paths/],
   ];
   for (const [variable, text, reason] of refused) {

@@ -9,13 +9,14 @@
  *   make record-cost           100,000 records of each shape, some minutes
  *   RINGDEX_COST_RECORDS       how many records
  */
+import { createHash } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { connect } from "../../../infra/client/client.js";
 import { renderTable } from "../../../infra/cli/table.js";
+import { connect } from "../../../infra/client/client.js";
 import { startCluster, type Cluster } from "../../support/cluster.js";
-import { processesOf, SERVER_NAME, watchMemory } from "../../support/watch-memory.js";
 import { until } from "../../support/until.js";
+import { processesOf, SERVER_NAME, watchMemory } from "../../support/watch-memory.js";
 
 const COUNT = Number(process.env["RINGDEX_COST_RECORDS"] ?? 100_000);
 const CHUNK = 500;
@@ -27,18 +28,23 @@ interface Shape {
   readonly valueOf: (index: number) => unknown;
 }
 
-const pad = (length: number): string => "x".repeat(length);
+/** Text that RocksDB cannot compress: of the same index and place always the same. */
+function textOf(index: number, place: number, length: number): string {
+  let text = "";
+  for (let part = 0; text.length < length; part += 1) {
+    text += createHash("sha256").update(`${index} ${place} ${part}`).digest("base64");
+  }
+  return text.slice(0, length);
+}
+
 const attributes = (index: number, count: number, bytes: number): Record<string, string> =>
   Object.fromEntries(
-    Array.from({ length: count }, (_, place) => [
-      `a${place}`,
-      `${place}-${index % 1_000}-`.padEnd(bytes, "y"),
-    ]),
+    Array.from({ length: count }, (_, place) => [`a${place}`, textOf(index, place, bytes)]),
   );
 
 const shapes: readonly Shape[] = [
-  { name: "text, 100 B", contentType: "text/plain", valueOf: () => pad(100) },
-  { name: "text, 1,000 B", contentType: "text/plain", valueOf: () => pad(1_000) },
+  { name: "text, 100 B", contentType: "text/plain", valueOf: (index) => textOf(index, 0, 100) },
+  { name: "text, 1,000 B", contentType: "text/plain", valueOf: (index) => textOf(index, 0, 1_000) },
   { name: "1 attribute of 10 B", valueOf: (index) => attributes(index, 1, 10) },
   { name: "5 attributes of 10 B", valueOf: (index) => attributes(index, 5, 10) },
   { name: "20 attributes of 10 B", valueOf: (index) => attributes(index, 20, 10) },

@@ -6,9 +6,21 @@ import fc from "fast-check";
 import { KvError } from "../../../protocol/errors.js";
 import type { TimeMs } from "../../../protocol/ids.js";
 import { TTL_MAX_MS, TTL_MIN_MS } from "../../../protocol/limits.js";
-import { formatDuration, formatTime, parseTtl } from "../../../protocol/value/ttl.js";
+import { formatDuration, formatTime, parseTtl, withoutDays } from "../../../protocol/value/ttl.js";
 
 describe("time to live", () => {
+  it("takes days and weeks where a person or program of ours writes it", () => {
+    const hour = 3_600_000;
+    const forms = { "1d": 24, "2w": 336, "1d12h": 36, "0.7d": 16.8, "1w1d": 192, "90m": 1.5 };
+    for (const [text, hours] of Object.entries(forms)) {
+      expect(parseTtl(withoutDays(text)), text).to.equal(hours * hour);
+    }
+    expect(parseTtl(withoutDays("90"))).to.equal(90_000);
+    expect(withoutDays("never")).to.equal("never");
+    expect(() => parseTtl(withoutDays("1 d"))).to.throw("ttl");
+    expect(() => parseTtl(withoutDays("d"))).to.throw("ttl");
+  });
+
   it("is whole seconds, a Go duration or never", () => {
     const forms: Record<string, number | "never"> = {
       "1": 1_000,

@@ -4,8 +4,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { comparePlaces } from "../../../../actors/coordinator/merge.js";
-import type { QueryReply } from "../../../../actors/shard/query/query.js";
 import { attributesOfRecord } from "../../../../actors/shard/query/query-scan.js";
+import type { QueryReply } from "../../../../actors/shard/query/query.js";
 import { KvError } from "../../../../protocol/errors.js";
 import type { Position } from "../../../../protocol/ids.js";
 import { MAILBOX_BYTES_MAX } from "../../../../protocol/limits.js";

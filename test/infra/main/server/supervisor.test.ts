@@ -3,12 +3,22 @@
  * when its children or it itself are killed.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { connect, type JetStreamManager } from "nats";
 import { stopCluster } from "../../../../infra/main/server/background.js";
 import { dataPaths, liveAddress } from "../../../../infra/main/server/data-folder.js";
 import { findNatsServer } from "../../../../infra/nats-server/nats-binary.js";
@@ -55,6 +65,143 @@ describe("supervisor", function () {
     expect(supervised.stdout).to.match(/^ready nats:\/\/127\.0\.0\.1:\d+ .*\n$/);
     for (const name of ["n1", "n2", "n3"]) expect(events(folder, name)[0]).to.match(/^started /);
     expect(existsSync(join(folder, "nodes", "n4"))).to.equal(false);
+  });
+
+  it("passes on what nodes log to stdout, if that is wanted there", async () => {
+    const supervised = up({ RINGDEX_LOG_OUTPUT: "stdout" });
+    await supervised.ready();
+    expect(supervised.stdout.match(/^noise$/gm)).to.have.length(3);
+  });
+
+  it("keeps all files from others", async () => {
+    await up().ready();
+    const open = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((path) => existsSync(path) && (statSync(path).mode & 0o077) !== 0);
+    expect(open).to.deep.equal([]);
+  });
+
+  describe("opened to others", () => {
+    const env = { RINGDEX_HOST: "0.0.0.0" };
+
+    it("is refused without a password, unless that is wanted", async () => {
+      const refused = up(env);
+      expect(await refused.ended).to.equal(2);
+      expect(refused.stderr).to.match(/at 0\.0\.0\.0 others could reach.*--insecure/);
+      expect(existsSync(join(folder, "nats"))).to.equal(false);
+      const half = up({ ...env, RINGDEX_NATS_USER: "ann" });
+      expect(await half.ended).to.equal(2);
+      expect(half.stderr).to.contain("RINGDEX_NATS_PASSWORD is missing");
+      const supervised = new Supervised({ RINGDEX_DATA: folder, RINGDEX_PORT: "0", ...env }, [
+        "--insecure",
+      ]);
+      started.push(supervised);
+      await supervised.ready();
+      const conf = readFileSync(join(folder, "nats", "nats.conf"), "utf8");
+      expect(conf).to.contain("there is no password.").and.not.contain("Only this machine");
+    });
+
+    it("asks for the password, or the token, that was given", async () => {
+      const user = { RINGDEX_NATS_USER: "ann", RINGDEX_NATS_PASSWORD: 'p"1\\x' };
+      for (const secret of [user, { RINGDEX_NATS_TOKEN: "12345" }]) {
+        const supervised = up({ ...env, ...secret });
+        const servers = `nats://127.0.0.1:${await supervised.ready()}`;
+        const refused = await connect({ servers }).catch((error: unknown) => error);
+        expect(String(refused)).to.match(/authorization/i);
+        const credentials =
+          "RINGDEX_NATS_TOKEN" in secret
+            ? { token: secret.RINGDEX_NATS_TOKEN }
+            : { user: user.RINGDEX_NATS_USER, pass: user.RINGDEX_NATS_PASSWORD };
+        await (await connect({ servers, ...credentials })).close();
+        await supervised.end("SIGTERM");
+      }
+    });
+  });
+
+  describe("asked for another size of logs", () => {
+    const stream = "kv-log-s1-0123456789abcdef";
+    const MIB = 1_024 * 1_024;
+
+    async function withLog<Value>(
+      supervised: Supervised,
+      use: (manager: JetStreamManager) => Promise<Value>,
+    ): Promise<Value> {
+      const connection = await connect({ servers: `nats://127.0.0.1:${await supervised.ready()}` });
+      const value = await use(await connection.jetstreamManager());
+      await connection.close();
+      await supervised.end("SIGTERM");
+      return value;
+    }
+
+    beforeEach(() =>
+      withLog(up(), async (manager) => {
+        const subjects = ["kv.log.s1.0123456789abcdef"];
+        await manager.streams.add({ name: stream, subjects, max_bytes: 64 * MIB });
+        const data = new Uint8Array(MIB / 2);
+        for (let count = 0; count < 6; count += 1) {
+          await manager.jetstream().publish(subjects[0] ?? "", data);
+        }
+      }),
+    );
+
+    it("gives logs that exist that size, larger or smaller", async () => {
+      for (const mib of [32, 128]) {
+        const supervised = up({ RINGDEX_LOG_BYTES_MAX: `${mib}MiB` });
+        const info = await withLog(supervised, (manager) => manager.streams.info(stream));
+        expect(info.config.max_bytes).to.equal(mib * MIB);
+        expect(supervised.stderr).to.contain(`size of log ${stream} changed from`);
+      }
+      const info = await withLog(up(), (manager) => manager.streams.info(stream));
+      expect(info.config.max_bytes, "not asked for").to.equal(128 * MIB);
+    });
+
+    it("refuses less than they hold, and changes nothing", async () => {
+      const supervised = up({ RINGDEX_LOG_BYTES_MAX: "2MiB" });
+      expect(await supervised.ended).to.equal(2);
+      expect(supervised.stderr).to.match(/RINGDEX_LOG_BYTES_MAX is 2MiB, but the log .* holds \d+/);
+      const info = await withLog(up(), (manager) => manager.streams.info(stream));
+      expect(info.config.max_bytes).to.equal(64 * MIB);
+    });
+
+    it("says where JetStream has no room, and starts", async () => {
+      const supervised = up({ RINGDEX_LOG_BYTES_MAX: "1PiB" });
+      await withLog(supervised, () => Promise.resolve());
+      expect(supervised.stderr).to.match(/not changed from 64MiB to 1PiB: JetStream has no room/);
+    });
+  });
+
+  it("is ready without a node that takes long, once the others serve every position", async () => {
+    const supervised = up({ FAKE_NODE_SILENT: "n3", FAKE_LOOK_AFTER_MS: "100" });
+    const address = async (): Promise<string | undefined> =>
+      (await liveAddress(dataPaths(folder)))?.url;
+    await until(async () => (await address()) !== undefined, WAIT_MS, "the address");
+    const connection = await connect({ servers: (await address()) ?? "" });
+    let state = "catching-up";
+    const shards = [{ shard: "s1", log_id: "0123456789abcdef", nodes: ["n1"], weight: 1 }];
+    const ring = {
+      store: "kv",
+      epoch: 1,
+      position_count: 1_024,
+      shards: shards.map((shard) => ({ ...shard, positions: ["0-1023"] })),
+      nodes: [{ node: "n1", weight: 1 }],
+    };
+    const answers = { ring: () => ring, status: () => ({ replicas: [{ shard: "s1", state }] }) };
+    let askedCount = 0;
+    for (const [verb, answer] of Object.entries(answers)) {
+      connection.subscribe(`kv.${verb}`, {
+        callback: (_, message) => {
+          askedCount += 1;
+          message.respond(JSON.stringify(answer()));
+        },
+      });
+    }
+    await until(() => askedCount >= 6, WAIT_MS, "questions");
+    expect(supervised.stdout).to.equal("");
+    state = "serving";
+    await supervised.ready();
+    expect(supervised.stderr).to.match(/^n3: not ready yet, it goes on by itself;/m);
+    await connection.close();
+    expect(await supervised.end("SIGTERM")).to.equal(0);
   });
 
   it("is not ready while a node is not", async () => {
@@ -294,9 +441,9 @@ class Supervised {
   readonly ended: Promise<number | null>;
   private readonly child: ChildProcess;
 
-  constructor(env: NodeJS.ProcessEnv) {
+  constructor(env: NodeJS.ProcessEnv, argumentList: readonly string[] = []) {
     const options = { env: { ...process.env, ...env }, detached: true };
-    this.child = spawn(process.execPath, [program], options);
+    this.child = spawn(process.execPath, [program, ...argumentList], options);
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
     this.ended = new Promise((resolve) => this.child.once("close", (code) => resolve(code)));
