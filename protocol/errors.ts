@@ -3,8 +3,9 @@
  *
  * Each one answers two questions for whoever receives it: may I send the same request again
  * (`retryable`), and may the write be there already (`written`)? Both are fixed by the name, but
- * for `in-doubt`, which a too-old request id makes final. The description names the field, the
- * limit and what was received, and says what to do.
+ * for `in-doubt`, which a too-old request id makes final, and `overloaded`, which a full log makes
+ * final: it stays full until a person makes room. The description names the field, the limit and
+ * what was received, and says what to do.
  */
 
 const table = {
@@ -58,6 +59,14 @@ export class KvError extends Error {
     this.code = row.code;
     this.retryable = options?.retryable ?? row.retryable;
     this.written = row.written;
+  }
+
+  /**
+   * True for a refusal of the moment: the request was not looked at, so an earlier attempt may have
+   * been done, and a later one may be. A full log's is one, though it is not worth asking again.
+   */
+  get isUndecided(): boolean {
+    return this.retryable || this.kind === "overloaded";
   }
 
   /** The same, naming which operation of its batch it is about. */

@@ -6,7 +6,7 @@
  * order, gets among them included. Writes that follow one another go to the proposer together and
  * in order; a get that follows a write of its key, or a write that follows a get, waits for it.
  *
- * If one of them is refused and may be sent again, those that wait for it are refused too. Were
+ * If one of them is refused for the moment only, those that wait for it are refused too. Were
  * they done, and this reply lost, the whole batch would be sent again: the first would be done now,
  * and the others would be told what they did before it.
  */
@@ -42,7 +42,7 @@ export async function runBatch(
   return results;
 }
 
-/** `notDone`: keys of operations that were refused and may be sent again. */
+/** `notDone`: keys of operations that were refused for the moment only. */
 function runOne(
   request: Request | RefusedRequest,
   border: Taker,
@@ -55,7 +55,7 @@ function runOne(
   const unless = (): KvError | undefined => (notDone.has(key) ? waits : undefined);
   return new Promise((resolve) => {
     const settle = (result: Result): void => {
-      if (result.kind === "refused" && result.error.retryable) notDone.add(key);
+      if (result.kind === "refused" && result.error.isUndecided) notDone.add(key);
       resolve(result);
     };
     border.take(request, settle, unless);

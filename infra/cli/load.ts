@@ -177,7 +177,7 @@ async function outcomeOf(
     if (!(error instanceof BatchError)) return { failure: error };
     for (const [index, outcome] of error.outcomes.entries()) {
       if (outcome.ok) continue;
-      if (outcome.error.retryable) return { failure: outcome.error };
+      if (outcome.error.isUndecided) return { failure: outcome.error };
       refused.set(index, outcome.error);
     }
   }

@@ -157,7 +157,8 @@ export class Caller {
         return value;
       } catch (error) {
         this.left(error, enteredAtMs, attemptMs);
-        if (!(error instanceof KvError) || !error.retryable) throw error;
+        if (!(error instanceof KvError)) throw error;
+        if (!error.retryable) throw settledError(error, doubt, isWrite, timeoutMs);
         last = error;
         if (error.written === "unknown") doubt = error;
         deadlineMs += this.#busyMs(error, enteredAtMs + attemptMs);
@@ -207,6 +208,16 @@ export function finalError(
     `no answer within ${timeoutMs} ms: the write may have been done; send it again with the ` +
     `same request id within its window, or read the key (${doubt.message})`;
   return new KvError("in-doubt", description, doubt.details, options);
+}
+
+/** An error that is not sent again: it settles an earlier doubt, unless it is of the moment. */
+export function settledError(
+  error: KvError,
+  doubt: KvError | undefined,
+  isWrite: boolean,
+  timeoutMs: number,
+): KvError {
+  return error.isUndecided ? finalError(error, doubt, isWrite, timeoutMs) : error;
 }
 
 /** What close() leaves of a call that it ends: what was sent and not answered is in doubt. */

@@ -27,7 +27,7 @@ import { keyOf } from "../../protocol/request/batch.js";
 import { chunksByShard, type Chunk } from "../../protocol/request/chunks.js";
 import { encodePackedBatch } from "../../protocol/request/packed.js";
 import { readLevels, type Request } from "../../protocol/request/request.js";
-import { closedError, finalError, type Caller } from "./caller.js";
+import { closedError, settledError, type Caller } from "./caller.js";
 import type { BatchOperation } from "./operations.js";
 import type { CallOptions } from "./options.js";
 import { newRequestId } from "./request-ids.js";
@@ -225,8 +225,7 @@ class ManyCall {
     const { closing } = caller;
     const isClosed = closing.aborted && (last.retryable || last === closing.reason);
     if (isClosed) return closedError(doubt, isWrite);
-    if (!last.retryable) return last;
-    return finalError(last, doubt, isWrite, caller.timeoutOf(this.options));
+    return settledError(last, doubt, isWrite, caller.timeoutOf(this.options));
   }
 
   /** Of those that have the least. */

@@ -144,6 +144,8 @@ export interface JetstreamLogOptions {
   /** Heartbeats of pulls; a server that is silent for 2.5 of them has lost the consumer. */
   readonly heartbeatMs?: number;
   readonly warn?: (description: string, cause?: unknown) => void;
+  /** Called when the log has become full; again only after it has accepted an entry. */
+  readonly error?: (description: string, cause?: unknown) => void;
 }
 
 export class JetstreamLog implements Log {
@@ -151,6 +153,7 @@ export class JetstreamLog implements Log {
   readonly id: LogId;
   readonly #options: JetstreamLogOptions;
   #storeFailure: string | undefined;
+  #isFull = false;
 
   constructor(options: JetstreamLogOptions) {
     this.shard = options.shard;
@@ -200,6 +203,7 @@ export class JetstreamLog implements Log {
       if (error !== undefined) return this.#failure(error);
       if (answer.stream === stream) {
         this.#storeFailure = undefined;
+        this.#isFull = false;
         return { kind: "accepted", sequence: numberIn(answer, "seq") as Sequence };
       }
     } catch (error) {
@@ -215,6 +219,10 @@ export class JetstreamLog implements Log {
     const isStoring = error.errorCode === errorCodes.storeFailed && result.kind !== "full";
     if (isStoring) this.#failed(error.description, error);
     else this.#storeFailure = undefined;
+    if (result.kind === "full" && !this.#isFull) {
+      this.#isFull = true;
+      this.#options.error?.("log is full: writes are refused until it has more room", error);
+    }
     return result;
   }
 

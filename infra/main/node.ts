@@ -293,6 +293,7 @@ class Node {
       pulls,
       clock: systemClock,
       warn: (description, cause) => logger.info(description, { shard, error: cause }),
+      error: (description, cause) => logger.error(description, { shard, error: cause }),
     });
     this.#logs.set(shard, log);
     return log;

@@ -17,7 +17,9 @@ export function isWorthAnother(error: KvError, isDoubtful: boolean): boolean {
 
 /** What the caller is told when no further attempt is made. */
 export function finalError(error: KvError, isDoubtful: boolean): KvError {
-  if (!isDoubtful || error.written !== "no" || !isWorthAnother(error, true)) return error;
+  // A full log ends the attempts, but has not looked for the outcome of an earlier one.
+  const isOfNow = isWorthAnother(error, true) || error.kind === "overloaded";
+  if (!isDoubtful || error.written !== "no" || !isOfNow) return error;
   const text = `an attempt had no answer, and then: ${error.message}`;
   return new KvError("in-doubt", text, {}, { cause: error });
 }

@@ -199,7 +199,7 @@ export class BatchCourse {
         this.#closed.add(index);
       }
       const result = this.#results[index];
-      const mayBeSentAgain = result === undefined || this.refusalOf(index)?.retryable === true;
+      const mayBeSentAgain = result === undefined || this.refusalOf(index)?.isUndecided === true;
       if (mayBeSentAgain) givenUp.add(isWrite);
     }
   }

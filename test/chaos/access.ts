@@ -305,7 +305,12 @@ export class PlainAccess implements Access {
     for (;;) {
       const reply = await attempt(this.nats, subject, body, fields);
       if (!(reply instanceof KvError)) return { reply, isInDoubt };
-      if (!reply.retryable) throw reply;
+      if (!reply.retryable) {
+        if (isWrite && isInDoubt && reply.isUndecided) {
+          throw new KvError("in-doubt", "an attempt had no answer");
+        }
+        throw reply;
+      }
       isInDoubt ||= reply.written === "unknown";
       if (performance.now() + PAUSE_MS > endMs) {
         // A refusal now says nothing about an earlier attempt that nobody answered.
@@ -376,7 +381,7 @@ function jsonOf({ verb, key, value, by, ifRevision }: Asked): Body {
 function outcomeOfBody(body: Body, verb: Step["verb"], isInDoubt = false): StepOutcome {
   if (body["error"] !== undefined) {
     const error = KvError.fromBody(body["error"]);
-    if (verb !== "get" && isInDoubt && error.retryable) {
+    if (verb !== "get" && isInDoubt && error.isUndecided) {
       return { kind: "unknown", error: error.kind };
     }
     return outcomeOfError(error);

@@ -120,8 +120,9 @@ def check_error(error: object) -> dict:
     if not isinstance(error, dict) or error.get("name") not in ERRORS:
         raise Broken("an error of the list", error)
     code, retryable, written = ERRORS[error["name"]]
-    # An id that is too old makes in-doubt final.
-    if error["name"] == "in-doubt":
+    # An id that is too old makes in-doubt final, and a full log makes overloaded final.
+    is_full = error["name"] == "overloaded" and error.get("limit") == "log_bytes"
+    if error["name"] == "in-doubt" or is_full:
         retryable = error["retryable"]
     wanted = {"code": code, "retryable": retryable, "written": written}
     if {name: error.get(name) for name in wanted} != wanted:

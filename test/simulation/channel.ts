@@ -47,7 +47,7 @@ export interface QueryAnswer {
  * what is sent (repeatable.ts): a sender who knew of it would not believe a refusal.
  */
 export function mayBeDone(error: KvError, networkRepeats: boolean): boolean {
-  return networkRepeats && error.retryable;
+  return networkRepeats && error.isUndecided;
 }
 
 /** What came of it in the end; `isDoubtful`: an attempt before may have been carried out. */

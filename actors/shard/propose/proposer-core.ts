@@ -396,7 +396,11 @@ function groupBytes(group: Group): number {
 }
 
 function refusalOf(kind: "full" | "refused", reason: string): KvError {
-  return kind === "full"
-    ? new KvError("overloaded", `the shard's log is full: ${reason}`, { limit: "log_bytes" })
-    : new KvError("unavailable", `the shard's log refused the write: ${reason}`);
+  if (kind === "refused") {
+    return new KvError("unavailable", `the shard's log refused the write: ${reason}`);
+  }
+  const text =
+    `the log of this shard is full (${reason}): nothing was written; make its stream larger ` +
+    "(docs/operations.md, A log is full)";
+  return new KvError("overloaded", text, { limit: "log_bytes" }, { retryable: false });
 }

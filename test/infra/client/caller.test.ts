@@ -16,7 +16,7 @@ import {
 import { positionOf } from "../../../protocol/position.js";
 import { failure } from "../../support/failure.js";
 import { startTestServer, type TestServer } from "../../support/nats-server.js";
-import { errorBody, FakeStore } from "./fake-store.js";
+import { errorBody, FakeStore, type Fate } from "./fake-store.js";
 
 describe("caller", function () {
   let server: TestServer;
@@ -50,6 +50,22 @@ describe("caller", function () {
       expect(await db.set("key", 1)).to.include({ revision: 1 });
       expect(store.asked).to.have.length(3);
       expect(new Set(store.asked.map(({ body }) => body["request_id"])).size).to.equal(1);
+    });
+
+    it("ends at once at a full log, and in doubt if an attempt had no answer", async () => {
+      const full = errorBody("overloaded", 429, { limit: "log_bytes", retryable: false });
+      for (const write of [
+        (): Promise<unknown> => db.set("key", 1),
+        (): Promise<unknown> => db.setMany([{ key: "key", value: 1 }]),
+      ]) {
+        store.onOperation = () => full;
+        const askedBefore = store.asked.length;
+        expect(await failure(write())).to.include({ kind: "overloaded", retryable: false });
+        expect(store.asked.length).to.equal(askedBefore + 1);
+        const fates: Fate[] = ["silent", full];
+        store.onOperation = () => fates.shift() ?? "done";
+        expect(await failure(write())).to.include({ kind: "in-doubt", written: "unknown" });
+      }
     });
 
     it("is told to onRetry each time, for single keys and for many", async () => {

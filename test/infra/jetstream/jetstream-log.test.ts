@@ -36,6 +36,8 @@ describe("jetstream log", () => {
 
   const warnings: string[] = [];
 
+  const errors: string[] = [];
+
   const connect = (name: string): Promise<NatsBus> => {
     const onFailure = (error: unknown): void => void failures.push(error);
     return connectBus({ url: server.url, name, clock: systemClock, onFailure });
@@ -52,6 +54,7 @@ describe("jetstream log", () => {
       clock: systemClock,
       heartbeatMs: 200,
       warn: (description) => void warnings.push(description),
+      error: (description) => void errors.push(description),
     });
 
   const create = async (bytesMax = 256 * 1_024 * 1_024): Promise<void> => {
@@ -59,6 +62,7 @@ describe("jetstream log", () => {
     stream = `kv-log-s1-${number}`;
     subject = `kv.log.s1.${number}`;
     warnings.length = 0;
+    errors.length = 0;
     await createLogStream(bus, { stream, subject, bytesMax, replicas: 1 });
   };
 
@@ -151,6 +155,21 @@ describe("jetstream log", () => {
     expect((await log.append(new Uint8Array(40_000), 5_000)).kind).to.equal("full");
     expect(log.storeFailure).to.equal(undefined);
     expect(warnings).to.deep.equal([]);
+  });
+
+  it("says once that it is full, and again only after it has accepted an entry", async () => {
+    await create(32 * 1_024);
+    const log = open();
+    const kindOf = async (bytes: number): Promise<string> =>
+      (await log.append(new Uint8Array(bytes), 5_000)).kind;
+    expect(await kindOf(1)).to.equal("accepted");
+    expect(errors).to.deep.equal([]);
+    const told = "log is full: writes are refused until it has more room";
+    for (let times = 0; times < 3; times += 1) expect(await kindOf(40_000)).to.equal("full");
+    expect(errors).to.deep.equal([told]);
+    expect(await kindOf(1)).to.equal("accepted");
+    expect(await kindOf(40_000)).to.equal("full");
+    expect(errors).to.deep.equal([told, told]);
   });
 
   it("keeps single entries from deletion", async () => {

@@ -17,6 +17,15 @@ describe("attempts", () => {
     expect(kindsWhere((each) => isWorthAnother(each, true))).to.have.members(doubtful);
   });
 
+  it("end at once at a full log, in doubt where one had no answer", () => {
+    const full = new KvError("overloaded", "a text", {}, { retryable: false });
+    for (const isDoubtful of [false, true]) {
+      expect(isWorthAnother(full, isDoubtful)).to.equal(false);
+    }
+    expect(finalError(full, false)).to.equal(full);
+    expect(finalError(full, true)).to.include({ kind: "in-doubt", written: "unknown" });
+  });
+
   it("end in doubt where one had no answer and the last was not taken", () => {
     const doubtful = (each: KvError): boolean => finalError(each, true).kind === "in-doubt";
     const wanted = ["unavailable", "overloaded", "in-doubt"];

@@ -241,7 +241,12 @@ describe("proposer core", () => {
     harness.run({ kind: "offer", size: 0 });
     harness.run({ kind: "take" });
     harness.run({ kind: "answer", fate: "full" });
-    expect(harness.told[0]?.[0]).to.have.property("kind", "overloaded");
+    const told = harness.told[0]?.[0] as KvError;
+    expect(told).to.include({ kind: "overloaded", retryable: false, written: "no" });
+    expect(told.details).to.deep.equal({ limit: "log_bytes" });
+    expect(told.message).to.match(
+      /^the log of this shard is full \(.*\): nothing was written; make/,
+    );
     expect(harness.core.hasWork).to.equal(false);
   });
 
