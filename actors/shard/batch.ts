@@ -65,7 +65,7 @@ function runOne(
 /** Made once: nothing in it is of the request. */
 const waits = new KvError(
   "unavailable",
-  "an operation before it in the batch, on the same key, is not known to be done; send both again",
+  "an earlier operation on the same key in this batch has no confirmed outcome; retry both",
 );
 
 async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<BatchResult> {

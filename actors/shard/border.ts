@@ -183,7 +183,7 @@ export class Border {
 
   #sendOn(request: Request, settle: Settle): void {
     if (request.hops >= HOPS_MAX) {
-      const text = "the request went from shard to shard; the ring is changing, send it again";
+      const text = "the shards forwarded it too often while the ring changes; send it again";
       return settle({ kind: "refused", error: new KvError("unavailable", text) });
     }
     this.parts.forward({ ...request, hops: request.hops + 1 }).then(settle, (error: unknown) => {

@@ -124,7 +124,7 @@ export class Loops {
     const tail = await log.tail();
     if (tail < sequence) {
       this.applier.compareAgain();
-      throw new KvError("unavailable", "the log ends before what was applied here");
+      throw new KvError("unavailable", "the log ends before the last entry applied here");
     }
     this.applier.expect(tail);
     await this.applied.reached(tail, REQUEST_TIMEOUT_MS / 2);
@@ -147,7 +147,7 @@ export class Loops {
   }
 
   close(): void {
-    const error = new KvError("unavailable", "the replica ended; send it again");
+    const error = new KvError("unavailable", "the replica is closed; send it again");
     this.applier.stop();
     this.applied.end(error);
     this.proposer.close(error);

@@ -212,14 +212,14 @@ export class Replica {
         if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
           this.#startServing(loops);
         } else if (this.#phase === "serving" && !hasCompared) {
-          this.#catchUp("its log may have lost what it has applied");
+          this.#catchUp("its log may have lost entries that it has applied");
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
           this.#catchUp(`it lags by ${lag} entries`);
         }
         this.#reason = "";
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        this.#reason = `the log's end is not known: ${error.message}`;
+        this.#reason = `could not read the log's end: ${error.message}`;
         const isOld = clock.elapsedMs() - probedAtMs > PROBE_MS_MAX;
         if (this.#phase === "serving" && isOld) this.#catchUp(this.#reason);
         if (!(await this.#isLogMissing())) thereAtMs = clock.elapsedMs();
@@ -292,7 +292,7 @@ export class Replica {
         await loops.proposer.barrier();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        logger.debug("log time could not be moved", { shard: log.shard, error: error.message });
+        logger.debug("could not advance log time", { shard: log.shard, error: error.message });
       }
     }
   }
@@ -306,8 +306,8 @@ function hasTakenOver({ state, applied }: Loops): boolean {
 function missing(logId: LogId): ReplicaStopped {
   return new ReplicaStopped(
     "log-missing",
-    `log ${logId} is not there any more: its stream was deleted, or the NATS server's data were ` +
-      `lost. The store is kept as it is${REPAIR}`,
+    `log ${logId} no longer exists: its stream was deleted, or the NATS server lost its data. ` +
+      `The store is kept as it is${REPAIR}`,
   );
 }
 

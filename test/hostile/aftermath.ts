@@ -12,7 +12,7 @@ import type { Target } from "./target.js";
 
 /** Errors that a person is to look at, and that garbage in a log or in the bucket is to make. */
 const expected = [
-  "something that is no entry stands in the log and is passed over",
+  "skipped a log message that is not a valid entry",
   "watching the ring failed",
   "a ring of another store or size stands in the bucket",
 ];

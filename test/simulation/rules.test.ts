@@ -18,7 +18,7 @@ describe("counts of the rules", () => {
   }
 
   it("count a replica that serves again once, and only after it stopped by rule L9", () => {
-    const reasons = ["it lags by 300 entries", "the log's end is not known: no answer"];
+    const reasons = ["it lags by 300 entries", "could not read the log's end: no answer"];
     for (const reason of reasons) {
       rules.onLine("s1 on n1", SERVES, {});
       rules.onLine("s1 on n1", STOPS_SERVING, { reason });

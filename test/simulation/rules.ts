@@ -48,15 +48,15 @@ export class RuleCounts {
           this.add("L8 a log begins after what a store has applied");
         }
         break;
-      case "something that is no entry stands in the log and is passed over":
+      case "skipped a log message that is not a valid entry":
         this.add("L5 what is no entry is passed over");
         break;
-      case "an entry was late and has been fetched":
+      case "fetched an entry that was late":
         this.add("L7 a missing entry is fetched");
         break;
       case "the replica stops serving":
         if (why.startsWith("it lags")) this.add("L9 a replica that lags stops serving");
-        if (/^(it lags|the log's end is not known)/.test(why)) this.#away.add(replica);
+        if (/^(it lags|could not read the log's end)/.test(why)) this.#away.add(replica);
         break;
       case "the replica serves":
         if (this.#away.delete(replica)) this.add("L9 a replica serves again");

@@ -246,11 +246,11 @@ export class ApplierCore {
   #compareBasis(entry: Entry, sequence: Sequence): void {
     const { basisSequence, basisChain } = entry;
     if (basisSequence >= sequence) {
-      throw diverged(sequence, `its proposer had applied ${basisSequence}, which is not before it`);
+      throw diverged(sequence, `its proposer had already applied ${basisSequence}`);
     }
     const own = this.state.chains.get(basisSequence);
     if (own !== undefined && own !== basisChain) {
-      throw diverged(sequence, `its proposer had another log up to ${basisSequence}`);
+      throw diverged(sequence, `its proposer had applied another log up to ${basisSequence}`);
     }
   }
 
@@ -333,7 +333,7 @@ export function decodeRows(
 }
 
 function noGenesis(logId: string, reason: string): ReplicaStopped {
-  const text = `the log is not ${logId}: ${reason}. Was the stream made by something else?`;
+  const text = `the log is not ${logId}: ${reason}. Did another program make the stream?`;
   return new ReplicaStopped("log-unknown", text);
 }
 
@@ -342,7 +342,7 @@ function aboveLog(version: number): string {
 }
 
 function newerEntry(sequence: Sequence, version: number): ReplicaStopped {
-  const text = `entry ${sequence} is of version ${version}: upgrade this node`;
+  const text = `entry ${sequence} has version ${version}: upgrade this node`;
   return new ReplicaStopped("upgrade-needed", text);
 }
 

@@ -185,7 +185,7 @@ export class Applier {
       return undefined;
     }
     this.#absent = undefined;
-    this.logger.debug("an entry was late and has been fetched", {
+    this.logger.debug("fetched an entry that was late", {
       shard: this.log.shard,
       sequence: message.sequence,
     });
@@ -209,11 +209,14 @@ export class Applier {
     const first = await this.#provenEnd();
     if (first === undefined || first > last) return;
     this.#expected = (first - 1) as Sequence;
-    this.logger.error("the log lost entries that it had accepted, before they were applied here", {
-      shard: this.log.shard,
-      first,
-      last,
-    });
+    this.logger.error(
+      "the log lost entries that it had accepted, before this replica applied them",
+      {
+        shard: this.log.shard,
+        first,
+        last,
+      },
+    );
     this.listener.lost(first, last);
   }
 
@@ -333,7 +336,7 @@ export class Applier {
     if (last < first) {
       // Nobody names a log before its first entry is acknowledged; but a test may.
       if (isNew) return;
-      throw new ReplicaStopped("log-shorter", `log ${logId} has lost its first entry${REPAIR}`);
+      throw new ReplicaStopped("log-shorter", `log ${logId} lost its first entry${REPAIR}`);
     }
     const message = await this.#readLog(first);
     if (message === undefined) return;
@@ -402,7 +405,10 @@ export class Applier {
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       const fields = { shard: this.log.shard, error: error.message };
-      this.logger.info("a full log has no room for what others must be told", fields);
+      this.logger.info(
+        "log is full: no room for the barrier that shows other replicas the loss",
+        fields,
+      );
       return result;
     }
     return this.log.append(bytes, LATE_MS * 5);
@@ -446,7 +452,7 @@ export class Applier {
         return await ask();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        this.logger.debug("the log did not answer, asking again", { error: error.message });
+        this.logger.debug("the log did not answer; asking again", { error: error.message });
         await sleep(this.clock, COMPARE_AGAIN_MS);
       }
     }
@@ -454,7 +460,7 @@ export class Applier {
   }
 
   #alarm({ sequence, reason }: EntryResult): void {
-    this.logger.error("something that is no entry stands in the log and is passed over", {
+    this.logger.error("skipped a log message that is not a valid entry", {
       shard: this.log.shard,
       sequence,
       reason,
@@ -479,29 +485,29 @@ export async function readRows(store: Store, plan: Plan): Promise<Rows> {
 function trimmed(sequence: Sequence, first: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-trimmed",
-    `the log begins at ${first}, this replica has applied up to ${sequence}: what lies between ` +
-      `is gone from the log${REPAIR}`,
+    `the log begins at ${first}, but this replica has applied only up to ${sequence}: the log ` +
+      `no longer has the entries between${REPAIR}`,
   );
 }
 
 function missing(sequence: Sequence): ReplicaStopped {
-  const text = `entry ${sequence} was removed from the log, which nothing of ours does${REPAIR}`;
+  const text = `entry ${sequence} was removed from the log, and not by Ringdex${REPAIR}`;
   return new ReplicaStopped("log-diverged", text);
 }
 
 function diverged(sequence: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-diverged",
-    `entry ${sequence} of the log is not the one that was applied here: the log lost ` +
-      `writes and others were written in their place. Keep all stores of this shard${REPAIR}`,
+    `entry ${sequence} of the log is not the one that this replica applied: the log lost ` +
+      `writes and took others in their place. Keep all stores of this shard${REPAIR}`,
   );
 }
 
 function unknown(appliedLogId: LogId | undefined, logId: LogId): ReplicaStopped {
   return new ReplicaStopped(
     "log-unknown",
-    `the store belongs to log ${appliedLogId}, the ring names log ${logId}, which does not go on ` +
-      `from it: was the NATS server's data replaced? The store is kept as it is${REPAIR}`,
+    `the store belongs to log ${appliedLogId}, but the ring names log ${logId}, which does not ` +
+      `continue it: was the NATS server's data replaced? The store is kept as it is${REPAIR}`,
   );
 }
 
@@ -518,7 +524,7 @@ function shorter(sequence: Sequence, end: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-shorter",
     `this replica has applied the log up to ${sequence}, but its next entry is ${end}: the log ` +
-      "lost acknowledged writes that this store still holds. Nothing is served until the shard " +
-      `is repaired; keep all stores of it${REPAIR}`,
+      "lost acknowledged writes that this store still holds. The replica serves nothing until " +
+      `the shard is repaired; keep all its stores${REPAIR}`,
   );
 }

@@ -142,7 +142,7 @@ export class EntryWork {
     const { key, position, request } = operation;
     const { ownership } = this.state;
     if (positionOf(key, ownership.positionCount) !== position) {
-      throw new KvError("bad-request", `key ${JSON.stringify(key)} is not in ${position}`);
+      throw new KvError("bad-request", `key ${JSON.stringify(key)} is not in position ${position}`);
     }
     if (this.changes.position(position).state !== "owned") throw notOwned(position);
     if (request === undefined) return undefined;
@@ -152,7 +152,7 @@ export class EntryWork {
     const { outcomes, genesis } = this.state;
     if (outcomes.count >= genesis.limits.outcomesMax) {
       const max = genesis.limits.outcomesMax;
-      const text = `the shard remembers ${max} requests, its limit; send it again in a moment`;
+      const text = `the shard remembers at most ${max} requests; send it again in a moment`;
       throw new KvError("overloaded", text, { limit: "outcomes", max });
     }
     return undefined;
@@ -196,12 +196,12 @@ export class EntryWork {
     if (time === undefined) return;
     if (time < this.logTime - REQUEST_WINDOW_MS) {
       const text =
-        `request id ${id} is older than ${REQUEST_WINDOW_MS / 1_000} s: whether it was done is ` +
-        "not known any more, and it is not done again; read the key";
+        `request id ${id} is older than ${REQUEST_WINDOW_MS / 1_000} s: the shard no longer ` +
+        "knows its outcome, and does not do it again; read the key";
       throw new KvError("in-doubt", text, { field: "request_id" }, { retryable: false });
     }
     if (time > this.logTime + REQUEST_AHEAD_MAX_MS) {
-      const text = `request id ${id} is of a time ${time - this.logTime} ms ahead of the log's`;
+      const text = `request id ${id} is ${time - this.logTime} ms ahead of the log's time`;
       throw new KvError("bad-request", `${text}; set the clock`, { field: "request_id" });
     }
   }

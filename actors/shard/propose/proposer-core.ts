@@ -261,7 +261,7 @@ export class ProposerCore {
       return;
     }
     if (number === flight.fence?.number) {
-      const dead = new KvError("unavailable", "the log did not take the write; send it again");
+      const dead = new KvError("unavailable", "the log did not accept the write; send it again");
       this.#settle(flight, flight.refusal ?? dead);
     }
   }
@@ -274,7 +274,7 @@ export class ProposerCore {
     // unknown: its `open` never landed, or it was silent for too long. Then nothing of it counts.
     // With a fence on its way, what is passed over may be a copy of an entry that was applied.
     if (number !== (flight.fence?.number ?? flight.number)) return;
-    const error = new KvError("unavailable", "the log does not know this node; send it again");
+    const error = new KvError("unavailable", "the log does not know this replica; send it again");
     this.#settle(flight, flight.refusal ?? error);
     this.#needsOrigin = true;
   }
@@ -319,13 +319,13 @@ export class ProposerCore {
         continue;
       }
       this.#queueBytes -= groupBytes(pending.group);
-      const text = "the write waited too long for its turn and was not done; send it again";
+      const text = "the write timed out in the queue and was not done; send it again";
       pending.settle(new KvError("unavailable", text));
     }
     this.#queue = kept;
     for (const pending of this.#inFlight?.pending ?? []) {
       if (pending.deadlineMs > elapsedMs) continue;
-      const text = "the log has not answered in time; send it again with the same request id";
+      const text = "timed out waiting for the log; send it again with the same request id";
       settleOnce(pending, new KvError("in-doubt", text));
     }
     this.#barriers = keepTimely(this.#barriers, elapsedMs);
@@ -338,7 +338,7 @@ export class ProposerCore {
     this.#refuseQueue(error);
     const flight = this.#inFlight;
     if (flight === undefined) return;
-    const text = `the write was on its way to the log: ${error.message}`;
+    const text = `the write may have reached the log: ${error.message}`;
     this.#settle(flight, new KvError("in-doubt", text), error);
   }
 
@@ -359,7 +359,7 @@ export class ProposerCore {
 function keepTimely(barriers: readonly Barrier[], elapsedMs: number): Barrier[] {
   return barriers.filter((barrier) => {
     if (barrier.deadlineMs > elapsedMs) return true;
-    barrier.reject(new KvError("unavailable", "the shard's log has not answered in time"));
+    barrier.reject(new KvError("unavailable", "timed out waiting for the shard's log"));
     return false;
   });
 }

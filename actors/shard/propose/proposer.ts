@@ -67,7 +67,7 @@ export class Proposer {
 
   /** As `propose`, without a promise for each. Throws KvError `overloaded`. */
   offer(group: Group, settle: Pending["settle"], unless?: Pending["unless"]): void {
-    if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
+    if (this.#closed) throw new KvError("unavailable", "the replica is closing; send it again");
     const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
     this.#core.offer({ group, deadlineMs, settle, unless });
     this.#expireLater();
@@ -78,7 +78,7 @@ export class Proposer {
    * `unavailable` after half of what a request may take. */
   barrier(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(new KvError("unavailable", "the replica is ending"));
+      if (this.#closed) return reject(new KvError("unavailable", "the replica is closing"));
       const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
       this.#core.wantBarrier({ deadlineMs, resolve, reject });
       this.#expireLater();

@@ -153,8 +153,8 @@ export async function sortedPage(
     if (isLate()) {
       throw new KvError(
         "limit-exceeded",
-        `the path that gives the order has no index, and a look at all records took more than ` +
-          `${PAGE_MS_MAX} ms; add an equality on a path that has one`,
+        `the path to order by has no index, and a scan of all records took more than ` +
+          `${PAGE_MS_MAX} ms; add an equality on an indexed path`,
         { limit: "page_ms", max: PAGE_MS_MAX },
       );
     }

@@ -83,8 +83,8 @@ export class Scan {
     if (this.options.rowsBounded && this.#rowCount > SCAN_ROWS_MAX) {
       throw new KvError(
         "limit-exceeded",
-        `no index leads to what the filter asks for, and the shard has over ${SCAN_ROWS_MAX} ` +
-          `rows to look at; add an equality, or say "scan": true`,
+        `no index serves this filter, and the shard has more than ${SCAN_ROWS_MAX} rows to scan; ` +
+          `add an equality, or say "scan": true`,
         { limit: "rows_to_scan", max: SCAN_ROWS_MAX },
       );
     }

@@ -111,7 +111,7 @@ export class Query {
   }
 
   close(): void {
-    const error = new KvError("unavailable", "the replica is ending; send it again");
+    const error = new KvError("unavailable", "the replica is closing; send it again");
     for (const { respond } of this.#mailbox.close()) respond(...refusal(error));
   }
 
@@ -158,7 +158,7 @@ export class Query {
       if (error instanceof KvError) return refusal(error);
       // The view closes by itself then, and whatever reads from it fails.
       if (elapsedMs() < VIEW_MS_MAX) throw error;
-      this.parts.logger.info("a query outlived its view", {
+      this.parts.logger.info("a query took longer than its view of the store may", {
         shard: this.parts.shard,
         verb: request.verb,
         error,

@@ -83,7 +83,7 @@ export class Reader {
 
   close(): void {
     const left = [...this.#mailbox.close(), ...this.#mailboxAtOnce.close()];
-    settleAll(left, new KvError("unavailable", "the replica is ending; send it again"));
+    settleAll(left, new KvError("unavailable", "the replica is closing; send it again"));
   }
 
   /**

@@ -117,7 +117,7 @@ export class Applied {
   reached(sequence: Sequence, timeoutMs: number): Promise<void> {
     if (this.sequence >= sequence) return Promise.resolve();
     return this.#wait(this.#sequenceWaiters, sequence, timeoutMs, () => {
-      return `waited ${timeoutMs} ms for sequence ${sequence}, applied is ${this.sequence}`;
+      return `waited ${timeoutMs} ms for sequence ${sequence}; ${this.sequence} is applied`;
     });
   }
 
@@ -129,7 +129,7 @@ export class Applied {
     return this.#wait(waiters, revision, timeoutMs, () => {
       const now = this.table.revision(position);
       const awaited = `revision ${revision} of position ${position}`;
-      return `waited ${timeoutMs} ms for ${awaited}, it is ${now}`;
+      return `waited ${timeoutMs} ms for ${awaited}; it is at ${now}`;
     });
   }
 
@@ -153,7 +153,7 @@ export class Applied {
   openView(ranges: readonly StoreRange[]): Promise<View> {
     return this.betweenBatches(() => {
       if (this.#viewCount >= VIEWS_MAX) {
-        throw new KvError("overloaded", `${VIEWS_MAX} queries are under way here; send it again`, {
+        throw new KvError("overloaded", `${VIEWS_MAX} queries already run here; send it again`, {
           limit: "views",
           max: VIEWS_MAX,
         });

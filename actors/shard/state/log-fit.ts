@@ -42,14 +42,14 @@ export function unfitReason(fit: Fit, store: StorePlace, genesis: Genesis): stri
   const place = `this store has applied ${store.sequence} entries of log ${store.logId}`;
   const { parent } = genesis;
   if (parent === undefined) return `${place}, and log ${genesis.logId} begins with none`;
-  const goesOn = `log ${genesis.logId} goes on after entry ${parent.sequence} of ${parent.logId}`;
+  const goesOn = `log ${genesis.logId} continues after entry ${parent.sequence} of ${parent.logId}`;
   switch (fit) {
     case "behind":
-      return `${goesOn}, ${place}: what lies between is in no log any more`;
+      return `${goesOn}, ${place}: no log has the entries between`;
     case "past":
-      return `${goesOn}, ${place}: what it has beyond is not part of the shard any more`;
+      return `${goesOn}, ${place}: its later entries are no longer the shard's`;
     case "other-past":
-      return `${goesOn}, ${place}, but not the same ones`;
+      return `${goesOn}, ${place}, but different ones`;
     case "continues":
     case "empty":
     case "other-log":

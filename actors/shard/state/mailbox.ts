@@ -35,7 +35,7 @@ export class Mailbox<Item> {
 
   /** `bytes`: what the item keeps of its message. */
   offer(item: Item, bytes = 0): void {
-    if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
+    if (this.#closed) throw new KvError("unavailable", "the replica is closing; send it again");
     if (this.#items.length >= MAILBOX_REQUESTS_MAX) {
       const text = `${MAILBOX_REQUESTS_MAX} requests wait here already; send it again in a moment`;
       throw new KvError("overloaded", text, {

@@ -68,7 +68,7 @@ export class Ownership {
 
 /** For a request whose position this shard does not own: the border sends it on (rule M4). */
 export function notOwned(position: Position): KvError {
-  const text = `position ${position} is not owned by this shard`;
+  const text = `this shard does not own position ${position}`;
   return new KvError("unavailable", text, { moved: true });
 }
 
