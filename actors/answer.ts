@@ -38,7 +38,10 @@ export class Answers {
   ): void {
     if (reply === undefined) return;
     if (!this.#isAnswerable(reply)) {
-      this.logger.debug("a request's reply subject cannot be answered on", { subject, reply });
+      this.logger.debug("ignored a request's reply subject: not one to answer on", {
+        subject,
+        reply,
+      });
       return;
     }
     try {

@@ -12,7 +12,7 @@ export function asKvError(error: unknown, logger: Logger): KvError {
   if (error instanceof KvError) return error;
   incidentCount += 1;
   const incident = incidentCount;
-  logger.error("a request failed by a bug", { incident, error });
-  const text = `a bug, logged by the node that answered as incident ${incident}`;
+  logger.error("a request failed because of a bug", { incident, error });
+  const text = `a bug; the node that answered logged it as incident ${incident}`;
   return new KvError("internal", text, { incident }, { cause: error });
 }

@@ -93,7 +93,7 @@ export class Pulse {
 /** What is told to whoever asks while requests wait for too long. */
 export const tooLate = new KvError(
   "overloaded",
-  `requests wait for more than ${QUEUE_MS_MAX} ms before they are read here; send it again in a ` +
-    "moment",
+  `requests wait more than ${QUEUE_MS_MAX} ms before this process reads them; send it again in ` +
+    "a moment",
   { limit: "queue_ms", max: QUEUE_MS_MAX },
 );

@@ -32,7 +32,7 @@ export function isWorthAnother(error: KvError, isDoubtful: boolean): boolean {
 /** What the caller is told when no further attempt is made. */
 export function finalError(error: KvError, isDoubtful: boolean): KvError {
   if (!isDoubtful || error.written !== "no" || !isWorthAnother(error, true)) return error;
-  const text = `an attempt had no answer, and then: ${error.message}`;
+  const text = `an earlier attempt got no answer; the last: ${error.message}`;
   return new KvError("in-doubt", text, {}, { cause: error });
 }
 

@@ -65,7 +65,10 @@ export class BatchProgress {
   /** What is told now; operations that are still open are refused. */
   result(): BatchResult {
     const results = this.#results.map((result, index): Result => {
-      const error = new KvError("unavailable", "it was not its turn in time; send it again");
+      const error = new KvError(
+        "unavailable",
+        "timed out waiting for an earlier operation on the same key; retry",
+      );
       if (result !== undefined && result.kind !== "refused") return result;
       return refused(finalError(result?.error ?? error, this.#doubtful.has(index)));
     });

@@ -122,7 +122,7 @@ export class Coordinator {
     this.#answer(address.verb, address.key, message)
       .then((reply) => answer(reply), refuse)
       .finally(leave)
-      .catch((error: unknown) => logger.error("a reply could not be sent", { error }));
+      .catch((error: unknown) => logger.error("could not send a reply", { error }));
   }
 
   #answer(

@@ -116,6 +116,6 @@ function addressOf(request: Request): {
 } {
   if (request.kind === "get") return { key: request.key, position: request.position, verb: "get" };
   const { key, position, verb } = request.operation;
-  if (verb === "check") throw new KvError("unsupported", "check stands in batches only");
+  if (verb === "check") throw new KvError("unsupported", "check works in batches only");
   return { key, position, verb };
 }

@@ -122,9 +122,9 @@ function isServing({ state }: StatusReport["replicas"][number]): boolean {
 /** `always`, or what a power cut may take. */
 function syncWarning(interval: string): string | undefined {
   if (interval === "always") return undefined;
-  const loss = "a power cut can take acknowledged writes along";
+  const loss = "a power cut can lose acknowledged writes";
   const advice = 'set "sync_interval: always" in its jetstream block';
   return interval === "unknown"
-    ? `nats-server's sync_interval is not known here; unless it is always, ${loss}: ${advice}`
+    ? `nats-server's sync_interval is unknown; unless it is always, ${loss}: ${advice}`
     : `nats-server's sync_interval is ${interval}: ${loss}; ${advice}`;
 }

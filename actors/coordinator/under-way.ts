@@ -12,7 +12,7 @@ import { COORDINATOR_BYTES_MAX, COORDINATOR_REQUESTS_MAX } from "../../protocol/
 /** Made once: it is thrown when there is no time to make it for each. */
 export const tooManyRequests = new KvError(
   "overloaded",
-  `${COORDINATOR_REQUESTS_MAX} requests are under way here; send it again`,
+  `${COORDINATOR_REQUESTS_MAX} requests already run here; send it again`,
   { limit: "coordinator_requests", max: COORDINATOR_REQUESTS_MAX },
 );
 

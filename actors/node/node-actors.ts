@@ -136,7 +136,7 @@ export class NodeActors {
     if (ring.epoch <= this.#ring.epoch) return;
     const { store, positionCount } = this.#ring;
     if (ring.store !== store || ring.positionCount !== positionCount) {
-      this.parts.logger.error("a ring of another store or size stands in the bucket, not taken", {
+      this.parts.logger.error("ignored the bucket's ring: it has another store's name or size", {
         store: ring.store,
         position_count: ring.positionCount,
       });
@@ -155,7 +155,7 @@ export class NodeActors {
     const old = this.#hosts[index];
     assert(old !== undefined, `host ${index} of ${this.#hosts.length}`);
     const { shard: name, logId } = shard;
-    this.parts.logger.info("a shard goes on in another log", { shard: name, log_id: logId });
+    this.parts.logger.info("a shard continues in another log", { shard: name, log_id: logId });
     const host = this.#host(shard, this.#ring.epoch);
     this.#hosts[index] = host;
     const run = async (): Promise<void> => {

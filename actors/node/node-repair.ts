@@ -62,7 +62,7 @@ export class NodeRepair {
     });
     this.#listen("repair", encodeRepairError, async (data) => {
       const { repairer, node } = this.parts;
-      if (repairer === undefined) throw new KvError("unsupported", `${node} repairs nothing`);
+      if (repairer === undefined) throw new KvError("unsupported", `${node} does no repairs`);
       const request = parseRepairRequest(data);
       return asJson(await this.#inTurn(() => repairer.repair(request)));
     });
@@ -72,7 +72,7 @@ export class NodeRepair {
     if (this.#repairCount >= REPAIRS_MAX) {
       const text = `${REPAIRS_MAX} repairs are under way on ${this.parts.node}`;
       const details = { limit: "repairs", max: REPAIRS_MAX };
-      throw new KvError("overloaded", `${text}; wait, then look at status`, details);
+      throw new KvError("overloaded", `${text}; wait, then check status`, details);
     }
     this.#repairCount += 1;
     const run = this.#repairing.then(repair).finally(() => (this.#repairCount -= 1));

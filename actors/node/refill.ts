@@ -44,14 +44,14 @@ export async function refillStore(parts: RefillParts): Promise<void> {
       const { sequence, keys, rows } = await fillFrom(parts, source);
       const kept = await shelf.useDraft();
       const fields = { shard: shard.shard, source, sequence, keys, rows };
-      logger.info("a store was filled from another node's", { ...fields, set_aside: kept });
+      logger.info("filled a store from another node's", { ...fields, set_aside: kept });
       return;
     } catch (error) {
       // A source whose store is damaged, or answers what no store gives, is one of several.
       if (!(error instanceof KvError || error instanceof DamagedError)) throw error;
       failure = error;
       const fields = { shard: shard.shard, source, error };
-      logger.info("a store could not be filled from another node's", fields);
+      logger.info("could not fill a store from another node's", fields);
     }
   }
   const why = failure instanceof Error ? `: ${failure.message}` : "";

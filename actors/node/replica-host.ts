@@ -110,7 +110,7 @@ export class ReplicaHost {
       } catch (error) {
         this.#failureCount += 1;
         this.#failure = error instanceof Error ? error.message : String(error);
-        logger.error("a replica failed and is started again", { shard: shard.shard, error });
+        logger.error("a replica failed; starting it again", { shard: shard.shard, error });
       }
       if (clock.elapsedMs() - startedAt > RESTART_FORGET_MS) waitMs = RESTART_FIRST_MS;
       await sleep(clock, waitMs, this.#stopping.signal).catch(() => undefined);
@@ -136,7 +136,7 @@ export class ReplicaHost {
       if (signal.aborted) return false;
     }
     this.#replica = undefined;
-    this.#failure = `its store of ${shard.shard} is being filled from another node's`;
+    this.#failure = `the node is filling its store of ${shard.shard} from another node's`;
     await refillStore({ ...this.parts, shelf, signal: this.#stopping.signal });
     this.#failure = "";
     return true;
@@ -148,7 +148,10 @@ export class ReplicaHost {
     if (this.#goOn === undefined || !refillable.includes(reason)) {
       const state = reason ?? this.#replica?.phase ?? "loading";
       const { shard, node } = this.parts;
-      throw new KvError("conflict", `${shard.shard} on ${node} is ${state}: not to be filled anew`);
+      throw new KvError(
+        "conflict",
+        `${shard.shard} on ${node} is ${state}: its store needs no filling`,
+      );
     }
     this.#goOn();
   }
@@ -158,7 +161,7 @@ export class ReplicaHost {
     const { shard } = this.parts;
     const isSame = this.#replica?.isSound === true && shard.logId === request.log_id;
     if (isSame && this.#source !== undefined) return this.#source.answer(request);
-    const text = `the store of ${shard.shard} here is not one of log ${request.log_id} yet`;
+    const text = `this node has no store of ${shard.shard} for log ${request.log_id} yet`;
     throw new KvError("unavailable", text);
   }
 
@@ -223,7 +226,7 @@ export class ReplicaHost {
         this.#logBytes = bytes;
         this.#logBytesMax = bytesMax;
       } catch (error) {
-        this.parts.logger.debug("the log's size is not known", { error });
+        this.parts.logger.debug("could not read the log's size", { error });
       }
       await sleep(this.parts.clock, LOOK_MS, this.#stopping.signal).catch(() => undefined);
     }

@@ -49,12 +49,12 @@ export class SeedSource {
     if (this.#isClosed) throw new KvError("unavailable", "the store is being closed");
     const session = part === 0 ? this.#open(name) : this.#sessions.get(name);
     if (session === undefined) {
-      throw new KvError("not-found", "the seed's session has ended; begin anew with part 0");
+      throw new KvError("not-found", "the seed's session has ended; begin again with part 0");
     }
     if (session.isBusy) throw new KvError("unavailable", "the part is being read; ask again");
     if (part === session.part && session.reply !== undefined) return session.reply;
     if (part !== session.part + 1) {
-      throw new KvError("bad-request", `part ${session.part + 1} is next, ${part} was asked for`);
+      throw new KvError("bad-request", `part ${session.part + 1} is next, not part ${part}`);
     }
     session.isBusy = true;
     this.#readsUnderWay += 1;
@@ -82,7 +82,7 @@ export class SeedSource {
     const found = this.#sessions.get(name);
     if (found !== undefined) return found;
     if (this.#sessions.size >= SEED_SESSIONS_MAX) {
-      throw new KvError("overloaded", `${SEED_SESSIONS_MAX} stores are being filled from here`, {
+      throw new KvError("overloaded", `this store already fills ${SEED_SESSIONS_MAX} others`, {
         limit: "seed_sessions",
         max: SEED_SESSIONS_MAX,
       });

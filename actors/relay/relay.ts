@@ -127,7 +127,7 @@ export class Relay {
       this.#sayAlive(true);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      logger.info("the relay stands by", { shard, node, reason: error.message });
+      logger.info("the relay is on standby", { shard, node, reason: error.message });
       // What fails here may work elsewhere, and need not be waited for.
       this.#sayAlive(true);
     } finally {
@@ -179,7 +179,7 @@ export class Relay {
         await this.#pause(LOOK_MS);
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        logger.debug("the relay's place is not known", { shard, error: error.message });
+        logger.debug("could not read the relay's place", { shard, error: error.message });
         await this.#pause(LOOK_AGAIN_MS);
       }
     }

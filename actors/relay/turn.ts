@@ -353,7 +353,7 @@ export class Turn {
     if (this.#chain === undefined) return;
     const chain = isEntry(entry) ? chainNext(this.#chain, entry.origin, entry.number) : this.#chain;
     if (chain === row.chain) return;
-    const text = `entry ${sequence} of the log is not the one that was applied here`;
+    const text = `entry ${sequence} of the log is not the one that this replica applied`;
     throw new KvError("unavailable", text);
   }
 
@@ -366,7 +366,7 @@ export class Turn {
     const { applied, shard, logger } = this.parts;
     const { sequence } = applied;
     const known = Math.max(applied.table.revision(position), this.#published.last(position));
-    logger.info("events of a position are missing, it is reset", { shard, position, revision });
+    logger.info("reset a position: it misses events", { shard, position, revision });
     this.#send(resetOf(position, known as typeof revision, applied.logTime));
     this.#published.reset(position, known);
     this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;
@@ -406,7 +406,7 @@ export class Turn {
           !this.#published.has(position, revision) ||
           (isOtherLog && this.#published.last(position) !== revision),
       );
-    logger.info("events are lost, positions are reset", {
+    logger.info("resetting positions: events are lost", {
       shard,
       reason,
       sequence,

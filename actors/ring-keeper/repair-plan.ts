@@ -66,8 +66,8 @@ export function planRepair(
   if (silent !== undefined) {
     const { node } = silent;
     return refused(
-      `${node} does not answer, and its store may hold what no other has: start it, or leave its ` +
-        `store out with --abandon ${node}`,
+      `${node} does not answer, and its store may hold writes that no other has: start it, or ` +
+        `leave its store out with --abandon ${node}`,
     );
   }
   return planAnswered(shard, asked as Asked[], abandoned);
@@ -81,12 +81,12 @@ function planAnswered(
   const late = asked.find(({ report }) => report.log_id !== shard.logId);
   if (late !== undefined) {
     const text = `${late.node} has not followed the ring to log ${shard.logId} yet`;
-    return refused(`${text}: wait a moment, then look at status`);
+    return refused(`${text}: wait a moment, then check status`);
   }
   const serving = asked.filter(({ report }) => report.state === "serving");
   const others = asked.filter(({ report }) => report.state !== "serving");
   if (others.length === 0) {
-    const reason = `all replicas of ${shard.shard} that were asked serve`;
+    const reason = `every replica of ${shard.shard} that was asked serves`;
     return { kind: "nothing", reason, replicas: serving.map(asServing) };
   }
   const busy = others.find(({ report }) => report.state !== "stopped");
@@ -130,10 +130,10 @@ function planRefill(
 /** A ring that lost its last change names an ended log, and a store may have gone on from it. */
 function setBack({ logId }: RingShard, ahead: string, serving: string): string {
   return (
-    `the ring names log ${logId}, and the store of ${ahead} has gone on from that log with ` +
-    `another one: the ring has lost a change, and ${serving} serves without what that store ` +
-    `holds. --abandon ${serving} goes on from it; --abandon ${ahead} goes on without it, and ` +
-    "keeps it"
+    `the ring names log ${logId}, but the store of ${ahead} already continues that log in ` +
+    `another one: the ring has lost a change, and ${serving} serves without the writes of that ` +
+    `store. --abandon ${serving} continues from that store; --abandon ${ahead} continues ` +
+    "without it, and keeps it"
   );
 }
 
@@ -141,7 +141,7 @@ function notMendable({ node, report }: Asked, serving: Asked | undefined): strin
   const also = serving === undefined ? "" : `, while ${serving.node} serves`;
   const text = `the replica on ${node} is stopped${also}: ${report.reason}`;
   if (serving === undefined || !mendable.includes(codeOf(report))) {
-    return `${text}. A repair of the log does not mend that; --abandon ${node} leaves it out`;
+    return `${text}. Repairing the log does not mend that; --abandon ${node} leaves it out`;
   }
   return `${text}. Wait a moment: ${serving.node} will notice too, and stop`;
 }
@@ -159,15 +159,15 @@ function planLog(
     if (store === null) continue;
     if (!isOfShard(shard, store)) {
       return refused(
-        `the store of ${node} is of log ${store.log_id}, of which the ring knows nothing: was it ` +
-          `put there from another cluster? --abandon ${node} leaves it out`,
+        `the store of ${node} is of log ${store.log_id}, which the ring does not know: does it ` +
+          `come from another cluster? --abandon ${node} leaves it out`,
       );
     }
     stores.push({ node, report, store });
   }
   const [source, ...others] = stores.toSorted((a, b) => b.store.sequence - a.store.sequence);
   if (source === undefined) {
-    return refused("no store that was asked holds anything: there is nothing to go on from");
+    return refused("every store that was asked is empty: there is nothing to continue from");
   }
   for (const other of others) {
     const reason = contradiction(source, other);
@@ -202,7 +202,7 @@ function contradiction(source: Readable, other: Readable): string | undefined {
       source.store.records === other.store.records && source.store.index === other.store.index;
     if (isEqual) return undefined;
     return (
-      `the stores of ${names} have applied the same ${sequence} entries and hold different data ` +
+      `the stores of ${names} have applied the same ${sequence} entries but hold different data ` +
       `(digests differ): one of them is damaged. ${choose}`
     );
   }

@@ -89,7 +89,7 @@ export class Repairer {
     if (seen.plan.kind === "refill") return this.#refill(seen, seen.plan.nodes);
     const { logs, logger } = this.parts;
     const { shard, logId } = seen.shard;
-    logger.info("a shard is being repaired: its log is sealed", { shard, log_id: logId });
+    logger.info("repairing a shard: its log is sealed", { shard, log_id: logId });
     await logs.seal(seen.shard);
     const again = await this.#look(request);
     checkToken(request.token, again.reply);
@@ -135,7 +135,7 @@ export class Repairer {
       return decodeRepairReply<RepairReport>(reply.data);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      this.parts.logger.debug("a node does not tell what its store holds", { node, error });
+      this.parts.logger.debug("a node did not report what its store holds", { node, error });
       return undefined;
     }
   }
@@ -168,10 +168,10 @@ export class Repairer {
     const changedRing = { ...ring, epoch: (ring.epoch + 1) as Epoch, shards };
     if (!(await this.#publish(changedRing, revision, next))) {
       await this.#remove(next);
-      throw new KvError("conflict", "the ring was changed by somebody else meanwhile; look again");
+      throw new KvError("conflict", "another change of the ring came first; look again");
     }
     const { epoch } = changedRing;
-    logger.info("a shard has a new log that goes on from its stores", {
+    logger.info("a shard has a new log that continues from its stores", {
       shard: shard.shard,
       log_id: next.logId,
       log_id_before: shard.logId,
@@ -227,7 +227,7 @@ export class Repairer {
         }
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        logger.debug("whether the ring is changed is not known", { error: error.message });
+        logger.debug("could not tell whether the ring was changed", { error: error.message });
       }
       await sleep(clock, LOOK_AGAIN_MS);
     }
@@ -243,7 +243,7 @@ export class Repairer {
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.parts.logger.info("logs that no ring names could not be looked for", { error });
+      this.parts.logger.info("could not search for orphaned logs", { error });
     }
   }
 
@@ -254,7 +254,7 @@ export class Repairer {
     } catch (error) {
       const { shard, logId } = log;
       const fields = { shard, log_id: logId, error };
-      this.parts.logger.info("a log that no ring names could not be removed", fields);
+      this.parts.logger.info("could not remove an orphaned log", fields);
     }
   }
 }
@@ -264,7 +264,7 @@ function checkToken(token: string, reply: RepairReply): void {
 }
 
 function changed(): KvError {
-  return new KvError("conflict", "the stores are not what they were when this was planned");
+  return new KvError("conflict", "the stores have changed since this repair was planned");
 }
 
 function replyOf(

@@ -130,7 +130,7 @@ export class RingKeeper {
     }
     const standing = await this.#publish(ring);
     if (standing.shards.some(({ logId }) => logId === shards[0]?.logId)) {
-      this.logger.info("the ring is created", { epoch: ring.epoch, shards: shards.length });
+      this.logger.info("created the ring", { epoch: ring.epoch, shards: shards.length });
       await this.#removeOrphans(standing);
       return ring;
     }
@@ -149,7 +149,7 @@ export class RingKeeper {
         if (found !== undefined) return found;
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        this.logger.debug("whether the ring is created is not known", { error: error.message });
+        this.logger.debug("could not tell whether the ring was created", { error: error.message });
       }
       await sleep(this.clock, LOOK_AGAIN_MS);
     }
@@ -167,7 +167,7 @@ export class RingKeeper {
         logs.filter(({ logId, entryCount }) => !named.has(logId) && entryCount <= 1),
       );
     } catch (error) {
-      this.logger.info("logs that no ring names could not be looked for", { error });
+      this.logger.info("could not search for orphaned logs", { error });
     }
   }
 
@@ -178,7 +178,7 @@ export class RingKeeper {
         await this.logs.remove(log);
       } catch (error) {
         const { shard, logId } = log;
-        this.logger.info("a log that no ring names could not be removed", { shard, logId, error });
+        this.logger.info("could not remove an orphaned log", { shard, logId, error });
       }
     }
   }

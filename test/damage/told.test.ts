@@ -33,7 +33,7 @@ describe("what is said of a damage", () => {
       "n1 is away",
       "the ready line does not hold after 60000 ms",
       "could not read the log's end: no connection",
-      "its store of s1 is being filled from another node's",
+      "the node is filling its store of s1 from another node's",
       "log-missing: ",
       "log-missing: log 00a1 no longer exists",
       "opening the store in /data: damaged: Corruption",

@@ -14,7 +14,7 @@ import type { Target } from "./target.js";
 const expected = [
   "skipped a log message that is not a valid entry",
   "watching the ring failed",
-  "a ring of another store or size stands in the bucket",
+  "ignored the bucket's ring: it has another store's name or size",
 ];
 
 /** Lines of the nodes' logs that say that something else than a sender went wrong. */

@@ -36,7 +36,7 @@ describe("counts of the rules", () => {
     rules.onLine("s1 on n1", STOPS_SERVING, { reason: "it lags by 300 entries" });
     rules.onLine("s1 on n2", SERVES, {});
     rules.onLine("s2 on n1", SERVES, {});
-    rules.onLine("s1 on n1", "a replica failed and is started again", {});
+    rules.onLine("s1 on n1", "a replica failed; starting it again", {});
     rules.onLine("s1 on n1", SERVES, {});
     expect(count("L9 a replica serves again")).to.equal(0);
   });

@@ -62,7 +62,7 @@ export class RuleCounts {
         if (this.#away.delete(replica)) this.add("L9 a replica serves again");
         break;
       // What serves then is another one.
-      case "a replica failed and is started again":
+      case "a replica failed; starting it again":
         this.#away.delete(replica);
         break;
       default:
