@@ -1,13 +1,13 @@
 /**
- * Answer: sends a reply to whoever asked, and never fails because of where or how much.
+ * Answer: sends a reply to the client, and does not fail because of its reply subject or its size.
  *
- * The reply subject is the client's own choice, and nats-server does not ask whether the client
- * may publish there; we may, nearly everywhere. So an answer must never be a message that means
- * something: nothing is sent to the store's own subjects (the reply would be taken for a request,
- * or for an entry of a log) nor to any that begins with `$` (JetStream's API, buckets, services).
- * The request itself is done, as one without a reply subject is.
+ * The client chooses the reply subject, and nats-server does not check whether the client may
+ * publish there; the node may publish nearly everywhere. So a reply must never act as another kind
+ * of message. None goes to the store's own subjects, where an actor would take it for a request or
+ * a log entry, nor to a subject that begins with `$` (JetStream's API, buckets, services). The
+ * actor carries out such a request like one without a reply subject.
  *
- * A reply that is larger than the server takes becomes a `too-large`.
+ * A reply that is larger than the server accepts becomes `too-large`.
  */
 import type { Bus, Message } from "../infra/bus.js";
 import type { Logger } from "../infra/logger.js";

@@ -1,6 +1,6 @@
 /**
- * Incidents: a request that failed by a bug is answered `internal` with a number, under which the
- * node's log has the error.
+ * Incidents: a request that fails because of a bug gets the answer `internal` with a number; the
+ * node's log has the error under that number.
  */
 import type { Logger } from "../infra/logger.js";
 import { KvError } from "../protocol/errors.js";

@@ -1,9 +1,9 @@
 /**
  * Service: answers NATS's micro protocol ($SRV.PING, INFO, STATS) for one actor.
  *
- * Tools list services by it and show per verb how many requests came, how many failed and how long
- * they took. It is our own responder because the endpoints are verbs and not subscriptions: a
- * replica has hundreds of subscriptions for six verbs.
+ * Tools use it to list services and to show per verb how many requests came, how many failed and
+ * how long they took. We have our own responder because our endpoints are verbs, not
+ * subscriptions: a replica has hundreds of subscriptions for six verbs.
  */
 import type { Bus, Message, Subscription } from "../infra/bus.js";
 import type { Clock } from "../infra/clock.js";

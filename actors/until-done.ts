@@ -1,7 +1,7 @@
 /**
- * Until done: waits for what is under way, when an actor closes.
+ * Until done: waits for the work in progress when an actor closes.
  *
- * It looks soon, because most of it ends within milliseconds, and then less and less often.
+ * It checks soon, because most work ends within milliseconds, and then less and less often.
  */
 import { sleep, type Clock } from "../infra/clock.js";
 

@@ -1,9 +1,9 @@
 /**
- * Attempts: what a refusal means to whoever may send the request again. No I/O.
+ * Attempts: what a refusal means to a sender that may send the request again. No I/O.
  *
  * An attempt without an answer may still take effect, at any time. From then on only an outcome of
- * the same request id counts; that another attempt was not taken (`unavailable`, `overloaded`) says
- * nothing about the first. So it is asked on, and what is told in the end is `in-doubt`.
+ * the same request id counts: the refusal of a later attempt (`unavailable`, `overloaded`) says
+ * nothing about the first. So the sender keeps asking, and reports `in-doubt` if no outcome comes.
  */
 import type { Chance } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";

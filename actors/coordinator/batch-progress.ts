@@ -1,18 +1,18 @@
 /**
- * Batch progress: what is known of each operation of a batch, and which are to be sent (again).
+ * Batch progress: the state of each operation of a batch, and the operations to send (again).
  *
  * An operation is open until it has an outcome, or a refusal that sending again would not change.
- * Sending again must not change the order of operations on one key. Those of a part that a shard
- * has not answered at all are all open and go again in order. But a shard may answer a part in
- * pieces: it lost the log for a moment, refused the first write of a key and did the second. The
- * first has then been overtaken; done now, it would undo the second. So it keeps its refusal. And
- * what was refused and is not asked again here may be sent again by the caller, with all the others
- * and their ids: what comes after it on its key must not have been done by then.
+ * Sending again must not change the order of operations on one key. If a shard has not answered a
+ * part at all, all operations of the part are open and go again in order. But a shard may answer a
+ * part in pieces: it lost the log for a moment, refused the first write of a key and did the
+ * second. The second has then overtaken the first; done now, the first would undo it. So the first
+ * keeps its refusal. The caller may send a refused operation again, together with all the others
+ * and their ids. So no later operation on its key may be done before.
  *
  * Invariants
  *   1. No operation is open while a later one on its key has been answered by a shard, or while an
  *      earlier one is given up with a refusal that allows sending it again.
- *   2. `written: no` is told only of operations of which no attempt went without an answer.
+ *   2. An operation gets `written: no` only if every attempt at it was answered.
  */
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";

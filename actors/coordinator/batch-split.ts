@@ -1,10 +1,11 @@
 /**
- * Batch split: a batch over many shards becomes one message a shard, and one reply again.
+ * Batch split: turns a batch over many shards into one message a shard, and the answers into one
+ * reply.
  *
  * Operations keep their order within a shard, and one key is always in one shard, so operations on
- * one key take effect in order. What a shard could not take because a position moved, or could not
- * answer, is asked again until REQUEST_TIMEOUT_MS; so a batch without a request id is given one
- * (rule L4), which stands for each operation by its index in the whole batch.
+ * one key take effect in order. The coordinator sends an operation again until REQUEST_TIMEOUT_MS
+ * if its position has moved or its shard did not answer. So it gives a batch without a request id
+ * one of its own (rule L4); an operation's index in the whole batch completes the id.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";

@@ -5,7 +5,7 @@
  *             over all nodes; the latter sees only what the server's mapping did not take
  * State       how many requests are under way, and their bytes (under-way.ts)
  * Decides in  coverage.ts, merge.ts (queries), batch-split.ts (batches), protocol/request/ (form)
- * Lifecycle   run until closed; then what was taken is answered first
+ * Lifecycle   run until closed; answers all requests that it has taken before it ends
  * On a bug    the request is answered `internal`, with the incident it was logged as
  */
 import type { Bus, Message, Subscription } from "../../infra/bus.js";

@@ -1,13 +1,13 @@
 /**
- * Finder: find, count and keys over all shards, each answered once and for every position.
+ * Finder: answers find, count and keys over all shards, with each position counted exactly once.
  *
- * One message goes to every shard of the ring table, and each replica answers for the positions it
- * owns. Coverage accepts an answer whole or not at all. While a position moves, two shards may
- * answer for it, or none: a shard whose answer overlaps is asked again for those of its positions
- * that nobody has claimed (an answer cut to a limit, or a count, cannot be thinned out), and
- * positions that are left are asked of their owner in the ring table as it is then. What is still
- * missing after ROUNDS_MAX rounds makes the reply `incomplete`, or, if the client said `partial`,
- * is listed in it.
+ * The finder sends one message to every shard of the ring table, and each replica answers for the
+ * positions it owns. Coverage accepts an answer whole or not at all. While a position moves, two
+ * shards may answer for it, or none. If a shard's answer overlaps, the finder asks it again for
+ * its positions that no other answer covers: rows of some positions cannot be taken out of a count
+ * or a cut page. For positions without an answer it asks their owner in the current ring table.
+ * If positions are still missing after ROUNDS_MAX rounds, the reply is `incomplete`, or lists them
+ * if the client said `partial`.
  */
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";

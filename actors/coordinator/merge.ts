@@ -3,7 +3,7 @@
  *
  * Each answer has its rows in the same order, and all of its rows up to a place; beyond that
  * place it may have more. So the page ends where the first answer that has more ends: a row after
- * that place might have a predecessor we were not told of. The page after it begins there.
+ * that place might have a predecessor that we do not know. The next page begins there.
  *
  * A page may so be shorter than its limit, even empty, and have a successor all the same.
  *

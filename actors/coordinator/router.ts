@@ -1,10 +1,10 @@
 /**
- * Router: brings one request to a replica that owns its position, and its result back.
+ * Router: sends one request to a replica that owns its position, and returns the result.
  *
- * Used for whatever did not reach an owner by its subject: keys that fit no subject, keys with a
- * tag, clients of a nats-server without the mapping, positions that have moved. It asks again after
- * `unavailable` and a time-out, and because it may ask again, a write without a request id is given
- * one (rule L4).
+ * It serves the requests that did not reach an owner by their subject: keys that fit no subject,
+ * keys with a tag, clients of a nats-server without the mapping, positions that have moved. It
+ * sends again after `unavailable` and a time-out, so it gives a write without a request id one of
+ * its own (rule L4).
  *
  * Limit: COORDINATOR_REQUESTS_MAX requests of COORDINATOR_BYTES_MAX bytes at once; beyond either
  * `overloaded`.

@@ -1,5 +1,5 @@
 /**
- * Status: what the cluster is and how it is doing, gathered from the ring table and the nodes.
+ * Status: the cluster's parts and their state, gathered from the ring table and the nodes.
  *
  * Cost: one message to each node; a node that does not answer within STATUS_TIMEOUT_MS is `down`.
  */

@@ -1,5 +1,5 @@
 /**
- * Under way: how many requests are being worked on at once, and how many bytes they hold.
+ * Under way: the number of requests that the coordinator is working on, and the bytes they hold.
  *
  * Limits: COORDINATOR_REQUESTS_MAX and COORDINATOR_BYTES_MAX; beyond either `enter` throws
  * `overloaded`. A request that waits for a slow shard keeps its payload, so counting requests

@@ -1,9 +1,9 @@
 /**
- * Node actors: what one node runs, whatever it runs on.
+ * Node actors: all actors of one node, independent of the infrastructure below them.
  *
- * One coordinator, and the replicas that the ring gives the node, with a relay each. Bus, logs,
- * stores, events, clock and chance are handed in: node.ts passes NATS, JetStream and RocksDB, the
- * simulation passes their twins in memory.
+ * These are one coordinator and the replicas that the ring gives the node, with a relay each. The
+ * caller hands in bus, logs, stores, events, clock and chance: node.ts passes NATS, JetStream and
+ * RocksDB, the simulation passes their twins in memory.
  */
 import type { Bus, Subscription } from "../../infra/bus.js";
 import type { Chance, Clock } from "../../infra/clock.js";

@@ -1,10 +1,10 @@
 /**
- * Node repair: a node's part in the repair of a shard's log: it tells what its stores hold, gives
- * one of them to a node that has to fill its own, fills its own, and carries a repair out if asked.
+ * Node repair: a node's part in the repair of a shard's log. The node reports what its stores hold,
+ * copies a store to a node that needs one, fills its own, and runs a repair on request.
  *
- * Subjects: protocol/node/repair.ts. Each answers once and at once; a repair waits for other nodes
- * and for JetStream. Repairs run one after another here; that another node runs one at the same
- * time does no harm (repairer.ts).
+ * Subjects: protocol/node/repair.ts. Each request gets one answer, at once; only a repair waits for
+ * other nodes and for JetStream. A node runs its repairs one after another. Two nodes that run one
+ * at the same time do no harm (repairer.ts).
  */
 import type { Bus, Message, Subscription } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";

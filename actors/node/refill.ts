@@ -2,8 +2,8 @@
  * Refill: gets a replica a new store from another node's, where its own does not fit the log (rule
  * L3) or is lost and the log does not begin with the shard.
  *
- * The new store is filled and proved beside the old one, which is set aside only then, never
- * deleted. Whatever goes wrong leaves the old one where it was, and the next attempt begins anew.
+ * The node fills and checks the new store beside the old one. Only then it sets the old one aside;
+ * it never deletes it. A failure leaves the old one in place, and the next attempt starts again.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";

@@ -1,13 +1,13 @@
 /**
  * Replica host: keeps one replica of a node running.
  *
- * A replica that ends by a bug or a failed store is started again from its store, after
- * RESTART_FIRST_MS growing to RESTART_MAX_MS; one that stopped for good stays stopped and is shown
- * so. A damaged store is not deleted: the message says what to do.
+ * A replica that ends because of a bug or a failed store starts again from its store, after
+ * RESTART_FIRST_MS growing to RESTART_MAX_MS. A replica that stopped for good stays stopped, and
+ * status shows it. The host never deletes a damaged store: the message says what to do.
  *
- * A store that a repaired log does not go on from is set aside and filled anew from another node's
- * (refill.ts), and so is an empty one whose log begins later. Where a person has to decide that
- * first, `refill` is the decision.
+ * If a repaired log does not continue a store, the host sets the store aside and fills a new one
+ * from another node's (refill.ts); so it does with an empty store whose log begins later. Where a
+ * person has to decide that first, `refill` carries the decision out.
  *
  * While it runs, a replica is a service of NATS ($SRV) too.
  */

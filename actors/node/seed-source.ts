@@ -1,14 +1,14 @@
 /**
- * Seed source: hands a replica's whole store over, part by part, to a node that fills one.
+ * Seed source: copies a replica's whole store, part by part, to a node that fills its own.
  *
  * Mailbox     kv.node.<node>.seed, one answer for each message
  * State       sessions: a snapshot of the store each, how far it was read, and the last part
  * Decides in  here; it only reads
  * Lifecycle   as long as the replica's store is open
- * On a bug    a failed read is told to whoever asked
+ * On a bug    the node that asked gets the error of the failed read
  *
- * One iterator over all rows is one state of the store: batches are written whole, and the row that
- * says how far the log was applied is among them.
+ * One iterator over all rows sees one state of the store: the applier writes batches whole, each
+ * with the row that says how far it has applied the log.
  */
 import type { Clock, Timer } from "../../infra/clock.js";
 import type { Store, StoreIterator } from "../../infra/store.js";

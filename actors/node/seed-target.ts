@@ -1,11 +1,11 @@
 /**
- * Seed target: fills an empty store with another one's rows, and proves that it is whole.
+ * Seed target: fills an empty store with another node's rows, and proves that it is complete.
  *
- * The row that says how far the log was applied comes first and is written last, with the rows
- * before it synced: a store whose filling was cut off holds nothing. What came is checked as it
- * comes: counts and digests of records and index are worked out anew for each position and compared
- * with the source's own (design.md, section 7), so neither the way nor a damaged block of the
- * source's disk goes unnoticed.
+ * The row that says how far the log was applied comes first, but the target writes it last, when
+ * the rows before it are synced: so a store with a filling cut short counts as empty. The target
+ * checks rows as they come. It computes counts and digests of records and index again for each
+ * position and compares them with the source's own (design.md, section 7). So it notices damage on
+ * the way, and a damaged block of the source's disk.
  */
 import type { Store, StoreWrite } from "../../infra/store.js";
 import { DamagedError } from "../../protocol/damaged.js";

@@ -1,11 +1,11 @@
 /**
- * Durable place: up to where a shard's events are certain to stand in the stream.
+ * Durable place: the place up to which a shard's events are certainly in the stream.
  *
- * On a single server the stream is written asynchronously, and a server that crashes comes back
- * without its last messages; the relay then goes on from an older marker and needs the outcome rows
- * from there on. So a place counts only when it has been seen for a while, and still is.
+ * A single server writes the stream asynchronously. After a crash it lacks the last messages; the
+ * relay then continues from an older marker and needs the outcome rows from there on. So a place
+ * counts only when the stream has shown it for a while, and still does.
  *
- * Invariant: at most SEEN_MS / STEP_MS + 1 places are remembered.
+ * Invariant: it remembers at most SEEN_MS / STEP_MS + 1 places.
  */
 import type { Sequence } from "../../protocol/ids.js";
 

@@ -1,15 +1,15 @@
 /**
  * Relay: turns a shard's log into one public event per change.
  *
- * Mailbox     kv.relay-alive.<shard>: what the active relay of the shard says
+ * Mailbox     kv.relay-alive.<shard>: signs of life of the shard's active relay
  * State       whose turn it is, the place of the last marker; nothing that must survive
  * Decides in  relay-core.ts, lease.ts, durable-place.ts (no I/O); turn.ts publishes
- * Lifecycle   standing by ⇄ active, until stopped
+ * Lifecycle   on standby ⇄ active, until stopped
  * On a bug    InvariantError or a failed read leaves run(); the relay is started again
  *
- * Every replica runs one. The active one publishes (a Turn) and says that it is alive; when it has
- * fallen silent another takes over. The stream itself refuses all but the one that began last, so
- * two that take themselves for active publish nothing twice.
+ * Every replica runs one. The active relay publishes (a Turn) and says that it is alive; when it
+ * falls silent another takes over. The stream refuses all but the one that began last, so two
+ * relays that both consider themselves active publish nothing twice.
  */
 import type { Message } from "../../infra/bus.js";
 import { sleep } from "../../infra/clock.js";

@@ -1,15 +1,15 @@
 /**
  * Turn: the time during which one relay is the active one of its shard.
  *
- * It begins with a marker of its own, which ends the turn of whoever was active before: every
- * message names the marker it comes after, and the stream refuses it once there is another. Then it
- * reads what its predecessor published after its last marker, and goes on from the place that
- * marker tells, leaving out what is there. While there is something new it writes its place down
- * in further markers; a marker waits until all before it is acknowledged, so a marker's place is
- * never ahead of the stream.
+ * It begins with a marker of its own, which ends the turn of the relay that was active before:
+ * every message names the marker it comes after, and the stream refuses it once there is another.
+ * Then it reads the messages that its predecessor published after its last marker, continues from
+ * the place in that marker, and leaves out what is already there. While there are changes it
+ * records its place in further markers. A marker waits until the stream has acknowledged all
+ * messages before it, so a marker's place is never ahead of the stream.
  *
- * Whatever goes wrong (a refusal, an answer that does not come, a connection that goes) ends the
- * turn: run() rejects with KvError. What is then under way may land; the next turn finds it.
+ * Any failure (a refusal, a missing answer, a lost connection) ends the turn: run() rejects with
+ * KvError. Messages on their way may still land; the next turn finds them.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";

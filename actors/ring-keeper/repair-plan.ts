@@ -1,17 +1,17 @@
 /**
- * Repair plan: what can be done for a shard whose log does not fit its stores. No I/O.
+ * Repair plan: decides how to repair a shard whose log does not fit its stores. No I/O.
  *
- * The stores are what is left, so the plan takes the one that has applied the most and lets the
- * shard go on after its last entry. That is right only if the others' pasts are a part of its past:
- * then it holds all that any of them holds. Chains tell (rule L1). Where two stores have
- * different pasts, each holds acknowledged writes that the other lacks, and which of them is to
- * count is a person's decision: --abandon leaves one out.
+ * Only the stores are left, so the plan takes the one that has applied the most and continues the
+ * shard after its last entry. That is right only if the others' pasts are a part of its past: then
+ * it holds all that any of them holds. Chains prove it (rule L1). Where two stores have different
+ * pasts, each holds acknowledged writes that the other lacks, and a person decides which of them
+ * counts: --abandon leaves one out.
  *
  * Invariants
  *   1. No store is left out unless it was named by --abandon.
- *   2. The source has applied at least as much as every other store that was asked, and of no
- *      store is it known that its past is another one.
- *   3. A shard of which some replica serves keeps its log.
+ *   2. The source has applied at least as much as every other store that was asked, and no store
+ *      is known to have a different past.
+ *   3. A shard with a serving replica keeps its log.
  */
 import type { NodeName } from "../../protocol/ids.js";
 import type { RepairReplica, RepairReport, StoreFinding } from "../../protocol/node/repair.js";

@@ -1,22 +1,22 @@
 /**
- * Repairer: lets a shard go on from its stores when its log has lost what they hold (rule L3).
+ * Repairer: continues a shard from its stores when its log has lost what they hold (rule L3).
  *
  * Mailbox     one call at a time, from a node's kv.node.<node>.repair
- * State       none: everything is looked up anew, so a repair that was cut off is simply called
- *             again, on any node
+ * State       none: each call looks everything up again, so after a repair that was cut short a
+ *             person simply calls it again, on any node
  * Decides in  repair-plan.ts (no I/O); this file only carries its decisions out
  * Lifecycle   a call
  *
- * A repair goes in this order, and why each step comes where it does:
+ * The steps of a repair, and the reason for their order:
  *   1. ask all nodes of the shard what their stores hold, and plan
- *   2. seal the old log: from here on nothing can be appended to it, by no process however old, so
- *      that no write is acknowledged by it any more. Cut off here: all replicas are stopped anyway
- *   3. ask again: what was planned must still hold
+ *   2. seal the old log: from here on no process, however old, can append to it, so it acknowledges
+ *      no further write. Cut off here: all replicas are stopped anyway
+ *   3. ask again: the plan must still hold
  *   4. create the new log and its genesis, which names the old one, where it ends and its chain.
  *      Cut off here: a log of one entry that no ring names; the next repair removes it
  *   5. change the ring by compare-and-set. This is the moment; a loser deletes its log (rule L1)
- * The nodes see the ring change and open the new log by themselves; stores that do not fit its
- * genesis they set aside and fill anew. Nothing of that needs whoever called the repair.
+ * The nodes see the ring change and open the new log by themselves. They set aside stores that do
+ * not fit its genesis, and fill new ones. They do not need the caller of the repair for that.
  *
  * Invariant: a log that the ring names is never removed, and no log with more than a first entry.
  */

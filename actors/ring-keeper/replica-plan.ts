@@ -1,5 +1,5 @@
 /**
- * Planning of replicas: which nodes are to hold which shard.
+ * Planning of replicas: decides which nodes hold which shard.
  *
  * Each shard gets its replicas on distinct nodes, and on distinct zones where nodes name one (a
  * node that names none is a zone of its own). How many replicas a node holds goes by weight and is

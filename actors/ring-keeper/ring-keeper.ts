@@ -6,14 +6,15 @@
  * Decides in  actors/ring-keeper/ring-plan.ts
  * Lifecycle   one call at a node's start
  *
- * Streams and their first entries are created first and the ring last, by compare-and-set (rule
- * L1): whoever finds a ring finds complete logs, and after that nobody creates the log of a shard
- * that exists. A node that loses the race deletes the streams it made.
+ * A node creates the streams and their first entries first and the ring last, by compare-and-set
+ * (rule L1): a node that finds a ring finds complete logs, and no node creates the log of an
+ * existing shard. A node that loses the race deletes the streams it made.
  *
- * A node that ends between the two leaves logs that no ring names, and JetStream has reserved their
- * space. Whoever creates the ring removes them, if they have no more than a first entry: whoever is
- * still creating then has lost. A log that has more was a ring's, and its data are not ours to put
- * an empty ring beside: the ring is not created, and the error says why.
+ * A node that ends between the two leaves orphaned logs, which no ring names, and JetStream has
+ * reserved their space. The node that creates the ring removes them if they have no more than a
+ * first entry: a node that is still creating has lost by then. A log with more entries belonged to
+ * a ring, and an empty ring beside its data would hide them: the ring-keeper creates no ring, and
+ * the error says why.
  *
  * Invariant: a log that the ring names, or that has more than its first entry, is never removed.
  */

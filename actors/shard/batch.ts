@@ -6,9 +6,9 @@
  * order, gets among them included. Writes that follow one another go to the proposer together and
  * in order; a get that follows a write of its key, or a write that follows a get, waits for it.
  *
- * If one of them is refused and may be sent again, those that wait for it are refused too. Were
- * they done, and this reply lost, the whole batch would be sent again: the first would be done now,
- * and the others would be told what they did before it.
+ * If one of them is refused and may be sent again, the batch refuses those that wait for it too.
+ * Otherwise, if this reply is lost, the client sends the whole batch again: the shard then does the
+ * first one, and answers the others with the outcomes that they had before it.
  */
 import { KvError } from "../../protocol/errors.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";

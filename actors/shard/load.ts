@@ -1,5 +1,5 @@
 /**
- * Load: brings a replica's state back from its store, before any loop runs.
+ * Load: reads a replica's state from its store, before any loop runs.
  *
  * Cost: reads the rows of positions, origins and outcomes, and one expiry row a position; not the
  * records.

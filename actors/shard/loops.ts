@@ -1,9 +1,9 @@
 /**
- * Loops: the parts of one replica, and what connects them.
+ * Loops: the parts of one replica, and their connections.
  *
- * replica.ts says when they run and when the replica serves. Here stands who calls whom: the
- * proposer's acknowledgements and the reader's probes tell the applier how far the log goes, what
- * the applier has applied settles the proposer's callers. The border gives messages to the loops.
+ * replica.ts decides when they run and when the replica serves. This file connects them: the
+ * proposer's acknowledgements and the reader's probes tell the applier how far the log goes, and
+ * the applier settles the proposer's callers. The border gives messages to the loops.
  */
 import type { Bus } from "../../infra/bus.js";
 import type { Chance, Clock } from "../../infra/clock.js";

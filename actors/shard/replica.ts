@@ -7,10 +7,10 @@
  * Lifecycle   loading → catching-up ⇄ serving → stopped; see below
  * On a bug    InvariantError or a failed store leaves run(); the node starts the replica again
  *
- * States. Loading: the state is read back from the store. Catching up: the log is being applied,
- * nothing is answered. Serving: the lag against a probe younger than PROBE_MS_MAX is small, and
- * the replica is subscribed (rule L9). Between these two it goes by the lag, with a margin, so that
- * it does not flutter. Stopped: going on would be wrong (stopped.ts); only a person mends that, and
+ * States. Loading: the replica reads its state from the store. Catching up: it applies the log and
+ * answers nothing. Serving: it is subscribed, and its lag against a probe younger than PROBE_MS_MAX
+ * is small (rule L9). It changes between these two by the lag, with a margin, so that it does not
+ * flutter. Stopped: it would be wrong to continue (stopped.ts); only a person can mend that, and
  * status shows the reason.
  */
 import type { Subscription } from "../../infra/bus.js";

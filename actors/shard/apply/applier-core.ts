@@ -1,13 +1,13 @@
 /**
- * Applier core: log messages and store rows in, one batch and its outcomes out. No I/O.
+ * Applier core: turns log messages and store rows into one batch and its outcomes. No I/O.
  *
- * It works in two steps, because what an entry does depends on rows that must be read first:
- * `plan` decodes messages and says which rows it needs, `decide` works the entries out one by one
- * over a ChangeSet. The result is the same however entries are grouped into batches: a group ends
- * before an entry that needs rows which were not read for it (records that have come due).
+ * It works in two steps, because the effect of an entry depends on rows that must be read first:
+ * `plan` decodes messages and lists the rows it needs, `decide` applies the entries one by one to
+ * a ChangeSet. The result is the same however entries are grouped into batches: a group ends
+ * before an entry that needs rows which the applier did not read for it (records that are due).
  *
- * What it keeps to itself (origins, request fingerprints, chain) it changes while it decides; if
- * the batch then cannot be written, the replica ends and starts again from the store.
+ * `decide` also changes the core's own state (origins, request fingerprints, chain). If the batch
+ * then cannot be written, the replica ends and starts again from the store.
  *
  * Invariants
  *   1. The entry after `sequence` is sequence + 1, always. Rule L7.

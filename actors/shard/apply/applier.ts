@@ -1,16 +1,16 @@
 /**
  * Applier: applies a shard's log to a replica's store, entry by entry, in order.
  *
- * Mailbox     the log, through a consumer that is made anew whenever it has to be
+ * Mailbox     the log, through a consumer that the applier replaces when necessary
  * State       ReplicaState; `Applied`, which the other loops look at
  * Decides in  applier-core.ts (no I/O); this file reads the rows, writes the batch, publishes
- * Lifecycle   run until stopped. Ends with ReplicaStopped where going on would be wrong
+ * Lifecycle   run until stopped. Ends with ReplicaStopped where it would be wrong to continue
  * On a bug    InvariantError or a failed write leaves run(); the replica is started again
  *
- * The consumer is not trusted to be complete (rule L7): only the entry after the last one applied
- * is taken; a gap makes a new consumer; an entry known to exist that does not come is fetched.
- * Whenever the consumer is new or the connection was away, the log is compared with what was
- * applied before anything else is taken (rule L1).
+ * The applier does not trust the consumer to be complete (rule L7): it takes only the entry after
+ * the last one applied, replaces the consumer at a gap, and fetches an entry that is known to exist
+ * but does not come. With a new consumer, or after a lost connection, it compares the log with the
+ * applied entries before it takes anything (rule L1).
  */
 import { type Chance, type Clock, type Timer, sleep } from "../../../infra/clock.js";
 import type {

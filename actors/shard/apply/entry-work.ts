@@ -1,15 +1,15 @@
 /**
- * Entry work: one log entry being applied to a ChangeSet.
+ * Entry work: applies one log entry to a ChangeSet.
  *
- * For each group of operations, in this order: is the position owned, has the request been answered
- * already, may it be executed at all (its id's age, the outcomes' limit), are the records it
- * touches still alive, and what does it do to them. A group of several is all or nothing.
+ * For each group of operations it asks in this order: does the shard own the position, was the
+ * request already answered, may it be executed (its id's age, the outcomes' limit), are its records
+ * still alive, and what does it do to them. A group of several takes effect whole or not at all.
  *
  * Invariants
- *   1. A refusal because the position is not owned leaves no outcome record: the request is to be
- *      sent on, and must not be answered by it. Rule L4.
- *   2. A record due at the entry's log time is gone before an operation looks at it, and its going
- *      takes a revision. Rule L6.
+ *   1. A refusal because the shard does not own the position leaves no outcome record: the request
+ *      goes to another shard, and that refusal must not answer it. Rule L4.
+ *   2. A record due at the entry's log time is gone before an operation looks at it, and its
+ *      removal takes a revision. Rule L6.
  */
 import { assert } from "../../../protocol/assert.js";
 import { KvError } from "../../../protocol/errors.js";

@@ -1,9 +1,9 @@
 /**
- * Proposer core: what waits, what is in flight, and what each answer of the log means. No I/O.
+ * Proposer core: the queue, the entry in flight, and the meaning of each answer of the log. No I/O.
  *
- * One entry is in flight at a time; what arrives meanwhile becomes the next, so entries grow with
- * load by themselves. An entry's fate is known only when the applier has met it in the log (or the
- * fence that killed it): acknowledgements tell where to look, nothing more.
+ * One entry is in flight at a time; the groups that arrive meanwhile become the next entry, so
+ * entries grow with load. The proposer knows an entry's fate only when the applier has met it in
+ * the log (or the fence that killed it): an acknowledgement only tells where to look.
  *
  *   idle ──take──▶ in flight ──applied──▶ idle
  *                   │  ▲ unanswered: the same bytes again
@@ -15,7 +15,7 @@
  * Invariants
  *   1. Numbers go up by one with each entry that may have landed. Rule L2.
  *   2. Every pending group is settled exactly once: applied, dead, or in doubt.
- *   3. What is queued has been told to nobody: refusing it is always `written: no`.
+ *   3. The log has never seen a queued group: refusing one is always `written: no`.
  */
 import type { Appended } from "../../../infra/log.js";
 import { assert } from "../../../protocol/assert.js";

@@ -2,9 +2,9 @@
  * Proposer: brings a replica's writes into the shard's log.
  *
  * Mailbox     groups of operations, taken in batches: all that has arrived
- * State       what is queued and what is in flight (ProposerCore)
+ * State       the queue and the entry in flight (ProposerCore)
  * Decides in  proposer-core.ts (no I/O); this file only carries its decisions out
- * Lifecycle   run until closed; callers are settled by the applier through `applied`
+ * Lifecycle   run until closed; the applier settles callers through `applied`
  * On a bug    InvariantError leaves run(); the replica is started again
  */
 import { type Chance, type Clock, type Timer, sleep } from "../../../infra/clock.js";

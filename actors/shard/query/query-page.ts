@@ -1,9 +1,9 @@
 /**
- * Query page: how far a scan goes, and what of it is the answer.
+ * Query page: decides where a scan stops, and which of its rows are the answer.
  *
- * A page ends with its limit of rows, its limit of bytes, or after PAGE_MS_MAX; it always says up
- * to which place it is complete, so that it can go on strictly after it. To tell whether it is
- * the last, one match more than the limit is looked for.
+ * A page ends at its limit of rows, its limit of bytes, or after PAGE_MS_MAX. It always names the
+ * place up to which it is complete, so the next page begins strictly after it. To know whether a
+ * page is the last, the scan looks for one match more than the limit.
  */
 import { KvError } from "../../../protocol/errors.js";
 import type { Revision } from "../../../protocol/ids.js";

@@ -1,8 +1,8 @@
 /**
- * Query plan: from a filter to the index rows that a shard has to look at.
+ * Query plan: chooses the index rows that a shard reads for a filter.
  *
- * The order of a query's rows is given (protocol/query/driver.ts). The rest is each shard's own
- * choice, because it changes the cost and never the rows.
+ * protocol/query/driver.ts fixes the order of a query's rows. Each shard chooses the rest for
+ * itself, because that changes the cost and never the rows.
  */
 import { assert } from "../../../protocol/assert.js";
 import {

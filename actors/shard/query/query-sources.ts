@@ -1,7 +1,7 @@
 /**
  * Query sources: the index rows of a plan, read from a view's iterators in the query's order.
  *
- * Every row names a key that may match, a candidate; whether it does, query-scan.ts finds out.
+ * Every row names a candidate: a key that may match. query-scan.ts checks whether it does.
  */
 import type { StoreIterator } from "../../../infra/store.js";
 import { assert } from "../../../protocol/assert.js";

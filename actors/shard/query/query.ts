@@ -4,7 +4,7 @@
  * Mailbox     kv.shard.<shard>.find, .count and .keys, taken in batches: all that has arrived
  * State       none of its own; reads one view of the replica's store for each query
  * Decides in  query-plan.ts (what to read), query-page.ts (where to stop)
- * Lifecycle   run until closed; what was taken is still answered
+ * Lifecycle   run until closed; it still answers the queries that it has taken
  * On a bug    InvariantError or a failed read leaves run(); the replica is started again
  *
  * Queries run side by side, QUERIES_MAX at most: a long one does not hold up those behind it.

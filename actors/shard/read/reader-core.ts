@@ -1,5 +1,5 @@
 /**
- * Reader core: what a get needs before it may be read, and what a record says. No I/O.
+ * Reader core: what a get must wait for, and the reply that a record gives. No I/O.
  */
 import { KvError } from "../../../protocol/errors.js";
 import type { TimeMs } from "../../../protocol/ids.js";

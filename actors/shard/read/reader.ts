@@ -1,7 +1,7 @@
 /**
  * Reader: answers a replica's gets.
  *
- * Mailbox     gets, taken in batches: all that has arrived; two, by what they have to wait for
+ * Mailbox     two, by what a get waits for; each taken in batches: all that has arrived
  * State       none of its own; reads the replica's store
  * Decides in  reader-core.ts (no I/O); this file only carries its decisions out
  * Lifecycle   run until closed

@@ -1,8 +1,8 @@
 /**
- * Applied: what the loops of one replica share.
+ * Applied: the state that the loops of one replica share.
  *
- * The applier is the only writer. It changes this state in one synchronous step when a batch has
- * been written, so that whoever looks between two awaits sees exactly what the store holds up to
+ * The applier is the only writer. It changes this state in one synchronous step after it has
+ * written a batch, so a loop that looks between two awaits sees exactly what the store holds up to
  * `sequence`. The other loops wait here: for a sequence, for a position's revision, or for the
  * moment between two batches, which is the only one at which several iterators see one state
  * (RocksDB writes a batch on another thread while iterators are opened on ours).

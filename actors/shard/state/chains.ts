@@ -1,8 +1,8 @@
 /**
  * Chains: the log's chain at the last CHAIN_HISTORY sequences (rule L1).
  *
- * An entry tells how far its proposer had applied the log and what its chain was there; whoever
- * applies the entry compares. A basis older than the oldest one kept is not compared.
+ * An entry says how far its proposer had applied the log, and the chain there. The applier compares
+ * that chain with its own, unless the basis is older than the oldest chain kept.
  */
 import type { Sequence } from "../../../protocol/ids.js";
 

@@ -1,10 +1,10 @@
 /**
- * Log fit: may a store go on with a log that begins at its end? No I/O.
+ * Log fit: decides whether a store can continue with a log that begins at its end. No I/O.
  *
  * A log's genesis says what came before it: nothing, or another log up to a sequence, with the
- * chain there (rule L1). A store fits if that is exactly what it has applied. What was applied
- * beyond it, or instead of it, stands in no log any more, and what lies between cannot be had from
- * this one; such a store is set aside and filled anew from one that fits (rule L3).
+ * chain there (rule L1). A store fits if it has applied exactly that. If it has applied more, or
+ * other entries, no log has those any longer; if it has applied less, this log lacks the entries
+ * between. The node sets such a store aside and fills a new one from one that fits (rule L3).
  */
 import type { LogId, Sequence } from "../../../protocol/ids.js";
 import { chainHex, type Genesis } from "../../../protocol/log/entry.js";

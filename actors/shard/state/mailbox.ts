@@ -1,5 +1,5 @@
 /**
- * Mailbox: what waits for one loop of an actor, taken in batches of everything that has arrived.
+ * Mailbox: the queue of one loop of an actor, which takes all that has arrived as one batch.
  *
  * Limits: MAILBOX_REQUESTS_MAX items, MAILBOX_BYTES_MAX bytes, and MAILBOX_MS_MAX that the oldest
  * has waited; beyond any of them `offer` throws `overloaded`.

@@ -1,6 +1,6 @@
 /**
- * Why a replica stops for good instead of being started again: going on would be wrong, and only
- * a person can mend it. `status` shows the text.
+ * Stopped: the reasons why a replica stops for good and does not start again. It would be wrong to
+ * continue, and only a person can mend it. `status` shows the text.
  */
 export type StopReason =
   /** The log ends before what this replica has applied: the log lost writes. Rule L3. */
