@@ -1,8 +1,8 @@
 /**
- * Rules: how often each rule of the log discipline (design.md, L1 to L9) came into play in a run.
+ * Rules: counts how often each rule of the log discipline (design.md, L1 to L9) applied in a run.
  *
- * Seen from outside: by what nodes log, by what stands in the logs and events at the end. A rule
- * that never came into play in a thousand runs has not been tested by them.
+ * It looks from outside: at the nodes' log lines, and at the logs and events at the end. A thousand
+ * runs in which a rule never applied have not tested it.
  */
 import type { StoredEvent } from "../../infra/events.js";
 import type { LogMessage } from "../../infra/log.js";
