@@ -16,7 +16,7 @@ import { REPLY_SUBJECT_BYTES_MAX } from "../protocol/limits.js";
 import type { Names } from "../protocol/nats/subjects.js";
 import type { Reply } from "../protocol/reply/result.js";
 
-/** White space, controls, wildcards: what the Bus takes for a bug, and what is no one subject. */
+/** White space, controls, wildcards: the Bus takes them for a bug, or they name many subjects. */
 const unfit = /[\s\0-\u0020\u007f*>]/;
 
 export class Answers {

@@ -7,7 +7,7 @@ import { KvError } from "../protocol/errors.js";
 
 let incidentCount = 0;
 
-/** What a client or the network caused stays what it is; a bug is logged and becomes `internal`. */
+/** Errors caused by a client or the network stay; a bug is logged and becomes `internal`. */
 export function asKvError(error: unknown, logger: Logger): KvError {
   if (error instanceof KvError) return error;
   incidentCount += 1;

@@ -91,7 +91,7 @@ export class Pulse {
   }
 }
 
-/** What is told to whoever asks while requests wait for too long. */
+/** The answer to each request while requests wait too long. */
 export const tooLate = new KvError(
   "overloaded",
   `requests wait more than ${QUEUE_MS_MAX} ms before this process reads them; send it again in ` +

@@ -37,7 +37,7 @@ export class ServiceCounters {
     }
   }
 
-  /** A verb that is none of the service's is counted under no name. */
+  /** A verb that the service does not have is counted under no name. */
   begin(verb: string): void {
     const figures = this.#figures.get(verb);
     if (figures === undefined) return;
@@ -57,7 +57,7 @@ export class ServiceCounters {
     figures.errorLast = error;
   }
 
-  /** What was answered, and the time spent; what is under way counts with its time so far. */
+  /** Requests answered, and the time spent; open requests count with their time so far. */
   entries(): { verb: string; requests: number; errors: number; ms: number; errorLast: string }[] {
     const nowMs = this.clock.elapsedMs();
     return this.verbs.map((verb) => {

@@ -5,7 +5,7 @@
  */
 import { sleep, type Clock } from "../infra/clock.js";
 
-/** Between two looks: at first, and what it grows to. */
+/** Time between two checks: the first, and the longest. */
 const LOOK_FIRST_MS = 5;
 const LOOK_MAX_MS = 80;
 

@@ -8,7 +8,7 @@
 import type { Chance } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 
-/** Waits between attempts: the first, and what it grows to. */
+/** Waits between attempts: the first, and the longest. */
 export const AGAIN_FIRST_MS = 20;
 export const AGAIN_MAX_MS = 500;
 
@@ -25,11 +25,11 @@ export function newRequestId(chance: Chance): string {
 export function isWorthAnother(error: KvError, isDoubtful: boolean): boolean {
   if (!error.retryable) return false;
   if (error.kind === "unavailable" || error.kind === "in-doubt") return true;
-  // Whoever is too busy is not asked again at once, unless there is a doubt to be resolved.
+  // Do not ask a busy shard again at once, unless there is a doubt to resolve.
   return isDoubtful && error.kind === "overloaded";
 }
 
-/** What the caller is told when no further attempt is made. */
+/** The caller's error when no further attempt follows. */
 export function finalError(error: KvError, isDoubtful: boolean): KvError {
   if (!isDoubtful || error.written !== "no" || !isWorthAnother(error, true)) return error;
   const text = `an earlier attempt got no answer; the last: ${error.message}`;

@@ -24,9 +24,9 @@ import { finalError, isWorthAnother, readError } from "./attempts.js";
 export class BatchProgress {
   /** By index; undefined = not answered yet. */
   readonly #results: (Result | undefined)[];
-  /** Writes of which an attempt had no answer. */
+  /** Writes with an attempt that was not answered. */
   readonly #doubtful = new Set<number>();
-  /** Open once, but by invariant 1 no more. */
+  /** Open before, but no longer, by invariant 1. */
   readonly #closed = new Set<number>();
 
   constructor(private readonly batch: BatchRequest) {
@@ -62,7 +62,7 @@ export class BatchProgress {
     this.#closeBehindGivenUp();
   }
 
-  /** What is told now; operations that are still open are refused. */
+  /** The results as of now; operations that are still open get a refusal. */
   result(): BatchResult {
     const results = this.#results.map((result, index): Result => {
       const error = new KvError(

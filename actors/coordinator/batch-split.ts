@@ -36,7 +36,7 @@ import { BatchProgress } from "./batch-progress.js";
 /** Payload bytes of one message to a shard; an operation of the largest size fits with the rest. */
 const PART_BYTES_MAX = 512 * 1_024;
 
-/** Operations of one shard, and where each stands in the batch. */
+/** Operations of one shard, and the index of each in the batch. */
 export interface Part {
   readonly shard: ShardId;
   readonly indexes: readonly number[];
@@ -133,7 +133,7 @@ export class BatchRunner {
     const askShard = async (shardParts: readonly Part[]): Promise<void> => {
       for (const part of shardParts) {
         progress.take(part.indexes, await this.#ask(batch, part));
-        // What follows for the same shard must not overtake what has to be sent again.
+        // Later parts for the same shard must not overtake operations to be sent again.
         if (part.indexes.some((index) => progress.isOpen(index))) return;
       }
     };

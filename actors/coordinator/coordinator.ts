@@ -46,7 +46,7 @@ export interface CoordinatorParts {
   readonly batches: BatchRunner;
   readonly status: StatusCollector;
   readonly counters: ServiceCounters;
-  /** Of the node's pulse; asked for each request. Default: never. */
+  /** The node's pulse, asked at each request. Default: never late. */
   readonly isLate?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -54,12 +54,12 @@ export interface CoordinatorParts {
 
 const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
 
-/** Answered also when requests wait for too long: they are few, and tell what goes on. */
+/** Answered also when requests wait too long: they are few, and show what is happening. */
 const aboutTheStore: ReadonlySet<string> = new Set<MultiKeyVerb>(["ring", "status", "info"]);
 
 /**
- * Replies by error and verb, made in advance: when many are to be told of an error, there is no
- * time to make a reply for each.
+ * Replies by error and verb, made in advance: when many clients get an error, there is no time to
+ * make a reply for each.
  */
 const madeReplies = new Map(
   [tooLate, tooManyRequests].map((error) => {
@@ -89,7 +89,7 @@ export class Coordinator {
     }
   }
 
-  /** Takes nothing new, answers what was taken. */
+  /** Takes no new requests, and answers those it has taken. */
   async close(): Promise<void> {
     const { clock } = this.parts;
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.drain()));

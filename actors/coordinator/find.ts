@@ -44,7 +44,7 @@ export type AskShard = (
 ) => Promise<Uint8Array>;
 
 const ROUNDS_MAX = 3;
-/** Of a page's reply, what is not rows: members, cursor. The certificate is measured apart. */
+/** Room in a page's reply beside the rows: members, cursor. The certificate is measured apart. */
 const REPLY_FRAME_BYTES = 8 * 1_024;
 
 /** Failures that asking another replica, or later, may mend. All others are the query's own. */
@@ -162,7 +162,7 @@ export class Finder {
     return { accepted, missing: coverage.missing(), reasons };
   }
 
-  /** Whom to ask for what is missing: first whoever has just said to have it, else the owner. */
+  /** Whom to ask for missing positions: first a shard that just claimed them, then the owner. */
   private askedNext(missing: readonly Position[], again: readonly Asked[]): Asked[] {
     const lookup = new RingLookup(this.ring());
     const shardOf = new Map<Position, ShardId>();
@@ -192,7 +192,7 @@ function cursorOf(
   return cursor;
 }
 
-/** The answer, or undefined if there is none now. Throws what is the query's own fault. */
+/** The answer, or undefined if there is none now. Throws errors that the query itself causes. */
 async function mended<Reply>(
   reasons: Map<ShardId, string>,
   shard: ShardId,

@@ -78,7 +78,7 @@ export class Router {
   async #untilAnswered(request: Request, payload: Uint8Array): Promise<Result> {
     const { key, position, verb } = addressOf(request);
     const subject = this.names.ring(position, verb);
-    // A session's wait is the replica's: another attempt would begin it anew.
+    // The replica does a session's waiting: another attempt would begin the wait again.
     const isSession = request.kind === "get" && request.level === "session";
     const patienceMs = isSession ? SESSION_WAIT_MS : REQUEST_TIMEOUT_MS;
     const end = this.clock.elapsedMs() + patienceMs;

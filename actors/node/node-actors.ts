@@ -34,7 +34,7 @@ import { ReplicaHost } from "./replica-host.js";
 export interface NodeActorsParts {
   readonly names: Names;
   readonly node: NodeName;
-  /** Of Ringdex, as package.json states it. */
+  /** Ringdex's version from package.json. */
   readonly version: string;
   /** As it is at the start; see `ringChanged`. */
   readonly ring: RingTable;
@@ -117,7 +117,7 @@ export class NodeActors {
     });
   }
 
-  /** Takes nothing new, answers what was taken, closes logs and stores. */
+  /** Takes no new requests, answers those it has taken, closes logs and stores. */
   async close(): Promise<void> {
     this.#service.stop();
     await this.#coordinator.close();
@@ -129,8 +129,8 @@ export class NodeActors {
   }
 
   /**
-   * Where to look from now on. Replicas stay where they are; one whose shard goes on in another
-   * log (`ringdex repair`) is started anew on that.
+   * Routes by this ring from now on. Replicas stay where they are; a replica whose shard continues
+   * in another log (`ringdex repair`) starts again on that log.
    */
   ringChanged(ring: RingTable): void {
     if (ring.epoch <= this.#ring.epoch) return;

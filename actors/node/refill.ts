@@ -18,7 +18,7 @@ import { decodeSeedReply, type SeedReply } from "../../protocol/node/seed.js";
 import type { RingShard } from "../../protocol/ring/ring.js";
 import { fillStore, type Seeded } from "./seed-target.js";
 
-/** One part is asked for this often before the source is given up. */
+/** The node asks this often for one part before it gives the source up. */
 const ATTEMPTS_MAX = 5;
 const AGAIN_MS = 500;
 

@@ -47,7 +47,7 @@ const FAILURES_SETTLED = 2;
 export interface ReplicaHostParts {
   readonly names: Names;
   readonly node: NodeName;
-  /** Of Ringdex, as package.json states it. */
+  /** Ringdex's version from package.json. */
   readonly version: string;
   readonly shard: RingShard;
   readonly epoch: Epoch;
@@ -57,8 +57,8 @@ export interface ReplicaHostParts {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly logger: Logger;
-  /** The replica's own store; called again after each close. `onDamage` is called if the store
-   * itself finds, while it is open, that it must not be read any more. */
+  /** The replica's own store; called again after each close. The store calls `onDamage` if it
+   * finds, while it is open, that it must no longer be read. */
   readonly openStore: (onDamage: (error: Error) => void) => Promise<Store>;
   readonly openLog: () => Log;
   readonly forward: (request: Request) => Promise<Result>;
@@ -68,7 +68,7 @@ export interface ReplicaHostParts {
   readonly shelf?: StoreShelf | undefined;
 }
 
-/** What another node's store mends, once somebody says so. */
+/** Reasons that another node's store mends, once a person asks for it. */
 const refillable: readonly (StopReason | undefined)[] = [
   "log-diverged",
   "log-trimmed",
@@ -80,7 +80,7 @@ export class ReplicaHost {
   #replica: Replica | undefined;
   #relay: Relay | undefined;
   #source: SeedSource | undefined;
-  /** Goes on after a stop, with a new store; undefined = it does not wait for that. */
+  /** Continues after a stop, with a new store; undefined = it does not wait for that. */
   #goOn: (() => void) | undefined;
   #failure = "";
   #failureCount = 0;
@@ -118,7 +118,7 @@ export class ReplicaHost {
     }
   }
 
-  /** False = it stays stopped until the end. Rejects with KvError if no store can be had. */
+  /** False = it stays stopped until the end. Rejects with KvError if no node has a store for it. */
   async #mend(replica: Replica): Promise<boolean> {
     const { shelf, shard } = this.parts;
     if (shelf === undefined) return false;
@@ -142,7 +142,7 @@ export class ReplicaHost {
     return true;
   }
 
-  /** Throws KvError `conflict` unless the replica is stopped by what another store mends. */
+  /** Throws KvError `conflict` unless another store mends the reason why the replica stopped. */
   refill(): void {
     const reason = this.#replica?.stopReason;
     if (this.#goOn === undefined || !refillable.includes(reason)) {
@@ -210,7 +210,7 @@ export class ReplicaHost {
       // All that read the store have ended before it is closed.
       await Promise.allSettled([running, looking, relaying]);
       this.#relay = undefined;
-      // What has failed serves no more. What has stopped for good goes on telling why.
+      // A failed replica no longer serves. One that stopped for good continues to say why.
       if (replica.phase !== "stopped") this.#replica = undefined;
       await store.close();
     }

@@ -21,7 +21,7 @@ const everything = { from: Buffer.of(0), to: Buffer.of(0xff) };
 
 interface Session {
   readonly iterator: StoreIterator;
-  /** The part that was given last, and what it was. */
+  /** The last part that was sent, and its bytes. */
   part: number;
   reply: SeedReply | undefined;
   /** Read, and not handed over yet. */
@@ -71,7 +71,7 @@ export class SeedSource {
     }
   }
 
-  /** After this no iterator of ours is open. */
+  /** After this none of its iterators is open. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#readsUnderWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));

@@ -11,7 +11,7 @@ import { outcomeRange, parseOutcomeKey } from "../../protocol/store/store-keys.j
 
 const ROWS_PER_READ = 256;
 
-/** Of one position. */
+/** The changes of one position. */
 export interface BridgeChanges {
   /** Its revision counter at the end. */
   readonly revision: Revision;

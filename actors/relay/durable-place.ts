@@ -9,7 +9,7 @@
  */
 import type { Sequence } from "../../protocol/ids.js";
 
-/** Longer than any server keeps what it acknowledged from its disk. */
+/** Longer than any server delays writing acknowledged messages to its disk. */
 const SEEN_MS = 300_000;
 const STEP_MS = 5_000;
 
@@ -20,7 +20,7 @@ export class DurablePlace {
 
   /** The shard's last marker tells `sequence`; 0 = there is none. */
   note(sequence: Sequence, nowMs: number, isDurable: boolean): void {
-    // What was published after an older marker that is now the last is lost.
+    // An older marker is now the last: the messages published after it are lost.
     while ((this.#seen.at(-1)?.sequence ?? 0) > sequence) this.#seen.pop();
     if (isDurable || sequence < this.#durable) this.#durable = sequence;
     const last = this.#seen.at(-1);

@@ -37,7 +37,7 @@ export class Lease {
     this.wait(nowMs);
   }
 
-  /** A relay will not go on. One that has been replaced says nothing about who is active now. */
+  /** A relay ends. If another replaced it, that says nothing about which one is active now. */
   ended(relay: string, nowMs: number): void {
     if (relay === this.#holder) this.#dueAtMs = this.#after(nowMs);
   }

@@ -31,7 +31,7 @@ export interface Change {
   readonly updatedAt: TimeMs;
   /** 0 = never. */
   readonly expiresAt: TimeMs;
-  /** Of a set only. */
+  /** Only in the event of a set. */
   readonly content: { readonly type: ContentType; readonly value: Uint8Array } | undefined;
 }
 
@@ -130,7 +130,7 @@ export function markerEvent(
   return { subject, headers: [], data: Buffer.from(JSON.stringify(body)) };
 }
 
-/** Undefined = no marker of ours stands there. */
+/** Undefined = that message is not one of our markers. */
 export function readMarker(stored: StoredEvent): Marker | undefined {
   let body: unknown;
   try {
@@ -157,7 +157,7 @@ interface Span {
   isWhole: boolean;
 }
 
-/** What stands in the stream after a place, by position. */
+/** The messages in the stream after a place, by position. */
 export class Published {
   readonly #spans = new Map<Position, Span>();
 

@@ -80,7 +80,7 @@ export class Relay {
   }
 
   /**
-   * The outcome rows up to here are not needed any more. A relay that is behind by more than
+   * The relay no longer needs the outcome rows up to here. A relay that is behind by more than
    * RELAY_BEHIND_MAX entries loses its rows, and consumers get a reset.
    */
   durablePlace(): Sequence {
@@ -97,7 +97,7 @@ export class Relay {
     }
   }
 
-  /** At most `ms`: what is heard meanwhile may bring the lease nearer. */
+  /** Waits at most `ms`: a message that arrives meanwhile may end the lease earlier. */
   #standBy(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.parts.clock.after(ms, resolve);

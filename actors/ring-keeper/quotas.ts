@@ -18,7 +18,7 @@ export interface Claim {
   readonly weight: number;
   readonly least: number;
   readonly most: number;
-  /** What it has now. */
+  /** The number it has now. */
   readonly held: number;
 }
 
@@ -47,8 +47,8 @@ export function quotasOf(total: number, claims: readonly Claim[]): number[] {
 
 /**
  * The open claims whose share is outside of their bounds, with the bound: those above if they are
- * above by more than the others are below, else those below. Fixing both sides at once could give
- * back to one what it must not have.
+ * above by more than the others are below, otherwise those below. Fixing both sides at once could
+ * give a claim back the excess that it must not have.
  */
 function outOfBounds(
   rest: number,

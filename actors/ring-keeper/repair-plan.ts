@@ -17,7 +17,7 @@ import type { NodeName } from "../../protocol/ids.js";
 import type { RepairReplica, RepairReport, StoreFinding } from "../../protocol/node/repair.js";
 import type { RingShard } from "../../protocol/ring/ring.js";
 
-/** What was heard of one node of the shard. */
+/** The answer of one node of the shard. */
 export interface Finding {
   readonly node: NodeName;
   /** Undefined = it did not answer. */
@@ -102,7 +102,7 @@ function planAnswered(
   return planLog(shard, others, abandoned);
 }
 
-/** The log is good enough to serve: who does not fit it gets its store anew. */
+/** The log is good enough to serve: a node whose store does not fit it gets a new one. */
 function planRefill(
   shard: RingShard,
   serving: readonly Asked[],
@@ -127,7 +127,7 @@ function planRefill(
   };
 }
 
-/** A ring that lost its last change names an ended log, and a store may have gone on from it. */
+/** A ring that lost its last change names an ended log, and a store may have continued from it. */
 function setBack({ logId }: RingShard, ahead: string, serving: string): string {
   return (
     `the ring names log ${logId}, but the store of ${ahead} already continues that log in ` +
@@ -182,7 +182,7 @@ function planLog(
   };
 }
 
-/** The ring names the store's log, or one that it goes on from. */
+/** The ring names the store's log, or one that it continues. */
 function isOfShard({ logId, logIdsBefore = [] }: RingShard, store: StoreFinding): boolean {
   const known: readonly string[] = [logId, ...logIdsBefore];
   return known.includes(store.log_id) || known.includes(store.parent?.logId ?? "");

@@ -48,7 +48,7 @@ export interface RingCell {
 
 /** Makes, ends and removes logs. */
 export interface LogMender extends LogMaker {
-  /** Nothing can be appended any more, for good. One that is not there is no error. */
+  /** No process can append to the log ever again. A missing log is no error. */
   seal(log: LogName): Promise<void>;
 }
 
@@ -57,7 +57,7 @@ export interface RepairerParts {
   readonly bus: Bus;
   readonly cell: RingCell;
   readonly logs: LogMender;
-  /** Of a new log, where there is room. */
+  /** The name of a new log, where there is room. */
   readonly logBytesMax: number;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -213,14 +213,14 @@ export class Repairer {
     });
   }
 
-  /** False if the ring is another one than was looked at. An answer that is lost is looked for. */
+  /** False if the ring has changed since it was read. Reads the ring again if an answer is lost. */
   async #publish(ring: RingTable, revision: number, next: RingShard): Promise<boolean> {
     const { cell, clock, logger } = this.parts;
     const value = ringBytes(ring);
     for (;;) {
       try {
         if ((await cell.update(value, revision)) !== undefined) return true;
-        // "Somebody was first" may be ourselves: an attempt that seemed lost has landed.
+        // "Another was first" may be this node: an attempt that seemed lost has landed.
         const found = await cell.read();
         if (found !== undefined && found.revision !== revision) {
           return decodeRing(found.value).shards.some(({ logId }) => logId === next.logId);
@@ -233,7 +233,7 @@ export class Repairer {
     }
   }
 
-  /** Left by repairs that were cut off. Whoever is still at one has lost: the ring has changed. */
+  /** Logs of repairs that were cut off. One still in progress has lost: the ring has changed. */
   async #removeOrphans(next: RingShard): Promise<void> {
     try {
       const named = new Set<LogId>([next.logId, ...(next.logIdsBefore ?? [])]);
@@ -247,7 +247,7 @@ export class Repairer {
     }
   }
 
-  /** What cannot be removed now stays, and takes up room: status warns of it. */
+  /** A log that cannot be removed now stays, and takes up room: status warns of it. */
   async #remove(log: LogName): Promise<void> {
     try {
       await this.parts.logs.remove(log);
@@ -276,7 +276,7 @@ function replyOf(
   const store = plan.kind === "log" ? plan.store : undefined;
   const { kind, replicas } = plan;
   const fates = replicas.map(({ node, fate, sequence }) =>
-    // What a serving replica has applied goes on while a person reads.
+    // A serving replica continues to apply entries while a person reads.
     fate === "serving" ? `${node} ${fate}` : `${node} ${fate} ${sequence}`,
   );
   return {

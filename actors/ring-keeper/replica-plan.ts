@@ -134,10 +134,10 @@ function assign(
 }
 
 /**
- * What it costs to have a shard on a node. A replica that stays is worth more than all distances
- * together, a home more than all replicas that stay. Among new places the nodes that follow the
- * shard's own place in the list are cheapest: so the replicas of a node's shards are on many
- * others, and the load of one that fails is shared.
+ * The cost of a shard on a node. A replica that stays is worth more than all distances together, a
+ * home more than all replicas that stay. Among new places the nodes that follow the shard's own
+ * place in the list are cheapest: so many nodes hold the replicas of one node's shards, and share
+ * its load if it fails.
  */
 function costs(wish: ReplicaWish): (shardIndex: number, node: NodeName) => number {
   const nodeCount = wish.nodes.length;

@@ -38,7 +38,7 @@ import { planNewRing } from "./ring-plan.js";
 /** Where the ring table is kept. */
 export interface RingPlace {
   read(): Promise<{ readonly value: Uint8Array } | undefined>;
-  /** False if somebody was first. Rejects with KvError `in-doubt` if nobody knows. */
+  /** False if another node was first. Rejects with KvError `in-doubt` if that is unknown. */
   createOnce(value: Uint8Array): Promise<boolean>;
 }
 
@@ -51,7 +51,7 @@ export interface LogMaker {
   create(shards: readonly RingShard[], bytesMax: number, sequenceFirst?: Sequence): Promise<void>;
   /** Appends a new log's first entry. */
   begin(shard: RingShard, entry: Uint8Array, sequenceFirst?: Sequence): Promise<void>;
-  /** One that is not there is no error. */
+  /** A missing log is no error. */
   remove(log: LogName): Promise<void>;
   /** All logs of the store, in no order. */
   list(): Promise<readonly ListedLog[]>;
@@ -60,7 +60,7 @@ export interface LogMaker {
 export type LogName = Pick<RingShard, "shard" | "logId">;
 
 export interface ListedLog extends LogName {
-  /** Of its last entry; before it has any, the one before its first. */
+  /** The sequence of its last entry; before it has any, the one before its first. */
   readonly sequenceLast: number;
   /** How many entries it ever had. */
   readonly entryCount: number;
@@ -108,7 +108,7 @@ export class RingKeeper {
     return found === undefined ? undefined : decodeRing(found.value);
   }
 
-  /** Undefined if somebody else was first. */
+  /** Undefined if another node was first. */
   async #create(settings: NewRingSettings): Promise<RingTable | undefined> {
     const { store, positionCount, replicas } = settings;
     const nodes = settings.nodes.map((node) => ({ node, weight: 1 }));
@@ -125,7 +125,7 @@ export class RingKeeper {
     } catch (error) {
       // Nothing is published yet, so no ring can name them.
       await this.#removeAll(shards);
-      // Or whoever was first has removed them before us.
+      // Or the node that was first has removed them before us.
       if (error instanceof KvError && (await this.#read()) !== undefined) return undefined;
       throw error;
     }
@@ -139,13 +139,13 @@ export class RingKeeper {
     return undefined;
   }
 
-  /** The ring that stands in the end: ours, or that of whoever was first. */
+  /** The final ring: this node's, or that of the node that was first. */
   async #publish(ring: RingTable): Promise<RingTable> {
     const value = ringBytes(ring);
     for (;;) {
       try {
         if (await this.place.createOnce(value)) return ring;
-        // "Somebody was first" may be ourselves: an attempt that seemed lost has landed.
+        // "Another was first" may be this node: an attempt that seemed lost has landed.
         const found = await this.#read();
         if (found !== undefined) return found;
       } catch (error) {

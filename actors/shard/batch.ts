@@ -51,7 +51,7 @@ function runOne(
   if (request.kind === "refused") return Promise.resolve(request);
   const key = keyOf(request);
   if (notDone.has(key)) return Promise.resolve({ kind: "refused", error: waits });
-  // What was offered with it may be refused before its own turn in the log has come.
+  // An operation offered with it may be refused before this one's turn in the log comes.
   const unless = (): KvError | undefined => (notDone.has(key) ? waits : undefined);
   return new Promise((resolve) => {
     const settle = (result: Result): void => {

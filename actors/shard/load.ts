@@ -87,7 +87,7 @@ async function loadOrigins(store: Store, state: ReplicaState): Promise<void> {
   });
 }
 
-/** In the order of the log, so that what is remembered is what the applier remembered. */
+/** In the order of the log, so that it remembers the same requests as the applier before. */
 async function loadOutcomes(store: Store, state: ReplicaState): Promise<void> {
   const range = outcomeRange(0 as Sequence, SEQUENCE_MAX);
   await eachRow(store, range, ({ key, value }) => {

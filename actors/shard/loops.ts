@@ -39,9 +39,9 @@ export interface ReplicaParts {
   readonly logger: Logger;
   /** Brings a request of another shard to its owner. */
   readonly forward: (request: Request) => Promise<Result>;
-  /** Of replicaVerbs. Default: nobody looks at them. */
+  /** Counters by replicaVerbs. Default: unused. */
   readonly counters?: ServiceCounters;
-  /** Of the node's pulse; asked for each request. Default: never. */
+  /** The node's pulse, asked at each request. Default: never late. */
   readonly isLate?: (() => boolean) | undefined;
 }
 

@@ -64,7 +64,7 @@ export class Replica {
   #tail = 0 as Sequence;
   #subscriptions: Subscription[] = [];
   #closed = false;
-  /** It answers what is on its way, and takes nothing new. */
+  /** It answers the requests on their way, and takes no new ones. */
   #isClosing = false;
   readonly #loaded = withResolvers<Applied | undefined>();
 
@@ -89,7 +89,7 @@ export class Replica {
     return this.#loaded.promise;
   }
 
-  /** Outcome rows before `sequence` are not needed by the relay any more. */
+  /** The relay no longer needs outcome rows before `sequence`. */
   setRelayFloor(sequence: Sequence): void {
     if (this.#loops !== undefined) this.#loops.state.relayFloor = sequence;
   }
@@ -143,7 +143,7 @@ export class Replica {
     }
   }
 
-  /** Answers what is on its way, then ends run(). */
+  /** Answers the requests on their way, then ends run(). */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#isClosing = true;
@@ -206,7 +206,7 @@ export class Replica {
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.sequence;
         if (tail < sequence && log.tailIsExact) loops.applier.compareAgain();
-        // A log that lost entries may show no lag at all: what it holds is compared first.
+        // A log that lost entries may show no lag at all, so its entries are compared first.
         const { hasCompared } = loops.applier;
         const isReady = hasTakenOver(loops) && hasCompared && !this.#isClosing;
         if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
@@ -274,7 +274,7 @@ export class Replica {
     this.#subscriptions = [];
   }
 
-  /** Rule L6: records that are due go although nobody writes. */
+  /** Rule L6: due records go also while no client writes. */
   async #moveTimeWhenDue(loops: Loops): Promise<void> {
     const { clock, chance, logger, log } = this.parts;
     const { applied } = loops;
@@ -298,7 +298,7 @@ export class Replica {
   }
 }
 
-/** Of its log at least the genesis: that is known a moment before what it says is taken over. */
+/** Has applied at least its log's genesis: the state knows that a moment before `applied` does. */
 function hasTakenOver({ state, applied }: Loops): boolean {
   return state.hasBegun && applied.sequence > (state.genesis.parent?.sequence ?? 0);
 }
@@ -319,7 +319,7 @@ function withResolvers<Value>(): { promise: Promise<Value>; resolve: (value: Val
   return { promise, resolve };
 }
 
-/** Of all positions together. */
+/** The digest of all positions together. */
 function digestOf(applied: Applied): PositionDigest {
   const all = new PositionDigest();
   for (const position of applied.ownership.owned()) all.combine(applied.table.digest(position));

@@ -83,7 +83,7 @@ export interface Rows {
 export interface EntryResult {
   readonly sequence: Sequence;
   readonly kind: "accepted" | "skipped" | "alarm";
-  /** Of an alarm: what was found instead of an entry. */
+  /** In an alarm: what the log has instead of an entry. */
   readonly reason: string;
   readonly origin: Origin | undefined;
   readonly number: number;
@@ -147,7 +147,7 @@ export class ApplierCore {
     }
   }
 
-  /** Throws ReplicaStopped when going on would be wrong. */
+  /** Throws ReplicaStopped when it would be wrong to continue. */
   decide(plan: Plan, rows: Rows): Decision {
     const { state } = this;
     const changes = new ChangeSet(state.ownership, state.table, () => state.indexing);
@@ -189,8 +189,8 @@ export class ApplierCore {
     if (!isEntry(entry)) {
       const nothing = { origin: undefined, number: 0, outcomes: [] };
       if (entry.kind === "newer") {
-        // The log says up to which version it is written. What claims more is nobody's entry, for
-        // programs that know that version too; only below it would it be us who are too old.
+        // The log says up to which version it is written. A message that claims more is not an
+        // entry, also for programs that know that version; up to it, this program is too old.
         if (!this.#isAboveLog(entry)) throw newerEntry(sequence, entry.version);
         return { sequence, kind: "alarm", reason: aboveLog(entry.version), ...nothing };
       }
@@ -217,8 +217,8 @@ export class ApplierCore {
   }
 
   /**
-   * The first entry of a log says who it is, what came before it, and what the shard owns. Where it
-   * goes on from another log, all else stays as that one has left it.
+   * The first entry of a log has the log's name, its predecessor, and the shard's positions. If the
+   * log continues another one, the rest stays as that one has left it.
    */
   #begin(work: EntryWork, entry: Entry): void {
     const { state } = this;
@@ -242,7 +242,7 @@ export class ApplierCore {
     }
   }
 
-  /** Rule L1: whoever proposed this had the same past as we, or one of us lost writes. */
+  /** Rule L1: its proposer had the same past as this replica, or one of the two lost writes. */
   #compareBasis(entry: Entry, sequence: Sequence): void {
     const { basisSequence, basisChain } = entry;
     if (basisSequence >= sequence) {

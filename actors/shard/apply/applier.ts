@@ -47,16 +47,16 @@ const LOST_MS = 2_000;
 /** How often the store is made durable. Rule L8. */
 const SYNC_MS = 1_000;
 const COMPARE_AGAIN_MS = 250;
-/** Of entries that are passed over by all: an origin's own begin with 1. */
+/** The number of entries that every replica skips: an origin's own begin with 1. */
 const NUMBER_UNOPENED = 0;
-/** For how long a log that lost writes is asked to take the entry that tells so. */
+/** How long the applier tries to append the entry that shows others the log's loss. */
 const TELL_MS_MAX = 60_000;
 
-/** Who is told of what stands in the log. */
+/** Gets the entries that the applier meets in the log. */
 export interface LogListener {
   /** Each entry, in order, when its batch is written. */
   applied(result: EntryResult): void;
-  /** What the log had accepted from `first` to `last` is gone, before it was applied here. */
+  /** The log lost the entries from `first` to `last`, before this replica applied them. */
   lost(first: Sequence, last: Sequence): void;
 }
 
@@ -65,7 +65,7 @@ export class Applier {
   #consumer: LogConsumer | undefined;
   #pending: Promise<Delivery | undefined> | undefined;
   #expected = 0 as Sequence;
-  /** What is waited for although it cannot be found, and since when. */
+  /** The entry that it waits for but cannot find, and since when. */
   #absent: { readonly sequence: Sequence; readonly sinceMs: number } | undefined;
   #lateTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
@@ -74,11 +74,11 @@ export class Applier {
   #wake: (() => void) | undefined;
   #stopped = false;
   #syncedAtMs: number;
-  /** Everything up to here survives a crash of the machine. What was found at the start may have
+  /** Everything up to here survives a crash of the machine. Entries found at the start may have
    * been written without `sync`. */
   durable = 0 as Sequence;
   appliedAtMs: number;
-  /** The log's past has been compared with what was applied here: nothing is served before. */
+  /** It has compared the log's past with the entries applied here: it serves nothing before. */
   hasCompared = false;
 
   constructor(
@@ -104,7 +104,7 @@ export class Applier {
         if (delivery === undefined) continue;
         if (delivery.kind === "resumed") {
           await this.#compareLog();
-          // One that is stopped has broken off.
+          // A stopped applier has not finished comparing.
           this.hasCompared = !this.#stopped;
         } else await this.#applyAll(delivery.messages);
       }
@@ -128,7 +128,7 @@ export class Applier {
     if (sequence > this.state.sequence) this.#watchForLate();
   }
 
-  /** What the log says does not fit what was applied. Nothing is served until it is compared. */
+  /** The log does not fit the entries applied here. It serves nothing until it has compared. */
   compareAgain(): void {
     this.hasCompared = false;
     this.#compareDue = true;
@@ -155,7 +155,7 @@ export class Applier {
       this.#wake = () => resolve("woken");
     });
     const pending = this.#pending;
-    // What was noticed while a batch was being written has woken nobody.
+    // Events during the writing of a batch have woken no waiter.
     const isDue = this.#isLate || this.#compareDue;
     const first = isDue ? "woken" : await Promise.race([pending, woken]);
     if (first !== "woken") {
@@ -194,16 +194,16 @@ export class Applier {
   }
 
   /**
-   * An entry is known to have been accepted, and cannot be found. A log that ends before it has
-   * lost it; no store has to be ahead of the log for that, so rule L3 does not stop anything. Then
-   * nothing must wait for it any more.
+   * The log accepted an entry, but the applier cannot find it. A log that ends before the entry has
+   * lost it; no store needs to be ahead of the log for that, so rule L3 stops no replica. Then
+   * nothing must wait for the entry any longer.
    */
   async #lookForEnd(): Promise<void> {
     const sequence = (this.state.sequence + 1) as Sequence;
     const nowMs = this.clock.elapsedMs();
     if (this.#absent?.sequence !== sequence) this.#absent = { sequence, sinceMs: nowMs };
     if (nowMs - this.#absent.sinceMs < LOST_MS) return;
-    // Whatever comes of it, the log is not asked again at once.
+    // Do not ask the log again at once, whatever the result.
     this.#absent = undefined;
     const last = this.#expected;
     const first = await this.#provenEnd();
@@ -233,8 +233,8 @@ export class Applier {
     }
   }
 
-  /** What was handed over does not follow what was applied: the consumer left something out, or
-   * the log has it no more. */
+  /** A delivered entry does not follow the last one applied: the consumer left an entry out, or
+   * the log no longer has it. */
   async #overGap(): Promise<void> {
     await this.#readNext();
     this.#consumer?.stop();
@@ -257,7 +257,7 @@ export class Applier {
     return decision.results.length;
   }
 
-  /** Makes what was written durable, by writing something: an empty batch is not synced. */
+  /** Makes earlier batches durable by writing a row: RocksDB does not sync an empty batch. */
   #sync(): Promise<void> {
     return this.#write([{ type: "put", key: appliedKey, value: this.#core.appliedRow() }], true);
   }
@@ -298,7 +298,7 @@ export class Applier {
     this.#wake = undefined;
   }
 
-  /** Rule L1: is the log's past the one that was applied here? Throws ReplicaStopped if not. */
+  /** Rule L1: did this replica apply the log's past? Throws ReplicaStopped if not. */
   async #compareLog(): Promise<void> {
     const { sequence, messageHash } = this.state;
     while (!this.#stopped) {
@@ -313,14 +313,14 @@ export class Applier {
       if (message !== undefined) {
         if (messageHashOf(message.data, message.time) === messageHash) return;
         if (provesLoss(message)) throw shorter(sequence, message.sequence);
-        // Until the others are told, which may take a while, nothing is served.
+        // Telling the others may take a while; until then the replica serves nothing.
         this.hasCompared = false;
         await this.#tellOthers(state.last);
         throw diverged(sequence);
       }
       if (state.last >= sequence) return this.#missing(sequence);
-      // The log seems to end before what was applied. An answer may be old; a write is not. One
-      // that an earlier start has left there will do: the log is not to grow by each start.
+      // The log seems to end before the last entry applied. An answer may be old; a write is not.
+      // A write of an earlier start is enough: the log must not grow with each start.
       const last = state.last === 0 ? undefined : await this.#readLog(state.last);
       if (last !== undefined && provesLoss(last)) throw shorter(sequence, last.sequence);
       const end = await this.#provenEnd();
@@ -329,12 +329,12 @@ export class Applier {
     }
   }
 
-  /** The same where the next entry must be the log's first: it tells what came before it. */
+  /** The same where the next entry must be the log's first: it names the log before it. */
   async #compareGenesis({ first, last }: LogState): Promise<void> {
     const { appliedLogId, sequence, chain, logId } = this.state;
     const isNew = sequence === 0 && first === 1;
     if (last < first) {
-      // Nobody names a log before its first entry is acknowledged; but a test may.
+      // No ring names a log before its first entry is acknowledged; but a test may.
       if (isNew) return;
       throw new ReplicaStopped("log-shorter", `log ${logId} lost its first entry${REPAIR}`);
     }
@@ -354,9 +354,10 @@ export class Applier {
   }
 
   /**
-   * Those that had not applied what the log lost would go on without it: the basis of an entry
-   * tells them (rule L3). None is left if one that an earlier start has left is among the last: the
-   * log is not to grow by each start. Nor for ever: a log that takes nothing tells nobody.
+   * Replicas that had not applied the lost entries would continue without them: the basis of a new
+   * entry shows them the loss (rule L3). The applier writes none if one of an earlier start is in
+   * the log's end: the log must not grow with each start. Nor does it try for ever: a log that
+   * takes no entry cannot show anything.
    */
   async #tellOthers(last: Sequence): Promise<void> {
     const { sequence, chain } = this.state;
@@ -415,15 +416,15 @@ export class Applier {
   }
 
   /**
-   * The entry after what was applied; undefined = it is not known to be there. Throws
-   * ReplicaStopped if the log goes on without it, as a server leaves a log whose disk was damaged:
-   * waiting would be for ever.
+   * The entry after the last one applied; undefined = the log may not have it. Throws
+   * ReplicaStopped if the log continues without it, as after damage to the server's disk: the
+   * replica would wait for ever.
    */
   async #readNext(): Promise<LogMessage | undefined> {
     const next = (this.state.sequence + 1) as Sequence;
     const message = await this.#readLog(next);
     if (message !== undefined || this.#stopped) return message;
-    // Whatever else may be wrong with the log explains more.
+    // Any other fault of the log explains more.
     await this.#compareLog();
     const state = await this.#again(() => this.log.state());
     if (state === undefined || state.last < next) return undefined;
@@ -432,9 +433,9 @@ export class Applier {
     return again;
   }
 
-  /** Throws ReplicaStopped: an entry is not there, though the log goes on behind it. */
+  /** Throws ReplicaStopped: an entry is missing, though the log continues behind it. */
   async #missing(sequence: Sequence): Promise<void> {
-    // Since the log was asked where it begins it may have been trimmed.
+    // The log may have been trimmed since the applier read its first sequence.
     const state = await this.#again(() => this.log.state());
     if (state === undefined) return;
     if (state.first > sequence) throw trimmed(this.state.sequence, state.first);
@@ -512,8 +513,8 @@ function unknown(appliedLogId: LogId | undefined, logId: LogId): ReplicaStopped 
 }
 
 /**
- * Whoever proposed it had applied the sequence that it got: the log had ended later before. Where
- * it stands, entries have been lost.
+ * The proposer had already applied this sequence, so the log was once longer: entries from here on
+ * were lost.
  */
 function provesLoss({ sequence, data }: LogMessage): boolean {
   const entry = decodeEntry(data);

@@ -57,7 +57,7 @@ export class EntryWork {
     private readonly state: ReplicaState,
     private readonly changes: ChangeSet,
     private readonly rows: OutcomeRows,
-    /** Of the entries before this one in the same batch. */
+    /** From the entries before this one in the same batch. */
     private readonly written: ReadonlyMap<Sequence, readonly OperationOutcome[]>,
     private readonly sequence: Sequence,
     readonly logTime: TimeMs,
@@ -70,7 +70,7 @@ export class EntryWork {
     working.generation += 1;
   }
 
-  /** Removes what is due; the positions' next expiries hold from then on. */
+  /** Removes the due records; the positions' next expiries hold from then on. */
   expire(due: DueRows): void {
     for (const { position, key } of due.rows) this.#expireIfDue(position, key);
     this.changes.dueRead(due.next);

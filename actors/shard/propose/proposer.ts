@@ -22,7 +22,7 @@ const AGAIN_FIRST_MS = 20;
 const AGAIN_MAX_MS = 1_000;
 /** How often callers past their deadline are looked for, while anybody waits. */
 const EXPIRE_MS = 250;
-/** An origin that has proposed nothing for this long begins anew (see origins.ts). */
+/** A proposer that was silent for this long takes a new origin (see origins.ts). */
 const ORIGIN_IDLE_MS = 6 * 3_600_000;
 
 export class Proposer {
@@ -98,7 +98,7 @@ export class Proposer {
     this.#wakeUp();
   }
 
-  /** From the applier: the log has lost what it had accepted from `first` to `last`. */
+  /** From the applier: the log has lost the entries from `first` to `last`. */
   lost(first: Sequence, last: Sequence): void {
     this.#core.lost(first, last);
     if (this.#core.isIdle) this.#wakeUp();
@@ -113,7 +113,7 @@ export class Proposer {
     }
   }
 
-  /** Ends run(); whoever waits is told `error`, or `in-doubt` if its write was on its way. */
+  /** Ends run(); waiting callers get `error`, or `in-doubt` if their write was on its way. */
   close(error: KvError): void {
     this.#closed = true;
     this.#expiring?.cancel();
@@ -156,7 +156,7 @@ export class Proposer {
         this.#wake = resolve;
       });
     }
-    // What has arrived with the same read of the socket belongs into the same entry.
+    // Groups that arrive with the same read of the socket go into the same entry.
     await new Promise<void>((resolve) => this.clock.soon(resolve));
   }
 

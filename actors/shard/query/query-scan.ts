@@ -44,7 +44,7 @@ export interface Found {
 
 export interface ScanOptions {
   readonly conditions: readonly Condition[];
-  /** The one that gives the order; undefined = by key. */
+  /** The condition that gives the order; undefined = by key. */
   readonly driver: Condition | undefined;
   /** True: every candidate's record meets the conditions, and need not be decoded for them. */
   readonly isExact: boolean;
@@ -139,7 +139,7 @@ export class Scan {
     if (this.#smallest === undefined) return { order: candidate.order, key, record };
     const order = this.#smallest(attributes);
     assert(order !== undefined, "the driver is one of the conditions, and they are met");
-    // Without an index on the driver's path candidates come by key, and their place is told here.
+    // Without an index on the driver's path candidates come by key, and get their place here.
     if (candidate.order.length === 0) return { order, key, record };
     if (Buffer.compare(order, candidate.order) !== 0) return undefined;
     return { order: candidate.order, key, record };

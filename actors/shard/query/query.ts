@@ -51,7 +51,7 @@ export interface QueryParts {
   readonly logger: Logger;
 }
 
-/** A reply's bytes, and the error if that is what they tell. */
+/** A reply's bytes, and the error if they hold one. */
 export type QueryReply = readonly [bytes: Uint8Array, error?: KvError];
 
 interface Waiting {
@@ -105,7 +105,7 @@ export class Query {
     await Promise.race([this.#takeBatches(), failed]);
   }
 
-  /** Resolves when nothing of it reads the store any more. After close(). */
+  /** Resolves when it no longer reads the store. After close(). */
   async ended(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
@@ -125,7 +125,7 @@ export class Query {
     await Promise.all(this.#running);
   }
 
-  /** The barrier is asked for after the batch was taken: see Reader. */
+  /** It takes the batch first and asks for the barrier then: see Reader. */
   async #pastBarrier(waiting: readonly Waiting[]): Promise<readonly Waiting[]> {
     if (waiting.every(({ request }) => request.level === "stale")) return waiting;
     try {
@@ -172,7 +172,7 @@ export class Query {
   async #read(request: QueryRequest, elapsedMs: () => number): Promise<Uint8Array> {
     const after = request.verb === "count" ? undefined : request.after;
     const plan = planOf(request, this.parts.indexPolicy());
-    // In a view without an order of the index, the place says nothing about where to go on.
+    // Without an index that gives the order, the place does not say where to continue.
     const from = plan.isUnindexed ? undefined : after;
     const sourceRows = plan.sources.map((source) => sourceRanges(source, from));
     const ranges: StoreRange[] = [this.#allRecords];

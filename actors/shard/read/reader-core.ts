@@ -13,8 +13,8 @@ export function needsTail(request: GetRequest): boolean {
 }
 
 /**
- * What the record says to a get. `logTime` is that of an applied state not later than the one that
- * the record was read at.
+ * The record's answer to a get. `logTime` is that of an applied state not later than the one in
+ * which the record was read.
  */
 export function resultOf(
   { key, position }: GetRequest,

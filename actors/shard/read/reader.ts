@@ -40,7 +40,7 @@ export class Reader {
     private readonly store: Store,
     /** Resolves when all that was acknowledged before the call has been applied here. */
     private readonly barrier: () => Promise<void>,
-    /** Resolves when an entry of ours, proposed after the call, has been applied. */
+    /** Resolves when an own entry, proposed after the call, has been applied. */
     private readonly moveTime: () => Promise<void>,
     private readonly clock: Clock,
   ) {
@@ -76,7 +76,7 @@ export class Reader {
     await Promise.race([loops, failed]);
   }
 
-  /** Resolves when nothing of it reads the store any more. After close(). */
+  /** Resolves when it no longer reads the store. After close(). */
   async ended(): Promise<void> {
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
   }
@@ -88,8 +88,8 @@ export class Reader {
 
   /**
    * One batch at a time: what arrives while we ask for the log's end is the next batch, so a busy
-   * reader asks less often, not more. The end is asked after the batch was taken: a write
-   * acknowledged before any of these gets was sent lies at or before it.
+   * reader asks less often, not more. It takes the batch first and asks for the end then: so every
+   * write acknowledged before one of these gets was sent lies at or before that end.
    */
   async #answerLinearizable(): Promise<void> {
     for await (const batch of this.#mailbox.batches()) {
@@ -126,7 +126,7 @@ export class Reader {
     else await this.#read([get]);
   }
 
-  /** What goes on beside the loops; a failure of it is the reader's. */
+  /** Work beside the loops; its failure is the reader's. */
   #apart(task: Promise<void>): void {
     this.#track(task).catch((error: unknown) => this.#fail(error));
   }
@@ -142,7 +142,8 @@ export class Reader {
     const { ownership } = this.applied;
     const generations = batch.map(({ request }) => ownership.generation(request.position));
     const keys = batch.map(({ request }) => recordKey(request.position, Buffer.from(request.key)));
-    // Of before the read: by a later time a record may be due that had been written anew by then.
+    // Taken before the read: by a later log time a record that we read may be due, though a write
+    // had already replaced it by then.
     const { logTime } = this.applied;
     const rows = await this.store.getMany(keys);
     const doubtful: PendingGet[] = [];
@@ -171,7 +172,7 @@ export class Reader {
   }
 }
 
-/** Why it was refused; undefined if it was not. What is no KvError is rejected as before. */
+/** Why it was refused; undefined if it was not. Rejects as before if that is no KvError. */
 async function refusalOf(waited: Promise<void>): Promise<KvError | undefined> {
   try {
     await waited;

@@ -33,7 +33,7 @@ export interface View {
   readonly iterators: readonly StoreIterator[];
   /** The position's revision counter at `sequence`. A record above it was written later. */
   revisionCounter(position: Position): Revision;
-  /** True if some record is past its expiry but still stands in the store and its index. */
+  /** True if some record is past its expiry but still in the store and its index. */
   readonly hasDue: boolean;
   /** Records as they are now, in the order of `keys`; see revisionCounter. */
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
@@ -103,7 +103,7 @@ export class Applied {
     return this.#ended !== undefined;
   }
 
-  /** Nothing more will be applied: whoever waits, now or later, is told `error`. */
+  /** Nothing more will be applied: every waiter, now or later, gets `error`. */
   end(error: KvError): void {
     this.#ended = error;
     for (const { reject } of this.#openers.splice(0)) reject(error);

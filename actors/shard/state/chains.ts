@@ -21,7 +21,7 @@ export class Chains {
     if (this.#last - this.#first >= CHAIN_HISTORY) this.#first = this.#last - CHAIN_HISTORY + 1;
   }
 
-  /** Undefined = not kept any more, or not there yet. */
+  /** Undefined = no longer kept, or not there yet. */
   get(sequence: Sequence): bigint | undefined {
     if (sequence < this.#first || sequence > this.#last) return undefined;
     return this.#chains[sequence % CHAIN_HISTORY];

@@ -21,9 +21,9 @@ export interface StorePlace {
  *   continues   the genesis is the store's next entry
  *   empty       the store has applied nothing, and the log does not begin with the shard
  *   behind      entries between the store and the genesis are missing
- *   past        the store has applied more of the parent than the log goes on from
+ *   past        the store has applied more of the parent than the log continues
  *   other-past  the store has applied something else up to the same sequence
- *   other-log   the log does not go on from the store's log at all
+ *   other-log   the log does not continue the store's log at all
  */
 export type Fit = "continues" | "empty" | "behind" | "past" | "other-past" | "other-log";
 

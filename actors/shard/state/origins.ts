@@ -11,7 +11,7 @@ import type { Origin, TimeMs } from "../../../protocol/ids.js";
 import type { EntryKind } from "../../../protocol/log/entry.js";
 import type { OriginRow } from "../../../protocol/store/origin-row.js";
 
-/** How long an origin may be silent, in log time. Proposers open anew well before. */
+/** How long an origin may be silent, in log time. Proposers open again well before. */
 export const ORIGIN_KEPT_MS = 24 * 3_600_000;
 
 export class Origins {

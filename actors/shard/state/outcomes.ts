@@ -90,7 +90,7 @@ function oldestBucket(logTime: TimeMs): number {
 
 const ROOM_AT_FIRST = 256;
 
-/** An open-addressing table of fingerprints; equal ones stand in several cells. */
+/** An open-addressing table of fingerprints; equal ones take several cells. */
 class Bucket {
   count = 0;
   #prints = new BigUint64Array(ROOM_AT_FIRST);

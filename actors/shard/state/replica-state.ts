@@ -51,8 +51,8 @@ export class ReplicaState {
   }
 
   /**
-   * The log of the last entry applied; undefined = none was. Another one than `logId` until the
-   * genesis of a log that goes on from it is applied.
+   * The log of the last entry applied; undefined = none was. Differs from `logId` until the genesis
+   * of the log that continues it is applied.
    */
   get appliedLogId(): LogId | undefined {
     return this.#genesis?.logId;
