@@ -1,13 +1,13 @@
 /**
- * Answer: sends a reply to whoever asked, and never fails because of where or how much.
+ * Answer: sends a reply to the client, and does not fail because of its reply subject or its size.
  *
- * The reply subject is the client's own choice, and nats-server does not ask whether the client
- * may publish there; we may, nearly everywhere. So an answer must never be a message that means
- * something: nothing is sent to the store's own subjects (the reply would be taken for a request,
- * or for an entry of a log) nor to any that begins with `$` (JetStream's API, buckets, services).
- * The request itself is done, as one without a reply subject is.
+ * The client chooses the reply subject, and nats-server does not check whether the client may
+ * publish there; the node may publish nearly everywhere. So a reply must never act as another kind
+ * of message. None goes to the store's own subjects, where an actor would take it for a request or
+ * a log entry, nor to a subject that begins with `$` (JetStream's API, buckets, services). The
+ * actor carries out such a request like one without a reply subject.
  *
- * A reply that is larger than the server takes becomes a `too-large`.
+ * A reply that is larger than the server accepts becomes `too-large`.
  */
 import type { Bus, Message } from "../infra/bus.js";
 import type { Logger } from "../infra/logger.js";
@@ -16,7 +16,7 @@ import { REPLY_SUBJECT_BYTES_MAX } from "../protocol/limits.js";
 import type { Names } from "../protocol/nats/subjects.js";
 import type { Reply } from "../protocol/reply/result.js";
 
-/** White space, controls, wildcards: what the Bus takes for a bug, and what is no one subject. */
+/** White space, controls, wildcards: the Bus takes them for a bug, or they name many subjects. */
 const unfit = /[\s\0-\u0020\u007f*>]/;
 
 export class Answers {
@@ -38,7 +38,10 @@ export class Answers {
   ): void {
     if (reply === undefined) return;
     if (!this.#isAnswerable(reply)) {
-      this.logger.debug("a request's reply subject cannot be answered on", { subject, reply });
+      this.logger.debug("ignored a request's reply subject: not one to answer on", {
+        subject,
+        reply,
+      });
       return;
     }
     try {

@@ -1,5 +1,5 @@
 /**
- * Pulse: tells whether requests wait for too long on their way to this process.
+ * Pulse: measures whether requests wait too long on their way to this process.
  *
  * Mailbox     kv.node.<node>.pulse, to which only this node publishes
  * State       when each pulse left that has not come back
@@ -7,19 +7,20 @@
  * Lifecycle   from start() to stop()
  * On a bug    none of its own
  *
- * Between a client and an actor lies a queue that no counter of ours sees: what nats-server has not
- * written yet, what the kernel holds, what nats.js has not parsed. When requests come faster than
- * they are answered it grows without a bound: what is answered was asked seconds ago, and in the
- * end the server takes us for stale and closes the connection, with all that was in it. A message
- * that a node sends to itself waits in the same queue as the requests, so its age is theirs. While
- * that is above QUEUE_MS_MAX, requests are refused unread, which costs a fraction of answering
- * them. So the queue gets short again, and what is taken is taken in time.
+ * Between a client and an actor lies a queue that none of our counters sees: bytes that nats-server
+ * has not written yet, that the kernel holds, that nats.js has not parsed. When requests come
+ * faster than the node answers them, the queue grows without a bound: the node answers requests
+ * that are seconds old, and in the end the server takes the node for stale and closes the
+ * connection, with all that is in it. A message that a node sends to itself waits in the same queue
+ * as the requests, so it has their age. While that is above QUEUE_MS_MAX, the node refuses requests
+ * unread, which costs a fraction of answering them. So the queue gets short again, and the node
+ * takes requests in time.
  *
  * A pulse leaves only when a request has come: an idle node sends none and sets no timer.
  *
  * Invariants
- *   1. Pulses come back in the order in which they left, so one that comes back tells that those
- *      before it have come back or are lost.
+ *   1. Pulses come back in the order in which they left, so when one comes back, those before it
+ *      have come back or are lost.
  *   2. One lost pulse makes nothing late.
  */
 import type { Bus, Subscription } from "../infra/bus.js";
@@ -90,10 +91,10 @@ export class Pulse {
   }
 }
 
-/** What is told to whoever asks while requests wait for too long. */
+/** The answer to each request while requests wait too long. */
 export const tooLate = new KvError(
   "overloaded",
-  `requests wait for more than ${QUEUE_MS_MAX} ms before they are read here; send it again in a ` +
-    "moment",
+  `requests wait more than ${QUEUE_MS_MAX} ms before this process reads them; send it again in ` +
+    "a moment",
   { limit: "queue_ms", max: QUEUE_MS_MAX },
 );

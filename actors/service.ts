@@ -1,9 +1,9 @@
 /**
  * Service: answers NATS's micro protocol ($SRV.PING, INFO, STATS) for one actor.
  *
- * Tools list services by it and show per verb how many requests came, how many failed and how long
- * they took. It is our own responder because the endpoints are verbs and not subscriptions: a
- * replica has hundreds of subscriptions for six verbs.
+ * Tools use it to list services and to show per verb how many requests came, how many failed and
+ * how long they took. We have our own responder because our endpoints are verbs, not
+ * subscriptions: a replica has hundreds of subscriptions for six verbs.
  */
 import type { Bus, Message, Subscription } from "../infra/bus.js";
 import type { Clock } from "../infra/clock.js";
@@ -37,7 +37,7 @@ export class ServiceCounters {
     }
   }
 
-  /** A verb that is none of the service's is counted under no name. */
+  /** A verb that the service does not have is counted under no name. */
   begin(verb: string): void {
     const figures = this.#figures.get(verb);
     if (figures === undefined) return;
@@ -57,7 +57,7 @@ export class ServiceCounters {
     figures.errorLast = error;
   }
 
-  /** What was answered, and the time spent; what is under way counts with its time so far. */
+  /** Requests answered, and the time spent; open requests count with their time so far. */
   entries(): { verb: string; requests: number; errors: number; ms: number; errorLast: string }[] {
     const nowMs = this.clock.elapsedMs();
     return this.verbs.map((verb) => {

@@ -1,12 +1,12 @@
 /**
- * Until done: waits for what is under way, when an actor closes.
+ * Until done: waits for the work in progress when an actor closes.
  *
- * It looks soon, because most of it ends within milliseconds, and then less and less often.
+ * It checks soon, because most work ends within milliseconds, and then less and less often.
  */
 import { sleep, type Clock } from "../infra/clock.js";
 import { BackOff } from "../protocol/back-off.js";
 
-/** Between two looks: at first, and what it grows to. */
+/** Time between two checks: the first, and the longest. */
 const LOOK_FIRST_MS = 5;
 const LOOK_MAX_MS = 80;
 

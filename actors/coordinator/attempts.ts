@@ -4,7 +4,7 @@
  */
 import type { Chance } from "../../infra/clock.js";
 
-/** Waits between attempts: the first, and what it grows to. */
+/** Waits between attempts: the first, and the longest. */
 export const AGAIN_FIRST_MS = 20;
 export const AGAIN_MAX_MS = 500;
 

@@ -1,10 +1,10 @@
 /**
  * Batch split: a coordinator sends a batch as messages to its shards, and makes one reply of all.
  *
- * What may be sent (again) and what the caller is told, BatchCourse decides (protocol/reply/). What
- * a shard could not take because a position moved, or could not answer, is asked again until
- * REQUEST_TIMEOUT_MS; so a batch without a request id is given one (rule L4), which stands for each
- * operation by its index in the whole batch.
+ * BatchCourse (protocol/reply/) decides what may be sent (again) and what the caller is told. The
+ * coordinator sends an operation again until REQUEST_TIMEOUT_MS if its position has moved or its
+ * shard did not answer. So it gives a batch without a request id one of its own (rule L4); an
+ * operation's index in the whole batch completes the id.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";

@@ -5,7 +5,7 @@
  *             over all nodes; the latter sees only what the server's mapping did not take
  * State       how many requests are under way, and their bytes (under-way.ts)
  * Decides in  coverage.ts, merge.ts (queries), batch-split.ts (batches), protocol/request/ (form)
- * Lifecycle   run until closed; then what was taken is answered first
+ * Lifecycle   run until closed; answers all requests that it has taken before it ends
  * On a bug    the request is answered `internal`, with the incident it was logged as
  */
 import type { Bus, Message, Subscription } from "../../infra/bus.js";
@@ -47,7 +47,7 @@ export interface CoordinatorParts {
   readonly batches: BatchRunner;
   readonly status: StatusCollector;
   readonly counters: ServiceCounters;
-  /** Of the node's pulse; asked for each request. Default: never. */
+  /** The node's pulse, asked at each request. Default: never late. */
   readonly isLate?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -55,12 +55,12 @@ export interface CoordinatorParts {
 
 const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
 
-/** Answered also when requests wait for too long: they are few, and tell what goes on. */
+/** Answered also when requests wait too long: they are few, and show what is happening. */
 const aboutTheStore: ReadonlySet<string> = new Set<MultiKeyVerb>(["ring", "status", "info"]);
 
 /**
- * Replies by error and verb, made in advance: when many are to be told of an error, there is no
- * time to make a reply for each.
+ * Replies by error and verb, made in advance: when many clients get an error, there is no time to
+ * make a reply for each.
  */
 const madeReplies = new Map(
   [tooLate, tooManyRequests].map((error) => {
@@ -94,7 +94,7 @@ export class Coordinator {
     }
   }
 
-  /** Takes nothing new, answers what was taken. */
+  /** Takes no new requests, and answers those it has taken. */
   async close(): Promise<void> {
     const { clock } = this.parts;
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.drain()));
@@ -130,7 +130,7 @@ export class Coordinator {
     this.#answer(address.verb, address.key, message)
       .then((reply) => answer(reply), refuse)
       .finally(leave)
-      .catch((error: unknown) => logger.error("a reply could not be sent", { error }));
+      .catch((error: unknown) => logger.error("could not send a reply", { error }));
   }
 
   #answer(

@@ -1,13 +1,13 @@
 /**
- * Finder: find, count and keys over all shards, each answered once and for every position.
+ * Finder: answers find, count and keys over all shards, with each position counted exactly once.
  *
- * One message goes to every shard of the ring table, and each replica answers for the positions it
- * owns. Coverage accepts an answer whole or not at all. While a position moves, two shards may
- * answer for it, or none: a shard whose answer overlaps is asked again for those of its positions
- * that nobody has claimed (an answer cut to a limit, or a count, cannot be thinned out), and
- * positions that are left are asked of their owner in the ring table as it is then. What is still
- * missing after ROUNDS_MAX rounds makes the reply `incomplete`, or, if the client said `partial`,
- * is listed in it.
+ * The finder sends one message to every shard of the ring table, and each replica answers for the
+ * positions it owns. Coverage accepts an answer whole or not at all. While a position moves, two
+ * shards may answer for it, or none. If a shard's answer overlaps, the finder asks it again for
+ * its positions that no other answer covers: rows of some positions cannot be taken out of a count
+ * or a cut page. For positions without an answer it asks their owner in the current ring table.
+ * If positions are still missing after ROUNDS_MAX rounds, the reply is `incomplete`, or lists them
+ * if the client said `partial`.
  */
 import { assert } from "../../protocol/assert.js";
 import { KvError } from "../../protocol/errors.js";
@@ -44,7 +44,7 @@ export type AskShard = (
 ) => Promise<Uint8Array>;
 
 const ROUNDS_MAX = 3;
-/** Of a page's reply, what is not rows: members, cursor. The certificate is measured apart. */
+/** Room in a page's reply beside the rows: members, cursor. The certificate is measured apart. */
 const REPLY_FRAME_BYTES = 8 * 1_024;
 
 /** Failures that asking another replica, or later, may mend. All others are the query's own. */
@@ -162,7 +162,7 @@ export class Finder {
     return { accepted, missing: coverage.missing(), reasons };
   }
 
-  /** Whom to ask for what is missing: first whoever has just said to have it, else the owner. */
+  /** Whom to ask for missing positions: first a shard that just claimed them, then the owner. */
   private askedNext(missing: readonly Position[], again: readonly Asked[]): Asked[] {
     const lookup = new RingLookup(this.ring());
     const shardOf = new Map<Position, ShardId>();
@@ -192,7 +192,7 @@ function cursorOf(
   return cursor;
 }
 
-/** The answer, or undefined if there is none now. Throws what is the query's own fault. */
+/** The answer, or undefined if there is none now. Throws errors that the query itself causes. */
 async function mended<Reply>(
   reasons: Map<ShardId, string>,
   shard: ShardId,

@@ -3,7 +3,7 @@
  *
  * Each answer has its rows in the same order, and all of its rows up to a place; beyond that
  * place it may have more. So the page ends where the first answer that has more ends: a row after
- * that place might have a predecessor we were not told of. The page after it begins there.
+ * that place might have a predecessor that we do not know. The next page begins there.
  *
  * A page may so be shorter than its limit, even empty, and have a successor all the same.
  *
@@ -22,7 +22,7 @@ export interface SortedRows<Row extends Place> {
 
 export interface Page<Row extends Place> {
   readonly rows: readonly Row[];
-  /** Where the next page goes on; undefined = this is the last. */
+  /** Where the next page begins; undefined = this is the last. */
   readonly next: Place | undefined;
 }
 
@@ -51,7 +51,7 @@ export function mergePage<Row extends Place>(
   return { rows: rows.slice(0, end), next: frontier };
 }
 
-/** The page's first `count` rows (at least one), going on after the last of them. */
+/** The page's first `count` rows (at least one); the next page begins after the last of them. */
 export function cutPage<Row extends Place>(rows: readonly Row[], count: number): Page<Row> {
   const kept = rows.slice(0, count);
   const last = kept.at(-1);

@@ -1,10 +1,10 @@
 /**
- * Router: brings one request to a replica that owns its position, and its result back.
+ * Router: sends one request to a replica that owns its position, and returns the result.
  *
- * Used for whatever did not reach an owner by its subject: keys that fit no subject, keys with a
- * tag, clients of a nats-server without the mapping, positions that have moved. It asks again after
- * `unavailable` and a time-out, and because it may ask again, a write without a request id is given
- * one (rule L4).
+ * It serves the requests that did not reach an owner by their subject: keys that fit no subject,
+ * keys with a tag, clients of a nats-server without the mapping, positions that have moved. It
+ * sends again after `unavailable` and a time-out, so it gives a write without a request id one of
+ * its own (rule L4).
  *
  * Limit: COORDINATOR_REQUESTS_MAX requests of COORDINATOR_BYTES_MAX bytes at once; beyond either
  * `overloaded`.
@@ -77,7 +77,7 @@ export class Router {
   async #untilAnswered(request: Request, payload: Uint8Array): Promise<Result> {
     const { key, position, verb } = addressOf(request);
     const subject = this.names.ring(position, verb);
-    // A session's wait is the replica's: another attempt would begin it anew.
+    // The replica does a session's waiting: another attempt would begin the wait again.
     const isSession = request.kind === "get" && request.level === "session";
     const patienceMs = isSession ? SESSION_WAIT_MS : REQUEST_TIMEOUT_MS;
     const end = this.clock.elapsedMs() + patienceMs;
@@ -114,6 +114,6 @@ function addressOf(request: Request): {
 } {
   if (request.kind === "get") return { key: request.key, position: request.position, verb: "get" };
   const { key, position, verb } = request.operation;
-  if (verb === "check") throw new KvError("unsupported", "check stands in batches only");
+  if (verb === "check") throw new KvError("unsupported", "check works in batches only");
   return { key, position, verb };
 }

@@ -1,5 +1,5 @@
 /**
- * Status: what the cluster is and how it is doing, gathered from the ring table and the nodes.
+ * Status: the cluster's parts and their state, gathered from the ring table and the nodes.
  *
  * Cost: one message to each node; a node that does not answer within STATUS_TIMEOUT_MS is `down`.
  */
@@ -122,9 +122,9 @@ function isServing({ state }: StatusReport["replicas"][number]): boolean {
 /** `always`, or what a power cut may take. */
 function syncWarning(interval: string): string | undefined {
   if (interval === "always") return undefined;
-  const loss = "a power cut can take acknowledged writes along";
+  const loss = "a power cut can lose acknowledged writes";
   const advice = 'set "sync_interval: always" in its jetstream block';
   return interval === "unknown"
-    ? `nats-server's sync_interval is not known here; unless it is always, ${loss}: ${advice}`
+    ? `nats-server's sync_interval is unknown; unless it is always, ${loss}: ${advice}`
     : `nats-server's sync_interval is ${interval}: ${loss}; ${advice}`;
 }

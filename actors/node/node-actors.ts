@@ -1,9 +1,9 @@
 /**
- * Node actors: what one node runs, whatever it runs on.
+ * Node actors: all actors of one node, independent of the infrastructure below them.
  *
- * One coordinator, and the replicas that the ring gives the node, with a relay each. Bus, logs,
- * stores, events, clock and chance are handed in: node.ts passes NATS, JetStream and RocksDB, the
- * simulation passes their twins in memory.
+ * These are one coordinator and the replicas that the ring gives the node, with a relay each. The
+ * caller hands in bus, logs, stores, events, clock and chance: node.ts passes NATS, JetStream and
+ * RocksDB, the simulation passes their twins in memory.
  */
 import type { Bus, Subscription } from "../../infra/bus.js";
 import type { Chance, Clock } from "../../infra/clock.js";
@@ -35,7 +35,7 @@ import { ReplicaHost } from "./replica-host.js";
 export interface NodeActorsParts {
   readonly names: Names;
   readonly node: NodeName;
-  /** Of Ringdex, as package.json states it. */
+  /** Ringdex's version from package.json. */
   readonly version: string;
   /** As it is at the start; see `ringChanged`. */
   readonly ring: RingTable;
@@ -119,7 +119,7 @@ export class NodeActors {
     });
   }
 
-  /** Takes nothing new, answers what was taken, closes logs and stores. */
+  /** Takes no new requests, answers those it has taken, closes logs and stores. */
   async close(): Promise<void> {
     this.#service.stop();
     await this.#coordinator.close();
@@ -131,14 +131,14 @@ export class NodeActors {
   }
 
   /**
-   * Where to look from now on. Replicas stay where they are; one whose shard goes on in another
-   * log (`ringdex repair`) is started anew on that.
+   * Routes by this ring from now on. Replicas stay where they are; a replica whose shard continues
+   * in another log (`ringdex repair`) starts again on that log.
    */
   ringChanged(ring: RingTable): void {
     if (ring.epoch <= this.#ring.epoch) return;
     const { store, positionCount } = this.#ring;
     if (ring.store !== store || ring.positionCount !== positionCount) {
-      this.parts.logger.error("a ring of another store or size stands in the bucket, not taken", {
+      this.parts.logger.error("ignored the bucket's ring: it has another store's name or size", {
         store: ring.store,
         position_count: ring.positionCount,
       });
@@ -157,7 +157,7 @@ export class NodeActors {
     const old = this.#hosts[index];
     assert(old !== undefined, `host ${index} of ${this.#hosts.length}`);
     const { shard: name, logId } = shard;
-    this.parts.logger.info("a shard goes on in another log", { shard: name, log_id: logId });
+    this.parts.logger.info("a shard continues in another log", { shard: name, log_id: logId });
     const host = this.#host(shard, this.#ring.epoch);
     this.#hosts[index] = host;
     const run = async (): Promise<void> => {

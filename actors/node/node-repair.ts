@@ -1,10 +1,10 @@
 /**
- * Node repair: a node's part in the repair of a shard's log: it tells what its stores hold, gives
- * one of them to a node that has to fill its own, fills its own, and carries a repair out if asked.
+ * Node repair: a node's part in the repair of a shard's log. The node reports what its stores hold,
+ * copies a store to a node that needs one, fills its own, and runs a repair on request.
  *
- * Subjects: protocol/node/repair.ts. Each answers once and at once; a repair waits for other nodes
- * and for JetStream. Repairs run one after another here; that another node runs one at the same
- * time does no harm (repairer.ts).
+ * Subjects: protocol/node/repair.ts. Each request gets one answer, at once; only a repair waits for
+ * other nodes and for JetStream. A node runs its repairs one after another. Two nodes that run one
+ * at the same time do no harm (repairer.ts).
  */
 import type { Bus, Message, Subscription } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";
@@ -62,7 +62,7 @@ export class NodeRepair {
     });
     this.#listen("repair", encodeRepairError, async (data) => {
       const { repairer, node } = this.parts;
-      if (repairer === undefined) throw new KvError("unsupported", `${node} repairs nothing`);
+      if (repairer === undefined) throw new KvError("unsupported", `${node} does no repairs`);
       const request = parseRepairRequest(data);
       return asJson(await this.#inTurn(() => repairer.repair(request)));
     });
@@ -72,7 +72,7 @@ export class NodeRepair {
     if (this.#repairCount >= REPAIRS_MAX) {
       const text = `${REPAIRS_MAX} repairs are under way on ${this.parts.node}`;
       const details = { limit: "repairs", max: REPAIRS_MAX };
-      throw new KvError("overloaded", `${text}; wait, then look at status`, details);
+      throw new KvError("overloaded", `${text}; wait, then check status`, details);
     }
     this.#repairCount += 1;
     const run = this.#repairing.then(repair).finally(() => (this.#repairCount -= 1));

@@ -2,8 +2,8 @@
  * Refill: gets a replica a new store from another node's, where its own does not fit the log (rule
  * L3) or is lost and the log does not begin with the shard.
  *
- * The new store is filled and proved beside the old one, which is set aside only then, never
- * deleted. Whatever goes wrong leaves the old one where it was, and the next attempt begins anew.
+ * The node fills and checks the new store beside the old one. Only then it sets the old one aside;
+ * it never deletes it. A failure leaves the old one in place, and the next attempt starts again.
  */
 import type { Bus } from "../../infra/bus.js";
 import { sleep, type Chance, type Clock } from "../../infra/clock.js";
@@ -18,7 +18,7 @@ import { decodeSeedReply, type SeedReply } from "../../protocol/node/seed.js";
 import type { RingShard } from "../../protocol/ring/ring.js";
 import { fillStore, type Seeded } from "./seed-target.js";
 
-/** One part is asked for this often before the source is given up. */
+/** The node asks this often for one part before it gives the source up. */
 const ATTEMPTS_MAX = 5;
 const AGAIN_MS = 500;
 
@@ -44,14 +44,14 @@ export async function refillStore(parts: RefillParts): Promise<void> {
       const { sequence, keys, rows } = await fillFrom(parts, source);
       const kept = await shelf.useDraft();
       const fields = { shard: shard.shard, source, sequence, keys, rows };
-      logger.info("a store was filled from another node's", { ...fields, set_aside: kept });
+      logger.info("filled a store from another node's", { ...fields, set_aside: kept });
       return;
     } catch (error) {
       // A source whose store is damaged, or answers what no store gives, is one of several.
       if (!(error instanceof KvError || error instanceof DamagedError)) throw error;
       failure = error;
       const fields = { shard: shard.shard, source, error };
-      logger.info("a store could not be filled from another node's", fields);
+      logger.info("could not fill a store from another node's", fields);
     }
   }
   const why = failure instanceof Error ? `: ${failure.message}` : "";

@@ -1,13 +1,13 @@
 /**
  * Replica host: keeps one replica of a node running.
  *
- * A replica that ends by a bug or a failed store is started again from its store, after
- * RESTART_FIRST_MS growing to RESTART_MAX_MS; one that stopped for good stays stopped and is shown
- * so. A damaged store is not deleted: the message says what to do.
+ * A replica that ends because of a bug or a failed store starts again from its store, after
+ * RESTART_FIRST_MS growing to RESTART_MAX_MS. A replica that stopped for good stays stopped, and
+ * status shows it. The host never deletes a damaged store: the message says what to do.
  *
- * A store that a repaired log does not go on from is set aside and filled anew from another node's
- * (refill.ts), and so is an empty one whose log begins later. Where a person has to decide that
- * first, `refill` is the decision.
+ * If a repaired log does not continue a store, the host sets the store aside and fills a new one
+ * from another node's (refill.ts); so it does with an empty store whose log begins later. Where a
+ * person has to decide that first, `refill` carries the decision out.
  *
  * While it runs, a replica is a service of NATS ($SRV) too.
  */
@@ -48,7 +48,7 @@ const FAILURES_SETTLED = 2;
 export interface ReplicaHostParts {
   readonly names: Names;
   readonly node: NodeName;
-  /** Of Ringdex, as package.json states it. */
+  /** Ringdex's version from package.json. */
   readonly version: string;
   readonly shard: RingShard;
   readonly epoch: Epoch;
@@ -58,8 +58,8 @@ export interface ReplicaHostParts {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly logger: Logger;
-  /** The replica's own store; called again after each close. `onDamage` is called if the store
-   * itself finds, while it is open, that it must not be read any more. */
+  /** The replica's own store; called again after each close. The store calls `onDamage` if it
+   * finds, while it is open, that it must no longer be read. */
   readonly openStore: (onDamage: (error: Error) => void) => Promise<Store>;
   readonly openLog: () => Log;
   readonly forward: (request: Request) => Promise<Result>;
@@ -69,7 +69,7 @@ export interface ReplicaHostParts {
   readonly shelf?: StoreShelf | undefined;
 }
 
-/** What another node's store mends, once somebody says so. */
+/** Reasons that another node's store mends, once a person asks for it. */
 const refillable: readonly (StopReason | undefined)[] = [
   "log-diverged",
   "log-trimmed",
@@ -81,7 +81,7 @@ export class ReplicaHost {
   #replica: Replica | undefined;
   #relay: Relay | undefined;
   #source: SeedSource | undefined;
-  /** Goes on after a stop, with a new store; undefined = it does not wait for that. */
+  /** Continues after a stop, with a new store; undefined = it does not wait for that. */
   #goOn: (() => void) | undefined;
   #failure = "";
   #failureCount = 0;
@@ -111,14 +111,14 @@ export class ReplicaHost {
       } catch (error) {
         this.#failureCount += 1;
         this.#failure = error instanceof Error ? error.message : String(error);
-        logger.error("a replica failed and is started again", { shard: shard.shard, error });
+        logger.error("a replica failed; starting it again", { shard: shard.shard, error });
       }
       if (clock.elapsedMs() - startedAt > RESTART_FORGET_MS) backOff.reset();
       await sleep(clock, backOff.next(), this.#stopping.signal).catch(() => undefined);
     }
   }
 
-  /** False = it stays stopped until the end. Rejects with KvError if no store can be had. */
+  /** False = it stays stopped until the end. Rejects with KvError if no node has a store for it. */
   async #mend(replica: Replica): Promise<boolean> {
     const { shelf, shard } = this.parts;
     if (shelf === undefined) return false;
@@ -136,19 +136,22 @@ export class ReplicaHost {
       if (signal.aborted) return false;
     }
     this.#replica = undefined;
-    this.#failure = `its store of ${shard.shard} is being filled from another node's`;
+    this.#failure = `the node is filling its store of ${shard.shard} from another node's`;
     await refillStore({ ...this.parts, shelf, signal: this.#stopping.signal });
     this.#failure = "";
     return true;
   }
 
-  /** Throws KvError `conflict` unless the replica is stopped by what another store mends. */
+  /** Throws KvError `conflict` unless another store mends the reason why the replica stopped. */
   refill(): void {
     const reason = this.#replica?.stopReason;
     if (this.#goOn === undefined || !refillable.includes(reason)) {
       const state = reason ?? this.#replica?.phase ?? "loading";
       const { shard, node } = this.parts;
-      throw new KvError("conflict", `${shard.shard} on ${node} is ${state}: not to be filled anew`);
+      throw new KvError(
+        "conflict",
+        `${shard.shard} on ${node} is ${state}: its store needs no filling`,
+      );
     }
     this.#goOn();
   }
@@ -158,7 +161,7 @@ export class ReplicaHost {
     const { shard } = this.parts;
     const isSame = this.#replica?.isSound === true && shard.logId === request.log_id;
     if (isSame && this.#source !== undefined) return this.#source.answer(request);
-    const text = `the store of ${shard.shard} here is not one of log ${request.log_id} yet`;
+    const text = `this node has no store of ${shard.shard} for log ${request.log_id} yet`;
     throw new KvError("unavailable", text);
   }
 
@@ -207,7 +210,7 @@ export class ReplicaHost {
       // All that read the store have ended before it is closed.
       await Promise.allSettled([running, looking, relaying]);
       this.#relay = undefined;
-      // What has failed serves no more. What has stopped for good goes on telling why.
+      // A failed replica no longer serves. One that stopped for good continues to say why.
       if (replica.phase !== "stopped") this.#replica = undefined;
       await store.close();
     }
@@ -223,7 +226,7 @@ export class ReplicaHost {
         this.#logBytes = bytes;
         this.#logBytesMax = bytesMax;
       } catch (error) {
-        this.parts.logger.debug("the log's size is not known", { error });
+        this.parts.logger.debug("could not read the log's size", { error });
       }
       await sleep(this.parts.clock, LOOK_MS, this.#stopping.signal).catch(() => undefined);
     }

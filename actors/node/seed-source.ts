@@ -1,14 +1,14 @@
 /**
- * Seed source: hands a replica's whole store over, part by part, to a node that fills one.
+ * Seed source: copies a replica's whole store, part by part, to a node that fills its own.
  *
  * Mailbox     kv.node.<node>.seed, one answer for each message
  * State       sessions: a snapshot of the store each, how far it was read, and the last part
  * Decides in  here; it only reads
  * Lifecycle   as long as the replica's store is open
- * On a bug    a failed read is told to whoever asked
+ * On a bug    the node that asked gets the error of the failed read
  *
- * One iterator over all rows is one state of the store: batches are written whole, and the row that
- * says how far the log was applied is among them.
+ * One iterator over all rows sees one state of the store: the applier writes batches whole, each
+ * with the row that says how far it has applied the log.
  */
 import type { Clock, Timer } from "../../infra/clock.js";
 import type { Store, StoreIterator } from "../../infra/store.js";
@@ -21,7 +21,7 @@ const everything = { from: Buffer.of(0), to: Buffer.of(0xff) };
 
 interface Session {
   readonly iterator: StoreIterator;
-  /** The part that was given last, and what it was. */
+  /** The last part that was sent, and its bytes. */
   part: number;
   reply: SeedReply | undefined;
   /** Read, and not handed over yet. */
@@ -49,12 +49,12 @@ export class SeedSource {
     if (this.#isClosed) throw new KvError("unavailable", "the store is being closed");
     const session = part === 0 ? this.#open(name) : this.#sessions.get(name);
     if (session === undefined) {
-      throw new KvError("not-found", "the seed's session has ended; begin anew with part 0");
+      throw new KvError("not-found", "the seed's session has ended; begin again with part 0");
     }
     if (session.isBusy) throw new KvError("unavailable", "the part is being read; ask again");
     if (part === session.part && session.reply !== undefined) return session.reply;
     if (part !== session.part + 1) {
-      throw new KvError("bad-request", `part ${session.part + 1} is next, ${part} was asked for`);
+      throw new KvError("bad-request", `part ${session.part + 1} is next, not part ${part}`);
     }
     session.isBusy = true;
     this.#readsUnderWay += 1;
@@ -71,7 +71,7 @@ export class SeedSource {
     }
   }
 
-  /** After this no iterator of ours is open. */
+  /** After this none of its iterators is open. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#readsUnderWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
@@ -82,7 +82,7 @@ export class SeedSource {
     const found = this.#sessions.get(name);
     if (found !== undefined) return found;
     if (this.#sessions.size >= SEED_SESSIONS_MAX) {
-      throw new KvError("overloaded", `${SEED_SESSIONS_MAX} stores are being filled from here`, {
+      throw new KvError("overloaded", `this store already fills ${SEED_SESSIONS_MAX} others`, {
         limit: "seed_sessions",
         max: SEED_SESSIONS_MAX,
       });

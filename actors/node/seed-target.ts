@@ -1,11 +1,11 @@
 /**
- * Seed target: fills an empty store with another one's rows, and proves that it is whole.
+ * Seed target: fills an empty store with another node's rows, and proves that it is complete.
  *
- * The row that says how far the log was applied comes first and is written last, with the rows
- * before it synced: a store whose filling was cut off holds nothing. What came is checked as it
- * comes: counts and digests of records and index are worked out anew for each position and compared
- * with the source's own (design.md, section 7), so neither the way nor a damaged block of the
- * source's disk goes unnoticed.
+ * The row that says how far the log was applied comes first, but the target writes it last, when
+ * the rows before it are synced: so a store with a filling cut short counts as empty. The target
+ * checks rows as they come. It computes counts and digests of records and index again for each
+ * position and compares them with the source's own (design.md, section 7). So it notices damage on
+ * the way, and a damaged block of the source's disk.
  */
 import type { Store, StoreWrite } from "../../infra/store.js";
 import { DamagedError } from "../../protocol/damaged.js";
@@ -73,7 +73,7 @@ class SeedCheck {
     this.#rows += 1;
     const kind = String.fromCharCode(key[0] ?? 0);
     if (this.#applied === undefined) {
-      if (kind !== "a") throw new DamagedError("a store that does not say what it has applied");
+      if (kind !== "a") throw new DamagedError("the copied store does not say what it has applied");
       this.#positionCount = decodeAppliedRow(value).genesis.positionCount;
       this.#applied = value;
       return false;
@@ -97,10 +97,10 @@ class SeedCheck {
   }
 
   end(): Seeded & { readonly applied: Uint8Array } {
-    if (this.#applied === undefined) throw new DamagedError("a store without a row");
+    if (this.#applied === undefined) throw new DamagedError("the copied store has no rows");
     for (const [position, bytes] of this.#stated) this.#compare(position, bytes);
     for (const position of this.#figures.keys()) {
-      if (!this.#stated.has(position)) throw damaged(position, "it has no row of figures");
+      if (!this.#stated.has(position)) throw damaged(position, "it has no row with its figures");
     }
     const { sequence, logId } = decodeAppliedRow(this.#applied);
     const keys = [...this.#figures.values()].reduce((sum, each) => sum + each.keys, 0);
@@ -111,10 +111,10 @@ class SeedCheck {
     const stated = decodePositionRow(bytes);
     const found = this.#of(position);
     if (found.keys !== stated.keys || found.bytes !== stated.bytes) {
-      throw damaged(position, `it has ${found.keys} records, and figures for ${stated.keys}`);
+      throw damaged(position, `it has ${found.keys} records, but its figures say ${stated.keys}`);
     }
-    if (!found.digest.equals(stated.digest)) throw damaged(position, "its digest is another one");
-    if (found.expiring !== 0) throw damaged(position, "its rows of expiry are not its records'");
+    if (!found.digest.equals(stated.digest)) throw damaged(position, "its digest differs");
+    if (found.expiring !== 0) throw damaged(position, "its expiry rows do not match its records");
   }
 
   #positionOf(key: Uint8Array): Position {
@@ -136,5 +136,5 @@ function keyOfIndexRow(row: Uint8Array): Uint8Array {
 }
 
 function damaged(position: Position, reason: string): DamagedError {
-  return new DamagedError(`position ${position} of a store that was copied: ${reason}`);
+  return new DamagedError(`position ${position} of the copied store: ${reason}`);
 }

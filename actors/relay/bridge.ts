@@ -1,8 +1,8 @@
 /**
- * Bridge: what changed between a relay's place in one log and the log that goes on from it.
+ * Bridge: the changes between a relay's place in one log and the log that continues it.
  *
- * Read from the outcome rows, which the store keeps until the relay has passed them; the entries
- * themselves the log may have lost (rule L3).
+ * The relay reads them from the outcome rows, which the store keeps until the relay has passed
+ * them. The log may have lost the entries themselves (rule L3).
  */
 import type { Store } from "../../infra/store.js";
 import type { Position, Revision, Sequence } from "../../protocol/ids.js";
@@ -11,7 +11,7 @@ import { outcomeRange, parseOutcomeKey } from "../../protocol/store/store-keys.j
 
 const ROWS_PER_READ = 256;
 
-/** Of one position. */
+/** The changes of one position. */
 export interface BridgeChanges {
   /** Its revision counter at the end. */
   readonly revision: Revision;

@@ -1,15 +1,15 @@
 /**
- * Durable place: up to where a shard's events are certain to stand in the stream.
+ * Durable place: the place up to which a shard's events are certainly in the stream.
  *
- * On a single server the stream is written asynchronously, and a server that crashes comes back
- * without its last messages; the relay then goes on from an older marker and needs the outcome rows
- * from there on. So a place counts only when it has been seen for a while, and still is.
+ * A single server writes the stream asynchronously. After a crash it lacks the last messages; the
+ * relay then continues from an older marker and needs the outcome rows from there on. So a place
+ * counts only when the stream has shown it for a while, and still does.
  *
- * Invariant: at most SEEN_MS / STEP_MS + 1 places are remembered.
+ * Invariant: it remembers at most SEEN_MS / STEP_MS + 1 places.
  */
 import type { Sequence } from "../../protocol/ids.js";
 
-/** Longer than any server keeps what it acknowledged from its disk. */
+/** Longer than any server delays writing acknowledged messages to its disk. */
 const SEEN_MS = 300_000;
 const STEP_MS = 5_000;
 
@@ -20,7 +20,7 @@ export class DurablePlace {
 
   /** The shard's last marker tells `sequence`; 0 = there is none. */
   note(sequence: Sequence, nowMs: number, isDurable: boolean): void {
-    // What was published after an older marker that is now the last is lost.
+    // An older marker is now the last: the messages published after it are lost.
     while ((this.#seen.at(-1)?.sequence ?? 0) > sequence) this.#seen.pop();
     if (isDurable || sequence < this.#durable) this.#durable = sequence;
     const last = this.#seen.at(-1);

@@ -1,10 +1,10 @@
 /**
- * Lease: when a relay that stands by may take over.
+ * Lease: when a relay on standby may take over.
  *
- * The active relay says that it is alive; who has heard nothing for long takes over. Two that are
- * active at once do no harm, because the stream refuses all but the one that began last, so this
- * needs no agreement: it only keeps relays from taking the work out of each other's hands. Those
- * lower in the shard's order of nodes wait longer, so that mostly one tries.
+ * The active relay says that it is alive; a relay that has heard nothing for long takes over. Two
+ * active relays do no harm, because the stream refuses all but the one that began last. So the
+ * lease needs no agreement: it only keeps relays from interrupting each other. Relays lower in the
+ * shard's order of nodes wait longer, so mostly one tries.
  */
 
 /** How often the active relay says that it is. */
@@ -37,7 +37,7 @@ export class Lease {
     this.wait(nowMs);
   }
 
-  /** A relay will not go on. One that has been replaced says nothing about who is active now. */
+  /** A relay ends. If another replaced it, that says nothing about which one is active now. */
   ended(relay: string, nowMs: number): void {
     if (relay === this.#holder) this.#dueAtMs = this.#after(nowMs);
   }

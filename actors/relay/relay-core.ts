@@ -1,17 +1,17 @@
 /**
- * Relay core: what an entry changed, as messages; the marker; and what the stream has already.
+ * Relay core: an entry's changes as messages, the marker, and the messages already in the stream.
  *
- * An entry tells what was wanted, its outcome row what came of it. Together they give the changes:
- * records that were due and went, and operations that took a revision. In a position revisions rise
+ * An entry has the requested operations, its outcome row their results. Together they give the
+ * changes: records that expired, and operations that took a revision. In a position revisions rise
  * by one from change to change, and the messages keep that order.
  *
- * A relay that takes over finds messages that its predecessor published after its last marker. What
- * is there is told by each position's span of revisions. A span with a hole, or one that begins too
- * late, can only come of a message that was refused while later ones landed; to publish it now
- * would put revisions out of order, so the position is reset instead: consumers read it anew.
+ * A relay that takes over finds messages that its predecessor published after its last marker. Each
+ * position's span of revisions shows which. A span with a hole, or one that begins too late, means
+ * that the stream refused a message and accepted later ones. Publishing that message now would put
+ * revisions out of order, so the relay resets the position: consumers read it again.
  *
  * Invariants
- *   1. Of one position, changes come in the order of their revisions.
+ *   1. Within a position, changes come in the order of their revisions.
  *   2. A change is published at most once, as long as the stream keeps what it acknowledged.
  */
 import type { HeaderMap } from "../../infra/bus.js";
@@ -31,7 +31,7 @@ export interface Change {
   readonly updatedAt: TimeMs;
   /** 0 = never. */
   readonly expiresAt: TimeMs;
-  /** Of a set only. */
+  /** Only in the event of a set. */
   readonly content: { readonly type: ContentType; readonly value: Uint8Array } | undefined;
 }
 
@@ -131,7 +131,7 @@ export function markerEvent(
   return { subject, headers: [], data: Buffer.from(JSON.stringify(body)) };
 }
 
-/** Undefined = no marker of ours stands there. */
+/** Undefined = that message is not one of our markers. */
 export function readMarker(stored: StoredEvent): Marker | undefined {
   let body: unknown;
   try {
@@ -158,7 +158,7 @@ interface Span {
   isWhole: boolean;
 }
 
-/** What stands in the stream after a place, by position. */
+/** The messages in the stream after a place, by position. */
 export class Published {
   readonly #spans = new Map<Position, Span>();
 

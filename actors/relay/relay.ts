@@ -1,15 +1,15 @@
 /**
  * Relay: turns a shard's log into one public event per change.
  *
- * Mailbox     kv.relay-alive.<shard>: what the active relay of the shard says
+ * Mailbox     kv.relay-alive.<shard>: signs of life of the shard's active relay
  * State       whose turn it is, the place of the last marker; nothing that must survive
  * Decides in  relay-core.ts, lease.ts, durable-place.ts (no I/O); turn.ts publishes
- * Lifecycle   standing by ⇄ active, until stopped
+ * Lifecycle   on standby ⇄ active, until stopped
  * On a bug    InvariantError or a failed read leaves run(); the relay is started again
  *
- * Every replica runs one. The active one publishes (a Turn) and says that it is alive; when it has
- * fallen silent another takes over. The stream itself refuses all but the one that began last, so
- * two that take themselves for active publish nothing twice.
+ * Every replica runs one. The active relay publishes (a Turn) and says that it is alive; when it
+ * falls silent another takes over. The stream refuses all but the one that began last, so two
+ * relays that both consider themselves active publish nothing twice.
  */
 import type { Message } from "../../infra/bus.js";
 import { sleep } from "../../infra/clock.js";
@@ -80,7 +80,7 @@ export class Relay {
   }
 
   /**
-   * The outcome rows up to here are not needed any more. A relay that is behind by more than
+   * The relay no longer needs the outcome rows up to here. A relay that is behind by more than
    * RELAY_BEHIND_MAX entries loses its rows, and consumers get a reset.
    */
   durablePlace(): Sequence {
@@ -97,7 +97,7 @@ export class Relay {
     }
   }
 
-  /** At most `ms`: what is heard meanwhile may bring the lease nearer. */
+  /** Waits at most `ms`: a message that arrives meanwhile may end the lease earlier. */
   #standBy(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.parts.clock.after(ms, resolve);
@@ -127,7 +127,7 @@ export class Relay {
       this.#sayAlive(true);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      logger.info("the relay stands by", { shard, node, reason: error.message });
+      logger.info("the relay is on standby", { shard, node, reason: error.message });
       // What fails here may work elsewhere, and need not be waited for.
       this.#sayAlive(true);
     } finally {
@@ -179,7 +179,7 @@ export class Relay {
         await this.#pause(LOOK_MS);
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        logger.debug("the relay's place is not known", { shard, error: error.message });
+        logger.debug("could not read the relay's place", { shard, error: error.message });
         await this.#pause(LOOK_AGAIN_MS);
       }
     }

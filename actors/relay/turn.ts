@@ -1,15 +1,15 @@
 /**
  * Turn: the time during which one relay is the active one of its shard.
  *
- * It begins with a marker of its own, which ends the turn of whoever was active before: every
- * message names the marker it comes after, and the stream refuses it once there is another. Then it
- * reads what its predecessor published after its last marker, and goes on from the place that
- * marker tells, leaving out what is there. While there is something new it writes its place down
- * in further markers; a marker waits until all before it is acknowledged, so a marker's place is
- * never ahead of the stream.
+ * It begins with a marker of its own, which ends the turn of the relay that was active before:
+ * every message names the marker it comes after, and the stream refuses it once there is another.
+ * Then it reads the messages that its predecessor published after its last marker, continues from
+ * the place in that marker, and leaves out what is already there. While there are changes it
+ * records its place in further markers. A marker waits until the stream has acknowledged all
+ * messages before it, so a marker's place is never ahead of the stream.
  *
- * Whatever goes wrong (a refusal, an answer that does not come, a connection that goes) ends the
- * turn: run() rejects with KvError. What is then under way may land; the next turn finds it.
+ * Any failure (a refusal, a missing answer, a lost connection) ends the turn: run() rejects with
+ * KvError. Messages on their way may still land; the next turn finds them.
  *
  * Invariants
  *   1. A marker's place is never ahead of what the stream has acknowledged.
@@ -61,13 +61,13 @@ const MARKER_MS = 1_000;
 const MARKER_EVENTS_MAX = 8_192;
 /** How often it is looked whether the marker is about to fall out of the stream. */
 const KEEP_CHECK_MS = 5_000;
-/** Of a place that nobody knows: no log has this name, so positions are reset. */
+/** The log of an unknown place: no log has this name, so positions are reset. */
 const NO_LOG = "unknown" as LogId;
 /** Entries whose outcome rows are read at once. */
 const GROUP_ENTRIES_MAX = 64;
 /** How long one wait for the applier lasts before other things are looked at. */
 const APPLIED_WAIT_MS = 500;
-/** With nothing from the log for so long, although more was applied, it is asked for again. */
+/** The turn reads again if the log is silent for so long although the replica applied more. */
 const LOST_MS = 5_000;
 
 /**
@@ -75,7 +75,7 @@ const LOST_MS = 5_000;
  * Applied is one. The relay changes none of it; outcomes it reads from the store's rows.
  */
 export interface AppliedForRelay {
-  /** Of the last entry applied. */
+  /** The sequence of the last entry applied. */
   readonly appliedSequence: Sequence;
   readonly appliedLogTime: TimeMs;
   /** The log of that entry; undefined = none was applied. */
@@ -97,7 +97,7 @@ export interface RelayParts {
   readonly shard: ShardId;
   readonly logId: LogId;
   readonly node: NodeName;
-  /** Of this node among the shard's: 0 = its home. */
+  /** The place of this node among the shard's nodes: 0 = its home. */
   readonly rank: number;
   readonly log: Log;
   readonly store: Store;
@@ -181,7 +181,7 @@ export class Turn {
     const place = marker?.sequence ?? (0 as Sequence);
     // Nothing was ever published: then the place is the beginning of the first of all logs.
     const parent = marker?.logId === logId ? undefined : await this.#parent();
-    // A last message that is no marker of ours leaves the place unknown, and so its log.
+    // A last message that is not one of our markers leaves the place unknown, and so its log.
     const isForeign = last !== undefined && marker === undefined;
     const placeLog: LogId = isForeign ? NO_LOG : (marker?.logId ?? parent?.logId ?? logId);
     // It repeats its predecessor's place: until the turn has read what stands after it, that is
@@ -206,7 +206,7 @@ export class Turn {
     await this.#resetAll(`the last place is of log ${placeLog}`, true);
   }
 
-  /** What the log goes on from, by its first entry; undefined = nothing, or it is trimmed away. */
+  /** The log that this one continues, by its first entry; undefined = none, or trimmed away. */
   async #parent(): Promise<LogParent | undefined> {
     const { log } = this.parts;
     const first = await log.read((await log.state()).first);
@@ -216,10 +216,10 @@ export class Turn {
   }
 
   /**
-   * From the place, which is of the log before, to where this one goes on. The entries between may
-   * be lost (rule L3), so there are no values to publish; but the outcome rows tell which revisions
-   * there were, and those that stand in the stream need nothing. A position is reset if a change
-   * was not published, or if one was published that is not part of the shard's past any more.
+   * From the place, which is in the log before, to where this log continues. The entries between
+   * may be lost (rule L3), so there are no values to publish; but the outcome rows show which
+   * revisions there were. Those already in the stream need nothing. The relay resets a position if
+   * a change was not published, or if a published one is no longer part of the shard's past.
    */
   async #bridgeTo(end: Sequence): Promise<void> {
     const { applied, logId, clock } = this.parts;
@@ -281,8 +281,8 @@ export class Turn {
   }
 
   /**
-   * Rule L7: a last message that was lost on its way is missed only when the next one comes. What
-   * this replica has applied stands in the log, so it is read from there again.
+   * Rule L7: the loss of a last message shows only when the next one comes. The log has the entries
+   * that this replica has applied, so the turn reads them from there again.
    */
   async #seekLost(): Promise<void> {
     const { applied, logId, clock } = this.parts;
@@ -326,7 +326,7 @@ export class Turn {
     }
   }
 
-  /** False if the place is another one now, so that the messages at hand do not follow it. */
+  /** False if the place has changed, so that the messages at hand do not follow it. */
   async #publishGroup(group: readonly LogMessage[]): Promise<boolean> {
     const keys = group.map(({ sequence }) => outcomeKey(sequence));
     const rows = await this.parts.store.getMany(keys);
@@ -359,7 +359,7 @@ export class Turn {
     if (this.#chain === undefined) return;
     const chain = isEntry(entry) ? chainNext(this.#chain, entry.origin, entry.number) : this.#chain;
     if (chain === row.chain) return;
-    const text = `entry ${sequence} of the log is not the one that was applied here`;
+    const text = `entry ${sequence} of the log is not the one that this replica applied`;
     throw new KvError("unavailable", text);
   }
 
@@ -372,7 +372,7 @@ export class Turn {
     const { applied, shard, logger } = this.parts;
     const { appliedSequence: sequence } = applied;
     const known = Math.max(applied.table.revision(position), this.#published.last(position));
-    logger.info("events of a position are missing, it is reset", { shard, position, revision });
+    logger.info("reset a position: it misses events", { shard, position, revision });
     this.#send(resetOf(position, known as typeof revision, applied.appliedLogTime));
     this.#published.reset(position, known);
     this.#foundUntil = Math.max(this.#foundUntil, sequence) as Sequence;
@@ -384,7 +384,7 @@ export class Turn {
     this.#eventCount += 1;
   }
 
-  /** An entry was not handed over: its delivery was lost, or the log has it no more. */
+  /** The consumer skipped an entry: its delivery was lost, or the log no longer has it. */
   async #bridge(): Promise<void> {
     const { log, applied } = this.parts;
     const sequence = (this.#place + 1) as Sequence;
@@ -396,8 +396,8 @@ export class Turn {
   }
 
   /**
-   * History is gone: consumers are told to read anew, and the relay goes on from now. A replica may
-   * be behind what is published; but of another log that may be what is no part of this one.
+   * History is gone: resets make consumers read again, and the relay continues from now. A replica
+   * may be behind the stream; but events of another log may not be part of this one.
    */
   async #resetAll(reason: string, isOtherLog = false): Promise<void> {
     const { applied, shard, logger } = this.parts;
@@ -412,7 +412,7 @@ export class Turn {
           !this.#published.has(position, revision) ||
           (isOtherLog && this.#published.last(position) !== revision),
       );
-    logger.info("events are lost, positions are reset", {
+    logger.info("resetting positions: events are lost", {
       shard,
       reason,
       sequence,
@@ -452,7 +452,7 @@ export class Turn {
   async #mark(): Promise<void> {
     const { logId, node } = this.parts;
     const sequence = this.#place;
-    // What was found in the stream counts as not yet passed until the place is beyond all of it.
+    // Messages found in the stream count as not yet passed until the place is beyond all of them.
     const since = this.#published.isEmpty ? undefined : this.#since;
     const { subject } = this.#fence;
     // One of them may be refused while the marker behind it lands: it would be lost for good.

@@ -1,13 +1,13 @@
 /**
  * Quotas: a whole number of equal things divided by weight, exactly.
  *
- * Largest remainder: everybody gets the whole part of their share, and what is left goes, one
- * each, to the largest fractions. So nobody is further than one from their share. Among equal
- * fractions whoever would otherwise have to give something away comes first, so that a division
- * that is as fair as another does not move anything; then the order of the claims.
+ * Largest remainder: each claim gets the whole part of its share, and the rest goes, one each, to
+ * the claims with the largest fractions. So no claim is further than one from its share. Among
+ * equal fractions a claim that would otherwise give something away comes first, so that an equally
+ * fair division moves nothing; then the order of the claims decides.
  *
- * Claims may have a least and a most. Whoever's share lies outside is given the bound, and the
- * others divide the rest by weight.
+ * Claims may have a minimum and a maximum. A claim whose share lies outside gets the bound, and
+ * the others divide the rest by weight.
  *
  * Source: Hamilton's method; the bounds are resolved as CSS resolves flexible lengths.
  */
@@ -18,7 +18,7 @@ export interface Claim {
   readonly weight: number;
   readonly least: number;
   readonly most: number;
-  /** What it has now. */
+  /** The number it has now. */
   readonly held: number;
 }
 
@@ -47,8 +47,8 @@ export function quotasOf(total: number, claims: readonly Claim[]): number[] {
 
 /**
  * The open claims whose share is outside of their bounds, with the bound: those above if they are
- * above by more than the others are below, else those below. Fixing both sides at once could give
- * back to one what it must not have.
+ * above by more than the others are below, otherwise those below. Fixing both sides at once could
+ * give a claim back the excess that it must not have.
  */
 function outOfBounds(
   rest: number,

@@ -1,24 +1,24 @@
 /**
- * Repair plan: what can be done for a shard whose log does not fit its stores. No I/O.
+ * Repair plan: decides how to repair a shard whose log does not fit its stores. No I/O.
  *
- * The stores are what is left, so the plan takes the one that has applied the most and lets the
- * shard go on after its last entry. That is right only if the others' pasts are a part of its past:
- * then it holds all that any of them holds. Chains tell (rule L1). Where two stores have
- * different pasts, each holds acknowledged writes that the other lacks, and which of them is to
- * count is a person's decision: --abandon leaves one out.
+ * Only the stores are left, so the plan takes the one that has applied the most and continues the
+ * shard after its last entry. That is right only if the others' pasts are a part of its past: then
+ * it holds all that any of them holds. Chains prove it (rule L1). Where two stores have different
+ * pasts, each holds acknowledged writes that the other lacks, and a person decides which of them
+ * counts: --abandon leaves one out.
  *
  * Invariants
  *   1. No store is left out unless it was named by --abandon.
- *   2. The source has applied at least as much as every other store that was asked, and of no
- *      store is it known that its past is another one.
- *   3. A shard of which some replica serves keeps its log.
+ *   2. The source has applied at least as much as every other store that was asked, and no store
+ *      is known to have a different past.
+ *   3. A shard with a serving replica keeps its log.
  */
 import { assert } from "../../protocol/assert.js";
 import type { NodeName } from "../../protocol/ids.js";
 import type { RepairReplica, RepairReport, StoreFinding } from "../../protocol/node/repair.js";
 import type { RingShard } from "../../protocol/ring/ring.js";
 
-/** What was heard of one node of the shard. */
+/** The answer of one node of the shard. */
 export interface Finding {
   readonly node: NodeName;
   /** Undefined = it did not answer. */
@@ -74,8 +74,8 @@ export function planRepair(
   if (silent !== undefined) {
     const { node } = silent;
     return refused(
-      `${node} does not answer, and its store may hold what no other has: start it, or leave its ` +
-        `store out with --abandon ${node}`,
+      `${node} does not answer, and its store may hold writes that no other has: start it, or ` +
+        `leave its store out with --abandon ${node}`,
     );
   }
   return planAnswered(shard, asked as Asked[], abandoned);
@@ -89,12 +89,12 @@ function planAnswered(
   const late = asked.find(({ report }) => report.log_id !== shard.logId);
   if (late !== undefined) {
     const text = `${late.node} has not followed the ring to log ${shard.logId} yet`;
-    return refused(`${text}: wait a moment, then look at status`);
+    return refused(`${text}: wait a moment, then check status`);
   }
   const serving = asked.filter(({ report }) => report.state === "serving");
   const others = asked.filter(({ report }) => report.state !== "serving");
   if (others.length === 0) {
-    const reason = `all replicas of ${shard.shard} that were asked serve`;
+    const reason = `every replica of ${shard.shard} that was asked serves`;
     return { kind: "nothing", reason, replicas: serving.map(asServing) };
   }
   const busy = others.find(({ report }) => report.state !== "stopped");
@@ -110,7 +110,7 @@ function planAnswered(
   return planLog(shard, others, abandoned);
 }
 
-/** The log is good enough to serve: who does not fit it gets its store anew. */
+/** The log is good enough to serve: a node whose store does not fit it gets a new one. */
 function planRefill(
   shard: RingShard,
   serving: readonly Asked[],
@@ -137,13 +137,13 @@ function planRefill(
   };
 }
 
-/** A ring that lost its last change names an ended log, and a store may have gone on from it. */
+/** A ring that lost its last change names an ended log, and a store may have continued from it. */
 function setBack({ logId }: RingShard, ahead: string, serving: string): string {
   return (
-    `the ring names log ${logId}, and the store of ${ahead} has gone on from that log with ` +
-    `another one: the ring has lost a change, and ${serving} serves without what that store ` +
-    `holds. --abandon ${serving} goes on from it; --abandon ${ahead} goes on without it, and ` +
-    "keeps it"
+    `the ring names log ${logId}, but the store of ${ahead} already continues that log in ` +
+    `another one: the ring has lost a change, and ${serving} serves without the writes of that ` +
+    `store. --abandon ${serving} continues from that store; --abandon ${ahead} continues ` +
+    "without it, and keeps it"
   );
 }
 
@@ -151,7 +151,7 @@ function notMendable({ node, report }: Asked, serving: Asked | undefined): strin
   const also = serving === undefined ? "" : `, while ${serving.node} serves`;
   const text = `the replica on ${node} is stopped${also}: ${report.reason}`;
   if (serving === undefined || !mendable.includes(codeOf(report))) {
-    return `${text}. A repair of the log does not mend that; --abandon ${node} leaves it out`;
+    return `${text}. Repairing the log does not mend that; --abandon ${node} leaves it out`;
   }
   return `${text}. Wait a moment: ${serving.node} will notice too, and stop`;
 }
@@ -171,15 +171,15 @@ function planLog(
     if (store === null) continue;
     if (!isOfShard(shard, store)) {
       return refused(
-        `the store of ${node} is of log ${store.log_id}, of which the ring knows nothing: was it ` +
-          `put there from another cluster? --abandon ${node} leaves it out`,
+        `the store of ${node} is of log ${store.log_id}, which the ring does not know: does it ` +
+          `come from another cluster? --abandon ${node} leaves it out`,
       );
     }
     stores.push({ node, report, store });
   }
   const [source, ...others] = stores.toSorted((a, b) => b.store.sequence - a.store.sequence);
   if (source === undefined) {
-    return refused("no store that was asked holds anything: there is nothing to go on from");
+    return refused("every store that was asked is empty: there is nothing to continue from");
   }
   for (const other of others) {
     const reason = contradiction(source, other);
@@ -194,7 +194,7 @@ function planLog(
   };
 }
 
-/** The ring names the store's log, or one that it goes on from. */
+/** The ring names the store's log, or one that it continues. */
 function isOfShard({ logId, logIdsBefore = [] }: RingShard, store: StoreFinding): boolean {
   const known: readonly string[] = [logId, ...logIdsBefore];
   return known.includes(store.log_id) || known.includes(store.parent?.logId ?? "");
@@ -214,7 +214,7 @@ function contradiction(source: Readable, other: Readable): string | undefined {
       source.store.records === other.store.records && source.store.index === other.store.index;
     if (isEqual) return undefined;
     return (
-      `the stores of ${names} have applied the same ${sequence} entries and hold different data ` +
+      `the stores of ${names} have applied the same ${sequence} entries but hold different data ` +
       `(digests differ): one of them is damaged. ${choose}`
     );
   }

@@ -1,22 +1,22 @@
 /**
- * Repairer: lets a shard go on from its stores when its log has lost what they hold (rule L3).
+ * Repairer: continues a shard from its stores when its log has lost what they hold (rule L3).
  *
  * Mailbox     one call at a time, from a node's kv.node.<node>.repair
- * State       none: everything is looked up anew, so a repair that was cut off is simply called
- *             again, on any node
+ * State       none: each call looks everything up again, so after a repair that was cut short a
+ *             person simply calls it again, on any node
  * Decides in  repair-plan.ts (no I/O); this file only carries its decisions out
  * Lifecycle   a call
  *
- * A repair goes in this order, and why each step comes where it does:
+ * The steps of a repair, and the reason for their order:
  *   1. ask all nodes of the shard what their stores hold, and plan
- *   2. seal the old log: from here on nothing can be appended to it, by no process however old, so
- *      that no write is acknowledged by it any more. Cut off here: all replicas are stopped anyway
- *   3. ask again: what was planned must still hold
+ *   2. seal the old log: from here on no process, however old, can append to it, so it acknowledges
+ *      no further write. Cut off here: all replicas are stopped anyway
+ *   3. ask again: the plan must still hold
  *   4. create the new log and its genesis, which names the old one, where it ends and its chain.
  *      Cut off here: a log of one entry that no ring names; the next repair removes it
  *   5. change the ring by compare-and-set. This is the moment; a loser deletes its log (rule L1)
- * The nodes see the ring change and open the new log by themselves; stores that do not fit its
- * genesis they set aside and fill anew. Nothing of that needs whoever called the repair.
+ * The nodes see the ring change and open the new log by themselves. They set aside stores that do
+ * not fit its genesis, and fill new ones. They do not need the caller of the repair for that.
  *
  * Invariant: a log that the ring names is never removed, and no log with more than a first entry.
  */
@@ -48,7 +48,7 @@ export interface RingCell {
 
 /** Makes, ends and removes logs. */
 export interface LogMender extends LogMaker {
-  /** Nothing can be appended any more, for good. One that is not there is no error. */
+  /** No process can append to the log ever again. A missing log is no error. */
   seal(log: LogName): Promise<void>;
 }
 
@@ -57,7 +57,7 @@ export interface RepairerParts {
   readonly bus: Bus;
   readonly cell: RingCell;
   readonly logs: LogMender;
-  /** Of a new log, where there is room. */
+  /** The name of a new log, where there is room. */
   readonly logBytesMax: number;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -89,7 +89,7 @@ export class Repairer {
     if (seen.plan.kind === "refill") return this.#refill(seen, seen.plan.nodes);
     const { logs, logger } = this.parts;
     const { shard, logId } = seen.shard;
-    logger.info("a shard is being repaired: its log is sealed", { shard, log_id: logId });
+    logger.info("repairing a shard: its log is sealed", { shard, log_id: logId });
     await logs.seal(seen.shard);
     const again = await this.#look(request);
     checkToken(request.token, again.reply);
@@ -135,7 +135,7 @@ export class Repairer {
       return decodeRepairReply<RepairReport>(reply.data);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      this.parts.logger.debug("a node does not tell what its store holds", { node, error });
+      this.parts.logger.debug("a node did not report what its store holds", { node, error });
       return undefined;
     }
   }
@@ -168,10 +168,10 @@ export class Repairer {
     const changedRing = { ...ring, epoch: (ring.epoch + 1) as Epoch, shards };
     if (!(await this.#publish(changedRing, revision, next))) {
       await this.#remove(next);
-      throw new KvError("conflict", "the ring was changed by somebody else meanwhile; look again");
+      throw new KvError("conflict", "another change of the ring came first; look again");
     }
     const { epoch } = changedRing;
-    logger.info("a shard has a new log that goes on from its stores", {
+    logger.info("a shard has a new log that continues from its stores", {
       shard: shard.shard,
       log_id: next.logId,
       log_id_before: shard.logId,
@@ -213,27 +213,27 @@ export class Repairer {
     });
   }
 
-  /** False if the ring is another one than was looked at. An answer that is lost is looked for. */
+  /** False if the ring has changed since it was read. Reads the ring again if an answer is lost. */
   async #publish(ring: RingTable, revision: number, next: RingShard): Promise<boolean> {
     const { cell, clock, logger } = this.parts;
     const value = ringBytes(ring);
     for (;;) {
       try {
         if ((await cell.update(value, revision)) !== undefined) return true;
-        // "Somebody was first" may be ourselves: an attempt that seemed lost has landed.
+        // "Another was first" may be this node: an attempt that seemed lost has landed.
         const found = await cell.read();
         if (found !== undefined && found.revision !== revision) {
           return decodeRing(found.value).shards.some(({ logId }) => logId === next.logId);
         }
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        logger.debug("whether the ring is changed is not known", { error: error.message });
+        logger.debug("could not tell whether the ring was changed", { error: error.message });
       }
       await sleep(clock, LOOK_AGAIN_MS);
     }
   }
 
-  /** Left by repairs that were cut off. Whoever is still at one has lost: the ring has changed. */
+  /** Logs of repairs that were cut off. One still in progress has lost: the ring has changed. */
   async #removeOrphans(next: RingShard): Promise<void> {
     try {
       const named = new Set<LogId>([next.logId, ...(next.logIdsBefore ?? [])]);
@@ -243,18 +243,18 @@ export class Repairer {
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.parts.logger.info("logs that no ring names could not be looked for", { error });
+      this.parts.logger.info("could not search for orphaned logs", { error });
     }
   }
 
-  /** What cannot be removed now stays, and takes up room: status warns of it. */
+  /** A log that cannot be removed now stays, and takes up room: status warns of it. */
   async #remove(log: LogName): Promise<void> {
     try {
       await this.parts.logs.remove(log);
     } catch (error) {
       const { shard, logId } = log;
       const fields = { shard, log_id: logId, error };
-      this.parts.logger.info("a log that no ring names could not be removed", fields);
+      this.parts.logger.info("could not remove an orphaned log", fields);
     }
   }
 }
@@ -264,7 +264,7 @@ function checkToken(token: string, reply: RepairReply): void {
 }
 
 function changed(): KvError {
-  return new KvError("conflict", "the stores are not what they were when this was planned");
+  return new KvError("conflict", "the stores have changed since this repair was planned");
 }
 
 function replyOf(
@@ -276,7 +276,7 @@ function replyOf(
   const store = plan.kind === "log" ? plan.store : undefined;
   const { kind, replicas } = plan;
   const fates = replicas.map(({ node, fate, sequence }) =>
-    // What a serving replica has applied goes on while a person reads.
+    // A serving replica continues to apply entries while a person reads.
     fate === "serving" ? `${node} ${fate}` : `${node} ${fate} ${sequence}`,
   );
   return {

@@ -1,5 +1,5 @@
 /**
- * Planning of replicas: which nodes are to hold which shard.
+ * Planning of replicas: decides which nodes hold which shard.
  *
  * Each shard gets its replicas on distinct nodes, and on distinct zones where nodes name one (a
  * node that names none is a zone of its own). How many replicas a node holds goes by weight and is
@@ -134,10 +134,10 @@ function assign(
 }
 
 /**
- * What it costs to have a shard on a node. A replica that stays is worth more than all distances
- * together, a home more than all replicas that stay. Among new places the nodes that follow the
- * shard's own place in the list are cheapest: so the replicas of a node's shards are on many
- * others, and the load of one that fails is shared.
+ * The cost of a shard on a node. A replica that stays is worth more than all distances together, a
+ * home more than all replicas that stay. Among new places the nodes that follow the shard's own
+ * place in the list are cheapest: so many nodes hold the replicas of one node's shards, and share
+ * its load if it fails.
  */
 function costs(wish: ReplicaWish): (shardIndex: number, node: NodeName) => number {
   const nodeCount = wish.nodes.length;

@@ -6,14 +6,15 @@
  * Decides in  actors/ring-keeper/ring-plan.ts
  * Lifecycle   one call at a node's start
  *
- * Streams and their first entries are created first and the ring last, by compare-and-set (rule
- * L1): whoever finds a ring finds complete logs, and after that nobody creates the log of a shard
- * that exists. A node that loses the race deletes the streams it made.
+ * A node creates the streams and their first entries first and the ring last, by compare-and-set
+ * (rule L1): a node that finds a ring finds complete logs, and no node creates the log of an
+ * existing shard. A node that loses the race deletes the streams it made.
  *
- * A node that ends between the two leaves logs that no ring names, and JetStream has reserved their
- * space. Whoever creates the ring removes them, if they have no more than a first entry: whoever is
- * still creating then has lost. A log that has more was a ring's, and its data are not ours to put
- * an empty ring beside: the ring is not created, and the error says why.
+ * A node that ends between the two leaves orphaned logs, which no ring names, and JetStream has
+ * reserved their space. The node that creates the ring removes them if they have no more than a
+ * first entry: a node that is still creating has lost by then. A log with more entries belonged to
+ * a ring, and an empty ring beside its data would hide them: the ring-keeper creates no ring, and
+ * the error says why.
  *
  * Invariants
  *   1. A log that the ring names, or that has more than its first entry, is never removed.
@@ -40,7 +41,7 @@ import { planNewRing } from "./ring-plan.js";
 /** Where the ring table is kept. */
 export interface RingPlace {
   read(): Promise<{ readonly value: Uint8Array } | undefined>;
-  /** False if somebody was first. Rejects with KvError `in-doubt` if nobody knows. */
+  /** False if another node was first. Rejects with KvError `in-doubt` if that is unknown. */
   createOnce(value: Uint8Array): Promise<boolean>;
 }
 
@@ -53,7 +54,7 @@ export interface LogMaker {
   create(shards: readonly RingShard[], bytesMax: number, sequenceFirst?: Sequence): Promise<void>;
   /** Appends a new log's first entry. */
   begin(shard: RingShard, entry: Uint8Array, sequenceFirst?: Sequence): Promise<void>;
-  /** One that is not there is no error. */
+  /** A missing log is no error. */
   remove(log: LogName): Promise<void>;
   /** All logs of the store, in no order. */
   list(): Promise<readonly ListedLog[]>;
@@ -62,7 +63,7 @@ export interface LogMaker {
 export type LogName = Pick<RingShard, "shard" | "logId">;
 
 export interface ListedLog extends LogName {
-  /** Of its last entry; before it has any, the one before its first. */
+  /** The sequence of its last entry; before it has any, the one before its first. */
   readonly sequenceLast: number;
   /** How many entries it ever had. */
   readonly entryCount: number;
@@ -110,7 +111,7 @@ export class RingKeeper {
     return found === undefined ? undefined : decodeRing(found.value);
   }
 
-  /** Undefined if somebody else was first. */
+  /** Undefined if another node was first. */
   async #create(settings: NewRingSettings): Promise<RingTable | undefined> {
     const { store, positionCount, replicas } = settings;
     const nodes = settings.nodes.map((node) => ({ node, weight: 1 }));
@@ -129,13 +130,13 @@ export class RingKeeper {
     } catch (error) {
       // Nothing is published yet, so no ring can name them.
       await this.#removeAll(shards);
-      // Or whoever was first has removed them before us.
+      // Or the node that was first has removed them before us.
       if (error instanceof KvError && (await this.#read()) !== undefined) return undefined;
       throw error;
     }
     const standing = await this.#publish(ring);
     if (standing.shards.some(({ logId }) => logId === shards[0]?.logId)) {
-      this.logger.info("the ring is created", { epoch: ring.epoch, shards: shards.length });
+      this.logger.info("created the ring", { epoch: ring.epoch, shards: shards.length });
       await this.#removeOrphans(standing);
       return ring;
     }
@@ -145,18 +146,18 @@ export class RingKeeper {
     return undefined;
   }
 
-  /** The ring that stands in the end: ours, or that of whoever was first. */
+  /** The final ring: this node's, or that of the node that was first. */
   async #publish(ring: RingTable): Promise<RingTable> {
     const value = ringBytes(ring);
     for (;;) {
       try {
         if (await this.place.createOnce(value)) return ring;
-        // "Somebody was first" may be ourselves: an attempt that seemed lost has landed.
+        // "Another was first" may be this node: an attempt that seemed lost has landed.
         const found = await this.#read();
         if (found !== undefined) return found;
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        this.logger.debug("whether the ring is created is not known", { error: error.message });
+        this.logger.debug("could not tell whether the ring was created", { error: error.message });
       }
       await sleep(this.clock, LOOK_AGAIN_MS);
     }
@@ -175,7 +176,7 @@ export class RingKeeper {
         logs.filter(({ logId, entryCount }) => !named.has(logId) && entryCount <= 1),
       );
     } catch (error) {
-      this.logger.info("logs that no ring names could not be looked for", { error });
+      this.logger.info("could not search for orphaned logs", { error });
     }
   }
 
@@ -186,7 +187,7 @@ export class RingKeeper {
         await this.logs.remove(log);
       } catch (error) {
         const { shard, logId } = log;
-        this.logger.info("a log that no ring names could not be removed", { shard, logId, error });
+        this.logger.info("could not remove an orphaned log", { shard, logId, error });
       }
     }
   }

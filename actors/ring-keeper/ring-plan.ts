@@ -1,12 +1,12 @@
 /**
- * Planning of the ring: which shard is to have which positions.
+ * Planning of the ring: decides which shard owns which positions.
  *
- * Quotas are exact (quotas.ts), owners keep what they have as long as their quota allows it, and
- * so what moves is the least that can: a shard gives what it has above its quota, and only to
- * shards below theirs. Hashing only chooses *which* positions move, so that a shard that gives to
- * two others does not give one of them all its neighbours, and the same change asked for twice
- * gives the same plan. A table computed by consistent hashing would move as much at best, and
- * leave shares that differ by a seventh (128 tokens a shard) or more.
+ * Quotas are exact (quotas.ts), and owners keep their positions as far as their quota allows. So
+ * the fewest possible positions move: a shard gives those above its quota, and only to shards
+ * below theirs. Hashing only chooses *which* positions move, so that a shard that gives to two
+ * others does not give all neighbouring positions to one of them, and the same change requested
+ * twice gives the same plan. A table computed by consistent hashing would move as much at best,
+ * and leave shares that differ by a seventh (128 tokens a shard) or more.
  *
  * replica-plan.ts plans which nodes hold a shard.
  *

@@ -6,9 +6,9 @@
  * order, gets among them included. Writes that follow one another go to the proposer together and
  * in order; a get that follows a write of its key, or a write that follows a get, waits for it.
  *
- * If one of them is refused for the moment only, those that wait for it are refused too. Were
- * they done, and this reply lost, the whole batch would be sent again: the first would be done now,
- * and the others would be told what they did before it.
+ * If one of them is refused and may be sent again, the batch refuses those that wait for it too.
+ * Otherwise, if this reply is lost, the client sends the whole batch again: the shard then does the
+ * first one, and answers the others with the outcomes that they had before it.
  */
 import { KvError } from "../../protocol/errors.js";
 import type { Operation, Outcome } from "../../protocol/operation.js";
@@ -51,7 +51,7 @@ function runOne(
   if (request.kind === "refused") return Promise.resolve(request);
   const key = keyOf(request);
   if (notDone.has(key)) return Promise.resolve({ kind: "refused", error: waits });
-  // What was offered with it may be refused before its own turn in the log has come.
+  // An operation offered with it may be refused before this one's turn in the log comes.
   const unless = (): KvError | undefined => (notDone.has(key) ? waits : undefined);
   return new Promise((resolve) => {
     const settle = (result: Result): void => {
@@ -65,7 +65,7 @@ function runOne(
 /** Made once: nothing in it is of the request. */
 const waits = new KvError(
   "unavailable",
-  "an operation before it in the batch, on the same key, is not known to be done; send both again",
+  "an earlier operation on the same key in this batch has no confirmed outcome; retry both",
 );
 
 async function runAtomic(batch: BatchRequest, proposer: Proposer): Promise<BatchResult> {

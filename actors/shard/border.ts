@@ -1,5 +1,5 @@
 /**
- * Border: where messages become requests and results become replies, for one replica.
+ * Border: turns messages into requests and results into replies, for one replica.
  *
  * Mailbox     kv.ring.<position>.> of every owned position, kv.shard.<shard>.<verb>
  * State       the batches under way, and their bytes
@@ -7,8 +7,8 @@
  * Lifecycle   none of its own: called for each message while the replica is subscribed
  * On a bug    the request is answered `internal`, with the incident it was logged as
  *
- * A key that is not in the position of its subject (keys with a tag), or whose position this shard
- * does not own, is forwarded; the one who asked never sees it (rule M4).
+ * If a key is not in the position of its subject (keys with a tag), or if this shard does not own
+ * its position, the border forwards the request; the client never sees that (rule M4).
  */
 import type { Message } from "../../infra/bus.js";
 import type { Logger } from "../../infra/logger.js";
@@ -188,7 +188,7 @@ export class Border {
 
   #sendOn(request: Request, settle: Settle): void {
     if (request.hops >= HOPS_MAX) {
-      const text = "the request went from shard to shard; the ring is changing, send it again";
+      const text = "the shards forwarded it too often while the ring changes; send it again";
       return settle({ kind: "refused", error: new KvError("unavailable", text) });
     }
     this.parts.forward({ ...request, hops: request.hops + 1 }).then(settle, (error: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * Load: brings a replica's state back from its store, before any loop runs.
+ * Load: reads a replica's state from its store, before any loop runs.
  *
  * Cost: reads the rows of positions, origins and outcomes, and one expiry row a position; not the
  * records.
@@ -91,7 +91,7 @@ async function loadOrigins(store: Store, state: ReplicaState): Promise<void> {
   });
 }
 
-/** In the order of the log, so that what is remembered is what the applier remembered. */
+/** In the order of the log, so that it remembers the same requests as the applier before. */
 async function loadOutcomes(store: Store, state: ReplicaState): Promise<void> {
   const range = outcomeRange(0 as Sequence, SEQUENCE_MAX);
   await eachRow(store, range, ({ key, value }) => {

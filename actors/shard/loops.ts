@@ -1,9 +1,9 @@
 /**
- * Loops: the parts of one replica, and what connects them.
+ * Loops: the parts of one replica, and their connections.
  *
- * replica.ts says when they run and when the replica serves. Here stands who calls whom: the
- * proposer's acknowledgements and the reader's probes tell the applier how far the log goes, what
- * the applier has applied settles the proposer's callers. The border gives messages to the loops.
+ * replica.ts decides when they run and when the replica serves. This file connects them: the
+ * proposer's acknowledgements and the reader's probes tell the applier how far the log goes, and
+ * the applier settles the proposer's callers. The border gives messages to the loops.
  */
 import type { Bus } from "../../infra/bus.js";
 import type { Chance, Clock } from "../../infra/clock.js";
@@ -40,9 +40,9 @@ export interface ReplicaParts {
   readonly logger: Logger;
   /** Brings a request of another shard to its owner. */
   readonly forward: (request: Request) => Promise<Result>;
-  /** Of replicaVerbs. Default: nobody looks at them. */
+  /** Counters by replicaVerbs. Default: unused. */
   readonly counters?: ServiceCounters;
-  /** Of the node's pulse; asked for each request. Default: never. */
+  /** The node's pulse, asked at each request. Default: never late. */
   readonly isLate?: (() => boolean) | undefined;
 }
 
@@ -135,7 +135,7 @@ export class Loops {
     const tail = await log.tail();
     if (tail < sequence) {
       this.applier.compareAgain();
-      throw new KvError("unavailable", "the log ends before what was applied here");
+      throw new KvError("unavailable", "the log ends before the last entry applied here");
     }
     this.applier.expect(tail);
     await this.applied.reached(tail, REQUEST_TIMEOUT_MS / 2);
@@ -158,7 +158,7 @@ export class Loops {
   }
 
   close(): void {
-    const error = new KvError("unavailable", "the replica ended; send it again");
+    const error = new KvError("unavailable", "the replica is closed; send it again");
     this.applier.stop();
     this.applied.end(error);
     this.proposer.close(error);

@@ -7,10 +7,10 @@
  * Lifecycle   loading → catching-up ⇄ serving → stopped; see below
  * On a bug    InvariantError or a failed store leaves run(); the node starts the replica again
  *
- * States. Loading: the state is read back from the store. Catching up: the log is being applied,
- * nothing is answered. Serving: the lag against a probe younger than PROBE_MS_MAX is small, and
- * the replica is subscribed (rule L9). Between these two it goes by the lag, with a margin, so that
- * it does not flutter. Stopped: going on would be wrong (stopped.ts); only a person mends that, and
+ * States. Loading: the replica reads its state from the store. Catching up: it applies the log and
+ * answers nothing. Serving: it is subscribed, and its lag against a probe younger than PROBE_MS_MAX
+ * is small (rule L9). It changes between these two by the lag, with a margin, so that it does not
+ * flutter. Stopped: it would be wrong to continue (stopped.ts); only a person can mend that, and
  * status shows the reason.
  */
 import type { Subscription } from "../../infra/bus.js";
@@ -64,7 +64,7 @@ export class Replica {
   #tail = 0 as Sequence;
   #subscriptions: Subscription[] = [];
   #closed = false;
-  /** It answers what is on its way, and takes nothing new. */
+  /** It answers the requests on their way, and takes no new ones. */
   #isClosing = false;
   readonly #loaded = withResolvers<Applied | undefined>();
 
@@ -89,7 +89,7 @@ export class Replica {
     return this.#loaded.promise;
   }
 
-  /** Outcome rows before `sequence` are not needed by the relay any more. */
+  /** The relay no longer needs outcome rows before `sequence`. */
   setRelayFloor(sequence: Sequence): void {
     if (this.#loops !== undefined) this.#loops.state.relayFloor = sequence;
   }
@@ -143,7 +143,7 @@ export class Replica {
     }
   }
 
-  /** Answers what is on its way, then ends run(). */
+  /** Answers the requests on their way, then ends run(). */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#isClosing = true;
@@ -206,20 +206,20 @@ export class Replica {
         loops.applier.expect(this.#tail);
         const lag = this.#tail - loops.applied.appliedSequence;
         if (tail < sequence && log.tailIsExact) loops.applier.compareAgain();
-        // A log that lost entries may show no lag at all: what it holds is compared first.
+        // A log that lost entries may show no lag at all, so its entries are compared first.
         const { hasCompared } = loops.applier;
         const isReady = hasTakenOver(loops) && hasCompared && !this.#isClosing;
         if (this.#phase === "catching-up" && lag <= LAG_SERVING_AGAIN && isReady) {
           this.#startServing(loops);
         } else if (this.#phase === "serving" && !hasCompared) {
-          this.#catchUp("its log may have lost what it has applied");
+          this.#catchUp("its log may have lost entries that it has applied");
         } else if (this.#phase === "serving" && lag > LAG_SERVING_MAX) {
           this.#catchUp(`it lags by ${lag} entries`);
         }
         this.#reason = "";
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        this.#reason = `the log's end is not known: ${error.message}`;
+        this.#reason = `could not read the log's end: ${error.message}`;
         const isOld = clock.elapsedMs() - probedAtMs > PROBE_MS_MAX;
         if (this.#phase === "serving" && isOld) this.#catchUp(this.#reason);
         if (!(await this.#isLogMissing())) thereAtMs = clock.elapsedMs();
@@ -274,7 +274,7 @@ export class Replica {
     this.#subscriptions = [];
   }
 
-  /** Rule L6: records that are due go although nobody writes. */
+  /** Rule L6: due records go also while no client writes. */
   async #moveTimeWhenDue(loops: Loops): Promise<void> {
     const { clock, chance, logger, log } = this.parts;
     const { applied } = loops;
@@ -292,13 +292,13 @@ export class Replica {
         await loops.proposer.barrier();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        logger.debug("log time could not be moved", { shard: log.shard, error: error.message });
+        logger.debug("could not advance log time", { shard: log.shard, error: error.message });
       }
     }
   }
 }
 
-/** Of its log at least the genesis: that is known a moment before what it says is taken over. */
+/** Has applied at least its log's genesis: the state knows that a moment before `applied` does. */
 function hasTakenOver({ state, applied }: Loops): boolean {
   return state.hasBegun && applied.appliedSequence > (state.genesis.parent?.sequence ?? 0);
 }
@@ -306,8 +306,8 @@ function hasTakenOver({ state, applied }: Loops): boolean {
 function missing(logId: LogId): ReplicaStopped {
   return new ReplicaStopped(
     "log-missing",
-    `log ${logId} is not there any more: its stream was deleted, or the NATS server's data were ` +
-      `lost. The store is kept as it is${REPAIR}`,
+    `log ${logId} no longer exists: its stream was deleted, or the NATS server lost its data. ` +
+      `The store is kept as it is${REPAIR}`,
   );
 }
 
@@ -319,7 +319,7 @@ function withResolvers<Value>(): { promise: Promise<Value>; resolve: (value: Val
   return { promise, resolve };
 }
 
-/** Of all positions together. */
+/** The digest of all positions together. */
 function digestOf(applied: Applied): PositionDigest {
   const all = new PositionDigest();
   for (const position of applied.ownership.owned()) all.combine(applied.table.digest(position));

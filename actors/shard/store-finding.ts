@@ -1,6 +1,6 @@
 /**
- * Store finding: what a replica's store holds, for whoever repairs its shard's log (rule L3). No
- * I/O: all of it is in memory once the store was read, also after the replica has stopped.
+ * Store finding: reports what a replica's store holds, for a repair of its shard's log (rule L3).
+ * No I/O: all of it is in memory once the store was read, also after the replica has stopped.
  */
 import { PositionDigest } from "../../protocol/digest.js";
 import type { Sequence } from "../../protocol/ids.js";

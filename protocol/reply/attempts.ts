@@ -1,9 +1,9 @@
 /**
- * Attempts: what a refusal means to a process that may send the request again.
+ * Attempts: what a refusal means to a sender that may send the request again.
  *
  * An attempt without an answer may still take effect, at any time. From then on only an outcome of
- * the same request id counts; that another attempt was not taken (`unavailable`, `overloaded`) says
- * nothing about the first. So the process asks on, and in the end the caller gets `in-doubt`.
+ * the same request id counts: the refusal of a later attempt (`unavailable`, `overloaded`) says
+ * nothing about the first. So the sender keeps asking, and reports `in-doubt` if no outcome comes.
  */
 import { KvError } from "../errors.js";
 
@@ -11,16 +11,16 @@ import { KvError } from "../errors.js";
 export function isWorthAnother(error: KvError, isDoubtful: boolean): boolean {
   if (!error.retryable) return false;
   if (error.kind === "unavailable" || error.kind === "in-doubt") return true;
-  // Whoever is too busy is not asked again at once, unless there is a doubt to be resolved.
+  // Do not ask a busy shard again at once, unless there is a doubt to resolve.
   return isDoubtful && error.kind === "overloaded";
 }
 
-/** What the caller is told when no further attempt is made. */
+/** The caller's error when no further attempt follows. */
 export function finalError(error: KvError, isDoubtful: boolean): KvError {
   // A full log ends the attempts, but has not looked for the outcome of an earlier one.
   const isOfNow = isWorthAnother(error, true) || error.kind === "overloaded";
   if (!isDoubtful || error.written !== "no" || !isOfNow) return error;
-  const text = `an attempt had no answer, and then: ${error.message}`;
+  const text = `an earlier attempt got no answer; the last: ${error.message}`;
   return new KvError("in-doubt", text, {}, { cause: error });
 }
 

@@ -1,5 +1,5 @@
 /**
- * Access: a store as a worker of the load sees it. Steps of the history in, outcomes out; whether
+ * Access: a worker's way to the store. It takes steps of the history and returns outcomes, either
  * through our client or in plain NATS requests, as a program in any language would send them from
  * docs/protocol.md alone.
  */

@@ -2,9 +2,9 @@
  * Availability: the longest time without an acknowledgement, of reads and of writes, from one fault
  * to the next.
  *
- * Measured at the probes, which ask each shard at a steady beat: a client that waits for one shard
- * asks no other. "worst shard" is the longest gap of any single shard; "store" the longest time in
- * which no shard at all answered.
+ * The probes measure it: they ask each shard at a steady beat, while a client that waits for one
+ * shard asks no other. "worst shard" is the longest gap of any single shard; "store" the longest
+ * time in which no shard answered.
  */
 import type { HistoryRow, StepOutcome } from "../history/history.js";
 

@@ -2,10 +2,10 @@
  * `make chaos`: the store under load while its processes are killed, paused and cut off, and the
  * proof that nothing was lost, doubled or answered wrongly. docs/testing.md shows what it prints.
  *
- *   --seconds <n>   how long faults go on (120)
+ *   --seconds <n>   how long faults continue (120)
  *   --seed <n>      which faults, in which order (default: by chance, and printed)
  *   --json          the whole report as JSON on stdout, progress on stderr
- *   --keep          keep the folder of a run in which all is well
+ *   --keep          keep the folder of a run without a failure, too
  *   --without-porcupine   our own checker is enough where there is no Go
  *
  * Exit code 0 if all checks hold, else 1, with histories, logs and data kept to look at.

@@ -1,7 +1,7 @@
 /**
- * Linearizability of the hot keys, by two checkers that know nothing of each other: ours
- * (test/history/linearizable.ts) and Porcupine. Both get the history as it was recorded, and each
- * of its copies with a planted mistake: the first they must accept, the others reject.
+ * Linearizability of the hot keys, by two independent checkers: ours (test/history/linearizable.ts)
+ * and Porcupine. Both get the recorded history, and each of its copies with a planted mistake: they
+ * must accept the history and reject the copies.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

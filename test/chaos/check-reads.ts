@@ -1,14 +1,14 @@
 /**
- * Are all answers what the versions of the keys allow? Every get, and every row and number of every
- * query, of any level.
+ * Check reads: do the versions of the keys allow all answers? It checks every get, and every row
+ * and number of every query, of any level.
  *
  *   linearizable  a version that was possible between the request's start and its end
- *   session       one not before what the session had seen
- *   stale         one that was there at some time before the end
+ *   session       a version not older than the session had seen
+ *   stale         a version that existed at some time before the end
  *
- * A query is compared with brute force over all keys: what matched all the time must be there, what
- * is there must have matched at some time. Pages of one find are one query: a key that did not
- * change from its first page to its last is in just one of them.
+ * It compares a query with brute force over all keys: a record that matched all the time must be in
+ * the answer, and a record in the answer must have matched at some time. Pages of one find are one
+ * query: a key that did not change from the first page to the last is in exactly one of them.
  */
 import {
   nameOf,

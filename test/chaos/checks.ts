@@ -1,5 +1,5 @@
 /**
- * All checks of a chaos run, once it is over and everything has been written down.
+ * Checks: all checks of a chaos run, after its end, on what it has recorded.
  */
 import type { HistoryRow } from "../history/history.js";
 import { checkStores } from "../programs/demo/check-stores.js";

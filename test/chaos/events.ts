@@ -1,8 +1,8 @@
 /**
- * All events of a store, as its stream has them, read in plain NATS: what changed, in which order.
+ * Events: reads all changes of a store in order from its events stream, in plain NATS.
  *
- * A position's revisions rise by one from one event to the next: so an event that is missing, comes
- * twice or stands in the wrong place shows.
+ * A position's revisions rise by one from one event to the next, so an event that is missing,
+ * repeated or in the wrong place shows.
  */
 import { connect, consumerOpts } from "nats";
 import { Names } from "../../protocol/nats/subjects.js";

@@ -1,10 +1,10 @@
 /**
- * Which faults happen, in which order and on whom, from a seed. When exactly each begins is not in
- * the plan: the run waits for the cluster to be well again in between.
+ * Fault plan: draws from a seed which faults happen, in which order and to which process. It does
+ * not fix when each begins: in between, the run waits until the cluster is well again.
  *
- * Every kind comes once before any comes again, so a run of two minutes has met them all. Whom a
- * fault strikes goes around, because a child that dies twice within a minute is started again later
- * and later, and the run would be waiting most of the time.
+ * Every kind comes once before any comes again, so a run of two minutes has all of them. Faults
+ * take the processes in turn: the supervisor restarts a child that dies twice within a minute later
+ * and later, and the run would wait most of the time.
  */
 import type { SeededChance } from "../support/manual-clock.js";
 import type { Direction } from "../support/tcp-proxy.js";

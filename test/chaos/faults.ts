@@ -1,5 +1,5 @@
 /**
- * Carries the planned faults out on a running cluster, and undoes those that last.
+ * Faults: carries the planned faults out on a running cluster, and ends those that last.
  */
 import { sleep, systemClock } from "../../infra/clock.js";
 import { dataPaths } from "../../infra/main/server/data-folder.js";

@@ -1,7 +1,7 @@
 /**
- * The keys of a chaos run, by what is known of them.
+ * The keys of a chaos run, by their use.
  *
- *   hot      all clients at once; what a checker finds an order for
+ *   hot      all clients at once; a checker must find an order of their operations
  *   own      each written by one client, so that queries have a known answer
  *   pair     two counters in one position; only atomic batches write them, and their sum stays 0
  *   probe    one set and one get every few milliseconds, to see when a shard answers

@@ -1,5 +1,6 @@
 /**
- * The processes of the load (load-program.ts): started, told to stop, and their histories read.
+ * Load processes: starts the processes of the load (load-program.ts), stops them and reads their
+ * histories.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { readFile } from "node:fs/promises";

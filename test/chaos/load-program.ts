@@ -1,8 +1,8 @@
 /**
- * One of the processes that make the load of a chaos run. Its settings come as JSON in its first
- * argument; it says "ready" to its parent, and then, now and then, how many operations on the hot
- * keys were answered. It works until it is told "stop", lets what is under way
- * end, and writes its history to a file. It ends with its parent.
+ * Load program: one of the processes that make the load of a chaos run. Its settings come as JSON
+ * in its first argument. It says "ready" to its parent, and from time to time how many operations
+ * on the hot keys were answered. It works until its parent says "stop", lets open requests end, and
+ * writes its history to a file. It ends with its parent.
  */
 import { connect as connectNats } from "nats";
 import { connect, Session } from "../../infra/client/client.js";

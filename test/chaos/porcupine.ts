@@ -1,6 +1,6 @@
 /**
- * The second opinion: Porcupine (github.com/anishathalye/porcupine), run as a Go program of ours on
- * files with rows of the history. Its model of a key is its own (porcupine/main.go).
+ * The second checker: Porcupine (github.com/anishathalye/porcupine), in a small Go program that
+ * reads rows of the history from files. It has its own model of a key (porcupine/main.go).
  */
 import { join } from "node:path";
 import { packageFolder } from "../../infra/files/package-version.js";

@@ -1,6 +1,6 @@
 /**
- * Recorder: does what a client asks through its access, and writes a row of the history for each
- * request, a JSON line in a file of the load process.
+ * Recorder: sends a client's requests through its access, and writes a row of the history for each:
+ * a JSON line in a file of the load process.
  *
  * Times are of the machine's own monotonic clock, which all processes share, in milliseconds.
  */

@@ -1,5 +1,5 @@
 /**
- * What a chaos run says at its end, for people: tables, and below them what was wrong.
+ * Report: what a chaos run prints at its end for people: tables, and the failures below them.
  */
 import { renderTable } from "../../infra/cli/table.js";
 import type { ChaosReport } from "./checks.js";

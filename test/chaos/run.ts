@@ -3,10 +3,12 @@
  *
  *   1. `ringdex up` (its nats-server fsyncs every message), three nodes, two replicas; nodes and
  *      clients reach nats-server through a proxy that can cut and hold their connections.
- *   2. Load processes write down all they ask and are told. First for a while without a fault.
- *   3. Rounds of faults from the plan. After each the run waits until all replicas serve again.
- *   4. The load stops, everything comes to rest; events, final reads and finds are taken.
- *   5. The cluster stops, and history, events and stores are compared (checks.ts).
+ *   2. Load processes record all requests and answers, first for a while without a fault.
+ *   3. The run carries out rounds of faults from the plan. After each it waits until all replicas
+ *      serve again.
+ *   4. The load stops, and the cluster comes to rest; the run reads events, and does final gets
+ *      and finds.
+ *   5. The cluster stops, and checks.ts compares history, events and stores.
  */
 import { createServer, type AddressInfo } from "node:net";
 import { mkdir, writeFile } from "node:fs/promises";

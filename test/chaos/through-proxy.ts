@@ -1,7 +1,7 @@
 /**
- * Loaded into each node's process by NODE_OPTIONS before the program itself: has the node reach
- * nats-server through the proxy whose links the run cuts. The program is not changed for that: it
- * is given another --nats-url. In all other processes (the supervisor) it does nothing.
+ * Through proxy: makes a node reach nats-server through the proxy whose links the run cuts.
+ * NODE_OPTIONS loads this file into each node's process before the program, and it replaces the
+ * program's --nats-url; the program stays as it is. In the supervisor it does nothing.
  *
  *   CHAOS_PROXY_URL   the proxy
  */

@@ -1,10 +1,10 @@
 /**
- * Versions: for each key what it was, one after another, from the events; and for each version
- * which request of the history made it.
+ * Versions: each key's successive values, from the events, and for each version the request of the
+ * history that made it.
  *
- * Every set of the load writes a value of its own, so this alone shows much: a request that took
- * effect twice, one that was refused and yet took effect, an acknowledged one that left no trace,
- * and a change that nobody asked for.
+ * Every set of the load writes a unique value, so this alone shows a request that took effect
+ * twice, a refused one that took effect, an acknowledged one that left no trace, and a change that
+ * no client requested.
  *
  * A version is possible at a time if its write may have begun by then and no later one had ended
  * before. Reads and queries are compared with what was possible between their start and their end.

@@ -1,10 +1,10 @@
 /**
- * Workers: what the clients of a chaos run do, each one thing after another until it is stopped.
+ * Workers: the clients of a chaos run. Each does one thing after another until the run stops it.
  *
- * A hot worker fights with all others for the few keys whose histories are checked: at any time
- * most of them are at the same two keys. A wide worker writes keys of its own and asks about
- * everybody's. A probe asks each shard at a steady beat, whether or not it answers, so that the
- * time without an answer is the shard's and not that of a client that waits for another one.
+ * Hot workers compete for the few keys whose histories are checked: at any time most of them work
+ * on the same two keys. A wide worker writes keys of its own and queries those of all workers. A
+ * probe asks each shard at a steady beat, whether or not it answers, so it measures the time
+ * without an answer of that shard alone.
  */
 import { sleep, systemClock } from "../../infra/clock.js";
 import type { Step, StepOutcome } from "../history/history.js";

@@ -32,10 +32,10 @@ describe("what is said of a damage", () => {
       "",
       "n1 is away",
       "the ready line does not hold after 60000 ms",
-      "the log's end is not known: no connection",
-      "its store of s1 is being filled from another node's",
+      "could not read the log's end: no connection",
+      "the node is filling its store of s1 from another node's",
       "log-missing: ",
-      "log-missing: log 00a1 is not there any more",
+      "log-missing: log 00a1 no longer exists",
       "opening the store in /data: damaged: Corruption",
       "TypeError: rows is not iterable",
     ]) {

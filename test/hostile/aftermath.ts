@@ -12,9 +12,9 @@ import type { Target } from "./target.js";
 
 /** Errors that a person is to look at, and that garbage in a log or in the bucket is to make. */
 const expected = [
-  "something that is no entry stands in the log and is passed over",
+  "skipped a log message that is not a valid entry",
   "watching the ring failed",
-  "a ring of another store or size stands in the bucket",
+  "ignored the bucket's ring: it has another store's name or size",
 ];
 
 /** Lines of the nodes' logs that say that something else than a sender went wrong. */

@@ -194,7 +194,7 @@ async function unsaid(
       missing.push(`status does not warn of ${shard} on ${node}`);
     }
   }
-  if (!warnings.some((warning) => /sync_interval is not known/.test(warning))) {
+  if (!warnings.some((warning) => /sync_interval is unknown/.test(warning))) {
     missing.push("status does not warn of sync_interval");
   }
   const db = await connect<unknown>({ servers: store.url, timeoutMs: REFUSED_TIMEOUT_MS });

@@ -2,9 +2,9 @@
  * Plain: any program that speaks NATS, without our client: keys in subjects or in JSON, straight to
  * the position as the server's mapping would send it or through a coordinator, options in headers.
  *
- * It sends again with the same request id until the answer is final or its time is over; what has
- * no id is sent once. Some programs believe the first answer: what they were told was not written
- * must not be there, and nobody sends it again.
+ * It sends again with the same request id until the answer is final or its time is over; it sends a
+ * request without an id once. Some programs believe the first answer and never send again: a write
+ * answered `written: no` must then not be there.
  */
 import type { HeaderList, Message } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";

@@ -1,6 +1,6 @@
 /**
- * Channel: a way in which a simulated client speaks to the store. There are two, as there are in
- * the world: our own client (channel-ours.ts) and any program that speaks NATS (channel-plain.ts).
+ * Channel: a simulated client's way to the store. There are two, as for real users: our own client
+ * (channel-ours.ts) and any program that speaks NATS (channel-plain.ts).
  */
 import { KvError } from "../../protocol/errors.js";
 import type {

@@ -1,6 +1,6 @@
 /**
- * Check context: what the checks of a run share. Which shard a key belongs to, what each log says,
- * and where each log stood when a request began.
+ * Check context: the facts that the checks of a run share: the shard of a key, the contents of each
+ * log, and the end of each log when a request began.
  */
 import type { Position, ShardId } from "../../protocol/ids.js";
 import { positionOf } from "../../protocol/position.js";

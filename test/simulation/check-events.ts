@@ -1,9 +1,10 @@
 /**
- * Events of a run: of each position, every change once and in order, with what it left.
+ * Check events: a run's events must have every change of each position once and in order, with the
+ * value that it left.
  *
- * A hole, or a change left out, is right only if a reset of the position says so afterwards: that
- * its history up to a revision is gone. Where the stream was damaged on purpose it may also tell a
- * change again; what it tells must be true all the same.
+ * A hole is right only if a later reset of the position says that its history up to a revision is
+ * gone. A stream that the run damaged on purpose may also repeat a change; each event must still be
+ * true.
  */
 import type { StoredEvent } from "../../infra/events.js";
 import type { CheckContext } from "./check-context.js";

@@ -1,8 +1,8 @@
 /**
- * Queries of a run: each answer must be what a filter over all records gives, at the sequences that
- * its certificate names, which must lie between what was acknowledged before it was asked and the
- * logs' ends when it came. Pages of one query together have every record that did not change
- * meanwhile, once.
+ * Check queries: each answer of a run must equal a filter over all records at the sequences that
+ * its certificate names. These must lie between the sequences acknowledged before the query and the
+ * logs' ends when the answer came. Pages of one query together must have every record that did not
+ * change meanwhile, once.
  */
 import type { ShardId } from "../../protocol/ids.js";
 import { fromRanges, toRanges } from "../../protocol/ring/ring.js";

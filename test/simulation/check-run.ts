@@ -1,10 +1,9 @@
 /**
- * Check run: everything that must hold of a simulated run, from what clients were told, the logs,
- * the stores and the events. It is a function of these facts alone, so it can be tried on planted
- * ones.
+ * Check run: checks everything that must be true of a simulated run, from the clients' answers, the
+ * logs, the stores and the events. It is a function of these facts alone, so tests can plant some.
  *
- * Of a shard whose log was damaged on purpose only what ended before counts, and of that only what
- * clients can judge by themselves: its log no longer tells what was.
+ * If the run damaged a shard's log on purpose, only requests that ended before count, and only in
+ * checks that need no log: the log no longer shows what happened.
  */
 import type { StoredRecord } from "../../protocol/operation.js";
 import type { HistoryRow, Step } from "../history/history.js";

@@ -1,6 +1,6 @@
 /**
- * Client: one program in a simulated run. It asks for what its seed draws, through our client or
- * in plain NATS, and writes down all it asked and was told (test/history).
+ * Client: one program in a simulated run. It sends the requests that its seed draws, through our
+ * client or in plain NATS, and records all requests and answers (test/history).
  */
 import { positionOf } from "../../protocol/position.js";
 import type { HistoryRow, QueryStep, Step, StepOutcome, Stopwatch } from "../history/history.js";

@@ -1,5 +1,5 @@
 /**
- * Facts: what a run leaves behind for its checks.
+ * Facts: the record of a run that its checks work on.
  */
 import type { StoredEvent } from "../../infra/events.js";
 import type { LogMessage } from "../../infra/log.js";

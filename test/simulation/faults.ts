@@ -1,9 +1,9 @@
 /**
- * Faults: all that may go wrong in a simulated cluster, by name.
+ * Faults: everything that can go wrong in a simulated cluster, by name.
  *
- * Of two sorts. Some happen to single calls (a message, an append, a read of the disk), each with a
- * probability. The others strike from time to time (strikes.ts carries them out). Which of them a
- * run has, and how often, is drawn by the seed (swarm.ts); the counts are what the report shows.
+ * There are two sorts. Some happen to single calls (a message, an append, a read of the disk), each
+ * with a probability. The others strike from time to time (strikes.ts carries them out). The seed
+ * draws which of them a run has, and how often (swarm.ts); the report shows the counts.
  */
 import type { SeededChance } from "../support/manual-clock.js";
 

@@ -1,6 +1,6 @@
 /**
- * Filter truth: whether a record matches a filter, worked out from the value itself and what
- * docs/protocol.md says, without the production code's attributes, plans or closures.
+ * Filter truth: decides whether a record matches a filter, from the value itself and the rules of
+ * docs/protocol.md, without the production code's attributes, plans or closures.
  */
 
 /** `where` as a client sends it; of the operators only what the workload uses. */

@@ -1,8 +1,8 @@
 /**
- * Log model: what a shard's log means, in a few Maps, without any index or batch, so that it can be
- * read at a glance and compared with what the production code makes of the same log.
+ * Log model: the meaning of a shard's log, in a few Maps, without any index or batch. A person can
+ * read it at a glance, and checks compare it with the production code's result for the same log.
  *
- * Simpler than that: an entry of JSON values only, and few records.
+ * It is simpler than that: entries have JSON values only, and there are few records.
  */
 import type { ErrorName } from "../../protocol/errors.js";
 import { REQUEST_AHEAD_MAX_MS, REQUEST_WINDOW_MS } from "../../protocol/limits.js";

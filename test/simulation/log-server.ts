@@ -1,10 +1,10 @@
 /**
- * Log server: the leader of one shard's log, as all processes that use the log meet it.
+ * Log server: the leader of one shard's log, the same for all processes that use the log.
  *
- * Faults of a log come in company. When its leader goes, the entry that it had in its hands is
- * there or is not, nobody is told, and for a while nothing is taken, read or delivered; and a log
- * that has just lost or held up an answer refuses what comes next. So what happens to one append
- * decides here what becomes of the others, whichever process they are from.
+ * Faults of a log come together. When its leader fails, the current entry may be there or not, no
+ * process gets an answer, and for a while the log takes, reads and delivers nothing; and a log that
+ * has just lost or delayed an answer refuses the next append. So the fate of one append decides
+ * here that of the others, from whichever process they come.
  */
 import type { ManualClock, SeededChance } from "../support/manual-clock.js";
 import type { MemoryLog, MemoryStream } from "../support/memory-log.js";

@@ -1,7 +1,7 @@
 /**
- * Log truth: what one shard's log says, worked out by the model, and whether what clients were told
- * agrees with it. Stronger than linearizability, which looks at what clients saw alone: here it is
- * known which writes of unknown fate were done, and where each stands.
+ * Log truth: applies one shard's log to the model, and checks that the clients' answers agree. That
+ * is stronger than linearizability, which sees only what clients saw: the log shows which writes of
+ * unknown fate took effect, and where.
  */
 import type { LogMessage } from "../../infra/log.js";
 import type { Operation } from "../../protocol/operation.js";

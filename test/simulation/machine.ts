@@ -1,8 +1,8 @@
 /**
- * Machine: what stays when a node's process dies, and the process that runs on it.
+ * Machine: the parts that survive the death of a node's process, and the process that runs on them.
  *
- * The process runs what a real node runs (actors/node/node-actors.ts), on twins in memory. Killing
- * it lets it never run again; what it has sent is on its way all the same.
+ * The process runs what a real node runs (actors/node/node-actors.ts), on twins in memory. A killed
+ * process never runs again; messages that it has sent still arrive.
  */
 import { NodeActors } from "../../actors/node/node-actors.js";
 import type { LogFields, Logger } from "../../infra/logger.js";

@@ -1,8 +1,8 @@
 /**
  * New ring: lets the production's ring-keepers of all nodes make the ring and its logs, in memory.
  *
- * They race for it as nodes that start together do; one wins, and the others' logs are removed. The
- * first entry of each log gets the limits that the seed has drawn.
+ * They race like nodes that start together; one wins, and the others remove their logs. The first
+ * entry of each log gets the limits that the seed has drawn.
  */
 import {
   RingKeeper,

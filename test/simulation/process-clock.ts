@@ -1,6 +1,6 @@
 /**
- * Process clock: time as one simulated process sees it. Paused, it runs nothing and what comes in
- * waits in order, as it does in the sockets of a stopped process; killed, it never runs again.
+ * Process clock: time as one simulated process sees it. While paused it runs nothing, and incoming
+ * messages wait in order, as in the sockets of a stopped process; once killed it never runs again.
  */
 import type { Timer } from "../../infra/clock.js";
 import type { TimeMs } from "../../protocol/ids.js";

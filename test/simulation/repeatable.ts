@@ -1,10 +1,10 @@
 /**
- * Repeatable: which messages a fault may deliver twice.
+ * Repeatable: decides which messages a fault may deliver twice.
  *
- * NATS delivers what is published once at most; what comes twice was sent twice, by somebody who
- * had no answer. So a message may be doubled only if its sender might have sent it again: a read,
- * and a write that carries a request id (rule L4). Not replies, which nobody sends again, and not a
- * write without an id, which is sent once by whoever cares.
+ * NATS delivers a published message once at most; if it comes twice, a sender without an answer
+ * sent it twice. So a fault may double a message only if its sender might send it again: a read, or
+ * a write with a request id (rule L4). It never doubles a reply, or a write without an id, which a
+ * careful sender sends once.
  */
 import type { Message } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";

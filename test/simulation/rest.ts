@@ -1,10 +1,10 @@
 /**
- * Rest: what a cluster must come to when nothing goes wrong any more, shard by shard.
+ * Rest: the state that a cluster must reach when faults have ended, shard by shard.
  *
- * A shard whose log is whole: all replicas serve, have applied the whole log, and its events are
- * out. Of a trimmed log a replica may stop that still needed what is gone (L8). A damaged log is
- * never served again as if nothing had been: a replica whose store holds what the log has lost has
- * stopped for that reason (L1, L3), and once one of them has said so nobody serves the shard.
+ * If a shard's log is whole, all replicas serve, have applied the whole log, and its events are
+ * out. If a log was trimmed, a replica that still needed the removed entries may stop (L8). No
+ * replica serves a damaged log as if nothing had happened: a replica whose store holds what the log
+ * has lost has stopped for that reason (L1, L3), and once one has said so none serves the shard.
  */
 import type { ReplicaReport } from "../../protocol/node/status.js";
 import type { RingShard } from "../../protocol/ring/ring.js";

@@ -18,7 +18,7 @@ describe("counts of the rules", () => {
   }
 
   it("count a replica that serves again once, and only after it stopped by rule L9", () => {
-    const reasons = ["it lags by 300 entries", "the log's end is not known: no answer"];
+    const reasons = ["it lags by 300 entries", "could not read the log's end: no answer"];
     for (const reason of reasons) {
       rules.onLine("s1 on n1", SERVES, {});
       rules.onLine("s1 on n1", STOPS_SERVING, { reason });
@@ -36,7 +36,7 @@ describe("counts of the rules", () => {
     rules.onLine("s1 on n1", STOPS_SERVING, { reason: "it lags by 300 entries" });
     rules.onLine("s1 on n2", SERVES, {});
     rules.onLine("s2 on n1", SERVES, {});
-    rules.onLine("s1 on n1", "a replica failed and is started again", {});
+    rules.onLine("s1 on n1", "a replica failed; starting it again", {});
     rules.onLine("s1 on n1", SERVES, {});
     expect(count("L9 a replica serves again")).to.equal(0);
   });

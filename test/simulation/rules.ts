@@ -1,8 +1,8 @@
 /**
- * Rules: how often each rule of the log discipline (design.md, L1 to L9) came into play in a run.
+ * Rules: counts how often each rule of the log discipline (design.md, L1 to L9) applied in a run.
  *
- * Seen from outside: by what nodes log, by what stands in the logs and events at the end. A rule
- * that never came into play in a thousand runs has not been tested by them.
+ * It looks from outside: at the nodes' log lines, and at the logs and events at the end. A thousand
+ * runs in which a rule never applied have not tested it.
  */
 import type { StoredEvent } from "../../infra/events.js";
 import type { LogMessage } from "../../infra/log.js";
@@ -48,21 +48,21 @@ export class RuleCounts {
           this.add("L8 a log begins after what a store has applied");
         }
         break;
-      case "something that is no entry stands in the log and is passed over":
+      case "skipped a log message that is not a valid entry":
         this.add("L5 what is no entry is passed over");
         break;
-      case "an entry was late and has been fetched":
+      case "fetched an entry that was late":
         this.add("L7 a missing entry is fetched");
         break;
       case "the replica stops serving":
         if (why.startsWith("it lags")) this.add("L9 a replica that lags stops serving");
-        if (/^(it lags|the log's end is not known)/.test(why)) this.#away.add(replica);
+        if (/^(it lags|could not read the log's end)/.test(why)) this.#away.add(replica);
         break;
       case "the replica serves":
         if (this.#away.delete(replica)) this.add("L9 a replica serves again");
         break;
       // What serves then is another one.
-      case "a replica failed and is started again":
+      case "a replica failed; starting it again":
         this.#away.delete(replica);
         break;
       default:

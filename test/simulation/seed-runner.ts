@@ -1,8 +1,8 @@
 /**
  * Seed runner: runs many seeds on several threads and adds up what they show.
  *
- * A thread that says nothing for SILENCE_MS_MAX is taken for one that goes round in circles without
- * a timer, which no count of steps can notice: it is ended, and its seed has failed.
+ * A thread that is silent for SILENCE_MS_MAX probably loops without a timer, which no count of
+ * steps can notice: the runner ends it, and its seed has failed.
  */
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";

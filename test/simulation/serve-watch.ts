@@ -1,13 +1,13 @@
 /**
- * Serve watch: replicas that serve and must not, looked for while the run goes on.
+ * Serve watch: looks during the run for replicas that serve although they must not.
  *
- * At the end of a run nothing shows that a replica answered for a moment from what it should not
- * have. Two things are known at any time, whatever faults there are:
+ * At the end of a run nothing shows that a replica served wrong data for a moment. Two things are
+ * true at any time, whatever the faults:
  *
  *   1. Rule L9: a replica that lags by more than LAG_SERVING_MAX stops serving within a second or
  *      two, also if it cannot learn by how much it lags.
  *   2. Rules L1 and L3: a process that starts with a store that holds what the log has lost never
- *      serves, for it compares the two first. (One that serves already may do so for a moment.)
+ *      serves, because it compares the two first. (One that already serves may continue shortly.)
  */
 import type { ShardId } from "../../protocol/ids.js";
 import { LAG_SERVING_MAX } from "../../protocol/limits.js";

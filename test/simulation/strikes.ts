@@ -1,6 +1,6 @@
 /**
  * Strikes: carries out the faults that come from time to time and hit a machine, a log, or the
- * events. What a strike begins it also ends, unless the machine it hit has been started anew.
+ * events. A strike also ends the fault that it began, unless its machine has started again.
  */
 import type { Origin, Sequence } from "../../protocol/ids.js";
 import { LAG_SERVING_MAX } from "../../protocol/limits.js";

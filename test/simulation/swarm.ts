@@ -1,6 +1,6 @@
 /**
- * Swarm: what one seed's run is like. Each seed draws its own few kinds of fault, the size of the
- * cluster and its limits; a run with everything at once would hide what two faults do together.
+ * Swarm: draws the shape of one seed's run: its own few kinds of fault, the size of the cluster and
+ * its limits. A run with everything at once would hide what two faults do together.
  */
 import type { LoggedLimits } from "../../protocol/log/entry.js";
 import type { SeededChance } from "../support/manual-clock.js";

@@ -1,5 +1,5 @@
 /**
- * Totals: what many runs show together, and the table of it.
+ * Totals: adds up the counts of many runs, and prints them as a table.
  */
 import { checkNames } from "./check-context.js";
 import { faultNames } from "./faults.js";

@@ -1,9 +1,9 @@
 /**
- * Trace: what happened in a run, event by event, as a hash that tells two runs apart and, when it
- * is asked for, as lines for people.
+ * Trace: the events of a run, as a hash that distinguishes two runs and, on demand, as lines for
+ * people.
  *
- * The hash covers every event. Lines are kept only on demand, because a failing seed is simply run
- * again to get them; `detail` is for what is worth reading and not worth the time otherwise.
+ * The hash covers every event. A run keeps lines only on demand, because a person can run a failing
+ * seed again to get them; `detail` is for lines worth reading but not worth the time otherwise.
  */
 import type { ManualClock } from "../support/manual-clock.js";
 

@@ -1,5 +1,5 @@
 /**
- * Worker: a thread that runs seeds, one after another, and tells what came of them.
+ * Worker: a thread that runs seeds, one after another, and reports their results.
  */
 import { parentPort } from "node:worker_threads";
 import { simulate } from "./simulate.js";

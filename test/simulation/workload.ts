@@ -1,9 +1,9 @@
 /**
- * Workload: what the clients of a simulated run ask for, drawn from the seed.
+ * Workload: draws the requests of a simulated run's clients from the seed.
  *
- * Runs differ: some have all clients fight over one or two keys with conditions and increments,
- * others spread over many keys and look them up. The values hold every type that an index knows,
- * and sometimes more than the run's limits let through.
+ * Runs differ: in some all clients compete for one or two keys with conditions and increments, in
+ * others they use many keys and query them. The values have every type that an index knows, and
+ * sometimes more than the run's limits allow.
  */
 import type { Step } from "../history/history.js";
 import type { SeededChance } from "../support/manual-clock.js";

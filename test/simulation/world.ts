@@ -1,10 +1,10 @@
 /**
  * World: a whole cluster and its clients in one process, on one clock, from one seed.
  *
- * A run has three parts. While clients work, what the seed has drawn goes wrong. Then the faults
- * end, everybody comes back, and the cluster has to come to rest: all replicas serve what their
- * logs hold, all events are out, and requests are answered again (rest.ts). Then what was seen is
- * checked (simulate.ts).
+ * A run has three parts. First the clients work, while the faults that the seed has drawn happen.
+ * Then the faults end, all processes come back, and the cluster must come to rest: all replicas
+ * serve what their logs hold, all events are out, and requests get answers again (rest.ts). Last,
+ * simulate.ts checks what the run has recorded.
  */
 import type { LogFields } from "../../infra/logger.js";
 import type { NodeName, ShardId } from "../../protocol/ids.js";

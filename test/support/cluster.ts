@@ -2,12 +2,11 @@
  * A real cluster for one test file: `ringdex up` as a process of its own, with its nats-server and
  * nodes, on 127.0.0.1, on a free port, in a folder of its own.
  *
- * With `mapping: false` the nats-server is a plain one without our subject mapping, started here
- * and given to the cluster by RINGDEX_NATS_URL: somebody's NATS, as a user may have it.
+ * With `mapping: false` the nats-server is a plain one without our subject mapping, as a user may
+ * have it. This file starts it, and gives it to the cluster by RINGDEX_NATS_URL.
  *
- * What the cluster says on stderr is kept and stands in the error of whatever fails here. A test
- * that ends without `stop()` leaves no process behind, as long as the test runner itself is not
- * killed.
+ * Errors thrown here include the cluster's stderr. A test that ends without `stop()` leaves no
+ * process behind, as long as the test runner itself is not killed.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";

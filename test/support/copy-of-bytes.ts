@@ -1,8 +1,8 @@
 /**
- * Copy of bytes: what a store, a log or a connection makes of the bytes it is given.
+ * Copy of bytes: copies the bytes that a store, a log or a connection receives.
  *
- * Small copies stand one after another in slabs: memory of its own for each takes longer to get,
- * and to give back, than the copying.
+ * Small copies lie one after another in slabs: allocating and freeing memory for each would take
+ * longer than the copying.
  */
 
 const SLAB_BYTES = 65_536;

@@ -1,5 +1,5 @@
 /**
- * Are the replicas of each shard equal? Digests say so, and compare only at equal sequence.
+ * Equal replicas: compares the replicas of each shard by their digests, at equal sequence only.
  */
 import type { ReplicaReport, StatusReport } from "../../protocol/node/status.js";
 import type { Cluster } from "./cluster.js";

@@ -1,6 +1,6 @@
 /**
- * What somebody makes of the events who keeps the records up to date by them alone, and checks that
- * nothing is missing and nothing comes twice.
+ * Event consumer: keeps records up to date by the events alone, and checks that none is missing and
+ * none comes twice.
  */
 import type { StoredEvent } from "../../infra/events.js";
 import { type ContentType, contentTypes } from "../../protocol/operation.js";

@@ -1,5 +1,6 @@
 /**
- * What a call failed with. A call that succeeds, or fails in another way, fails the test.
+ * Failure: returns the error of a failed call. A call that succeeds, or fails in another way, fails
+ * the test.
  */
 import { KvError } from "../../protocol/errors.js";
 

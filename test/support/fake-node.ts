@@ -1,6 +1,6 @@
 /**
- * A node without a store, for tests of the supervisor: keeps what it promises to a node, and
- * writes what it sees to events.log in its data folder.
+ * A node without a store, for tests of the supervisor: it behaves as the supervisor expects of a
+ * node, and writes what happens to events.log in its data folder.
  *
  * FAKE_NODE_REFUSES=<name>: that node refuses to run. FAKE_NODE_SILENT=<name>: never ready.
  * FAKE_NODE_THROWS=<name>: throws when it has served for a moment, the first time.

@@ -1,6 +1,6 @@
 /**
- * A shard on the in-memory bus that does what it is told: its replica answers in the packed form,
- * by position and by shard, remembers request ids, and keeps the order in which writes took effect.
+ * A shard on the in-memory bus that a test controls: its replica answers in the packed form, by
+ * position and by shard, remembers request ids, and keeps the order in which writes took effect.
  */
 import type { Bus, Message } from "../../infra/bus.js";
 import type { Clock } from "../../infra/clock.js";

@@ -1,6 +1,6 @@
 /**
- * JSON change: what a merge patch and an increment make of a JSON value, told anew for the models
- * that the store is compared with.
+ * JSON change: applies a merge patch or an increment to a JSON value; written a second time, for
+ * the models that tests compare the store with.
  */
 
 type Members = Record<string, unknown>;

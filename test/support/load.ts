@@ -6,8 +6,8 @@
  * the others are plain NATS programs, which send again by hand with the same request id.
  *
  * What is checked
- *   1. A key holds what its last acknowledged write left; where a write stayed in doubt, that or
- *      what the write would have left.
+ *   1. A key holds the value of its last acknowledged write or, if a later write stayed in doubt,
+ *      of that write.
  *   2. A counter stands at the number of acknowledged increments, whether by incr or by a set
  *      under a condition; those in doubt may have counted.
  *   3. A linearizable read after an acknowledged write sees it.

@@ -1,6 +1,6 @@
 /**
- * Logs at random: two proposers, copies of entries, fences, bytes that are none, and a clock that
- * runs, stands, jumps ahead past the window of request ids, and goes back.
+ * Logs at random: two proposers, copies of entries, fences, bytes that are not entries, and a clock
+ * that runs, stands still, jumps ahead past the window of request ids, and goes back.
  */
 import fc from "fast-check";
 import type { LogMessage } from "../../infra/log.js";

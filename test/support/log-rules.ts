@@ -1,6 +1,6 @@
 /**
- * Log rules: what several models and checks of a log need, worked out from its entries alone. An
- * opinion of its own, so that it can judge the production's.
+ * Log rules: the rules of a log that several models and checks need, computed from its entries
+ * alone and without the production code, so that they can judge it.
  */
 import type { Entry } from "../../protocol/log/entry.js";
 

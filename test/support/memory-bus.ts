@@ -1,7 +1,7 @@
 /**
  * An in-memory NATS: one network, any number of buses on it, with faults on demand.
  *
- * Everything passes through the clock, so a manual clock and a seed replay a run. Messages from one
+ * All messages pass through the clock, so a manual clock and a seed replay a run. Messages from one
  * bus to another keep their order, also when a fault delays some of them.
  */
 import type {

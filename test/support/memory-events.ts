@@ -2,8 +2,8 @@
  * An in-memory events stream, and a handle for each program that uses it.
  *
  * Faults: the stream loses its tail (a server crash) or its oldest messages, or refuses one message
- * while it takes the next; a handle's connection goes with messages still under way, or is paused,
- * so that what it publishes arrives later.
+ * and accepts the next; a handle loses its connection with messages on their way, or is paused, so
+ * that its messages arrive later.
  */
 import type { Clock } from "../../infra/clock.js";
 import {

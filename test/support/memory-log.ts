@@ -1,8 +1,8 @@
 /**
  * An in-memory log: one stream as the server has it, and a handle for each program that uses it.
  *
- * Faults are set on the stream (it loses, forgets, fills up) or on a handle (its connection goes,
- * an acknowledgement or a delivery is lost). Everything passes through the clock.
+ * Tests set faults on the stream (it loses, forgets, fills up) or on a handle (it loses its
+ * connection, an acknowledgement or a delivery). Everything passes through the clock.
  */
 import type { Clock } from "../../infra/clock.js";
 import {

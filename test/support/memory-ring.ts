@@ -2,8 +2,8 @@
  * The ring's bucket in memory: one value with a revision, changed only by compare-and-set, as
  * infra/jetstream/ring-bucket.ts has it.
  *
- * Faults: an answer is lost, after the change has been made; the bucket is away; somebody else puts
- * a value there.
+ * Faults: an answer is lost after the change was made; the bucket is away; another program puts a
+ * value there.
  */
 import type { RingCell } from "../../actors/ring-keeper/repairer.js";
 import type { RingPlace } from "../../actors/ring-keeper/ring-keeper.js";

@@ -7,12 +7,12 @@
  * kept as text of one character a byte: JavaScript orders such text as unsigned bytes.
  *
  * A Disk outlives its stores. `disk.open()` is a process that starts; `disk.crash()` is its death,
- * or the machine's, which takes batches written without `sync` along, the last ones first. A
- * store that was open then never answers again, as a dead process does not.
+ * or the machine's, which loses batches written without `sync`, the last ones first. A store that
+ * was open then never answers again, like a dead process.
  *
- * Each call waits for `pause` before and (write, getMany) after it takes effect: a simulation lets
- * other work in there, or rejects, to play a disk that fails. After a batch that failed so it
- * takes no further one, as RocksStore does.
+ * Each call waits for `pause` before and (write, getMany) after it takes effect: there a simulation
+ * lets other work run, or rejects, to simulate a disk that fails. After a failed batch the store
+ * takes no further one, like RocksStore.
  */
 import type { Store, StoreIterator, StoreRange, StoreRow, StoreWrite } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";

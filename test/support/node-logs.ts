@@ -1,5 +1,5 @@
 /**
- * Node logs: what the nodes of a cluster have to say, in their folders.
+ * Node logs: reads the log files of a cluster's nodes from their folders.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

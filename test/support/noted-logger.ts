@@ -1,5 +1,5 @@
 /**
- * A logger that keeps what it was told.
+ * A logger that keeps its lines.
  */
 import type { LogFields, Logger } from "../../infra/logger.js";
 

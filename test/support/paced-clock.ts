@@ -1,6 +1,6 @@
 /**
- * Paced clock: real time that can be made to go faster, for tests with real servers in which
- * somebody waits for an answer that cannot come.
+ * Paced clock: real time that a test can speed up, for tests with real servers in which an actor
+ * waits for an answer that cannot come.
  */
 import { systemClock, type Clock, type Timer } from "../../infra/clock.js";
 import type { TimeMs } from "../../protocol/ids.js";

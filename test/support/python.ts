@@ -2,8 +2,8 @@
  * A Python with the packages that test/python asks for: a virtual environment in .cache/python,
  * made with whatever Python is there and kept until the requirements change.
  *
- * Not every machine has Python or can reach a package index. That is no failure of ours, so the
- * answer is then a reason, for the test to be skipped with.
+ * Not every machine has Python or can reach a package index. That is not a failure of Ringdex, so
+ * the function then returns the reason, and the test is skipped with it.
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

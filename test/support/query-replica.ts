@@ -1,8 +1,8 @@
 /**
  * QueryReplica: a replica's state as an applier would leave it, in memory, for tests of queries.
  *
- * Records are put and taken away directly, each in a batch of its own, with the rows that the
- * index has for them; `ask` sends one message through a running Query.
+ * Tests put and remove records directly, each in a batch of its own, with the index rows that
+ * belong to them; `ask` sends one message through a running Query.
  */
 import { attributesOfRecord } from "../../actors/shard/query/query-scan.js";
 import { Query } from "../../actors/shard/query/query.js";

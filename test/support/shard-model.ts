@@ -1,6 +1,6 @@
 /**
- * Shard model: what a shard's log means, in a few Maps and without any index, so that it can be
- * read at a glance. For logs with one `open` proposer or more, and few records.
+ * Shard model: the meaning of a shard's log, in a few Maps and without any index, so that a person
+ * can read it at a glance. For logs with one `open` proposer or more, and few records.
  */
 import { KvError } from "../../protocol/errors.js";
 import type { Entry } from "../../protocol/log/entry.js";

@@ -1,5 +1,5 @@
 /**
- * Ring tables small enough to write down: shards of one node each; and what becomes of a ring.
+ * Ring tables small enough to write down: shards of one node each; and changes of a ring.
  */
 import type { Epoch, LogId, NodeName, Position, ShardId } from "../../protocol/ids.js";
 import type { RingTable } from "../../protocol/ring/ring.js";

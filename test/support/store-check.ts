@@ -1,8 +1,8 @@
 /**
- * Store check: is everything in a replica's store what its records make it?
+ * Store check: compares everything in a replica's store with its records.
  *
- * Index rows, expiry rows, counts, bytes and digests are worked out anew from the records alone and
- * compared with the rows that the applier kept up to date write by write.
+ * It computes index rows, expiry rows, counts, bytes and digests again from the records alone, and
+ * compares them with the rows that the applier kept up to date write by write.
  */
 import { expect } from "chai";
 import type { Store, StoreRow } from "../../infra/store.js";

@@ -1,5 +1,5 @@
 /**
- * Subject tree: who listens to a subject, by its tokens, as NATS keeps it.
+ * Subject tree: finds the subscriptions of a subject by its tokens, as NATS does.
  *
  * Wildcards: `*` is any one token, `>` one or more at the end.
  */

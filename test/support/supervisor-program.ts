@@ -1,6 +1,6 @@
 /**
- * `ringdex up` with fake nodes, as a process of its own that tests can send signals to. --times as
- * of `ringdex up`: each line begins with the time.
+ * `ringdex up` with fake nodes, as a process of its own that tests can send signals to. `--times`
+ * works as in `ringdex up`: each line begins with the time.
  */
 import { fileURLToPath } from "node:url";
 import { withTimes } from "../../infra/files/timed-lines.js";

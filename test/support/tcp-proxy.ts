@@ -1,13 +1,13 @@
 /**
- * A proxy between NATS clients and nats-server that can be told to fail: links can be cut, and held
- * up without anybody being told (a black hole, as where a cable is pulled).
+ * A proxy between NATS clients and nats-server that fails on demand: a test can cut links, or hold
+ * them without notice to either side (a black hole, as when a cable is pulled).
  *
- * A link is known by the name that its client gives in CONNECT, the first line it sends, so faults
- * are for some clients and not for others.
+ * The proxy knows a link by the name that its client gives in CONNECT, its first line, so faults
+ * can hit some clients and not others.
  *
- * A held link delivers nothing, in either direction or in one; when it is let go, what was under
- * way arrives late, as with TCP after the cable is back. Links that are made meanwhile are held as
- * soon as their name is known.
+ * A held link delivers nothing, in one direction or both. When the test releases it, the bytes
+ * arrive late, as with TCP when the cable is back. The proxy holds new links as soon as it knows
+ * their names.
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 

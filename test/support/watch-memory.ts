@@ -1,6 +1,6 @@
 /**
- * The memory of a cluster's processes, looked at all the time: what stands there in the end does
- * not show what stood there meanwhile.
+ * Watch memory: measures the memory of a cluster's processes all the time, because the figure at
+ * the end does not show the peak.
  */
 import { readFileSync } from "node:fs";
 import type { Cluster } from "./cluster.js";

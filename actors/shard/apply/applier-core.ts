@@ -1,13 +1,13 @@
 /**
- * Applier core: log messages and store rows in, one batch and its outcomes out. No I/O.
+ * Applier core: turns log messages and store rows into one batch and its outcomes. No I/O.
  *
- * It works in two steps, because what an entry does depends on rows that must be read first:
- * `needsOf` decodes messages and says which rows it needs, `decide` works the entries out one by
- * one over a ChangeSet. The result is the same however entries are grouped into batches: a group
- * ends before an entry that needs rows which were not read for it (records that have come due).
+ * It works in two steps, because the effect of an entry depends on rows that must be read first:
+ * `needsOf` decodes messages and lists the rows it needs, `decide` applies the entries one by one
+ * to a ChangeSet. The result is the same however entries are grouped into batches: a group ends
+ * before an entry that needs rows which the applier did not read for it (records that are due).
  *
- * What it keeps to itself (origins, request fingerprints, chain) it changes while it decides; if
- * the batch then cannot be written, the replica ends and starts again from the store.
+ * `decide` also changes the core's own state (origins, request fingerprints, chain). If the batch
+ * then cannot be written, the replica ends and starts again from the store.
  *
  * Invariants
  *   1. The entry after `decidedSequence` is decidedSequence + 1, always. Rule L7.
@@ -83,7 +83,7 @@ export interface Rows {
 export interface EntryOutcome {
   readonly sequence: Sequence;
   readonly kind: "accepted" | "skipped" | "alarm";
-  /** Of an alarm: what was found instead of an entry. */
+  /** In an alarm: what the log has instead of an entry. */
   readonly reason: string;
   readonly origin: Origin | undefined;
   readonly number: number;
@@ -148,7 +148,7 @@ export class ApplierCore {
     }
   }
 
-  /** Throws ReplicaStopped when going on would be wrong. */
+  /** Throws ReplicaStopped when it would be wrong to continue. */
   decide(needs: ReadNeeds, rows: Rows): DecidedBatch {
     const { state } = this;
     const changes = new ChangeSet(state.ownership, state.table, () => state.indexing);
@@ -198,8 +198,8 @@ export class ApplierCore {
     if (!isEntry(entry)) {
       const nothing = { origin: undefined, number: 0, outcomes: [] };
       if (entry.kind === "newer") {
-        // The log says up to which version it is written. What claims more is nobody's entry, for
-        // programs that know that version too; only below it would it be us who are too old.
+        // The log says up to which version it is written. A message that claims more is not an
+        // entry, also for programs that know that version; up to it, this program is too old.
         if (!this.#isAboveLog(entry)) throw newerEntry(sequence, entry.version);
         return { sequence, kind: "alarm", reason: aboveLog(entry.version), ...nothing };
       }
@@ -228,8 +228,8 @@ export class ApplierCore {
   }
 
   /**
-   * The first entry of a log says who it is, what came before it, and what the shard owns. Where it
-   * goes on from another log, all else stays as that one has left it.
+   * The first entry of a log has the log's name, its predecessor, and the shard's positions. If the
+   * log continues another one, the rest stays as that one has left it.
    */
   #begin(work: EntryWork, entry: Entry): void {
     const { state } = this;
@@ -257,15 +257,15 @@ export class ApplierCore {
     }
   }
 
-  /** Rule L1: whoever proposed this had the same past as we, or one of us lost writes. */
+  /** Rule L1: its proposer had the same past as this replica, or one of the two lost writes. */
   #compareBasis(entry: Entry, sequence: Sequence): void {
     const { basisSequence, basisChain } = entry;
     if (basisSequence >= sequence) {
-      throw diverged(sequence, `its proposer had applied ${basisSequence}, which is not before it`);
+      throw diverged(sequence, `its proposer had already applied ${basisSequence}`);
     }
     const own = this.state.chains.get(basisSequence);
     if (own !== undefined && own !== basisChain) {
-      throw diverged(sequence, `its proposer had another log up to ${basisSequence}`);
+      throw diverged(sequence, `its proposer had applied another log up to ${basisSequence}`);
     }
   }
 
@@ -362,7 +362,7 @@ export function decodeRows(
 }
 
 function noGenesis(logId: string, reason: string): ReplicaStopped {
-  const text = `the log is not ${logId}: ${reason}. Was the stream made by something else?`;
+  const text = `the log is not ${logId}: ${reason}. Did another program make the stream?`;
   return new ReplicaStopped("log-unknown", text);
 }
 
@@ -371,7 +371,7 @@ function aboveLog(version: number): string {
 }
 
 function newerEntry(sequence: Sequence, version: number): ReplicaStopped {
-  const text = `entry ${sequence} is of version ${version}: upgrade this node`;
+  const text = `entry ${sequence} has version ${version}: upgrade this node`;
   return new ReplicaStopped("upgrade-needed", text);
 }
 

@@ -1,16 +1,16 @@
 /**
  * Applier: applies a shard's log to a replica's store, entry by entry, in order.
  *
- * Mailbox     the log, through a consumer that is made anew whenever it has to be
+ * Mailbox     the log, through a consumer that the applier replaces when necessary
  * State       ReplicaState; `Applied`, which the other loops look at
  * Decides in  applier-core.ts (no I/O); this file reads the rows, writes the batch, publishes
- * Lifecycle   run until stopped. Ends with ReplicaStopped where going on would be wrong
+ * Lifecycle   run until stopped. Ends with ReplicaStopped where it would be wrong to continue
  * On a bug    InvariantError or a failed write leaves run(); the replica is started again
  *
- * The consumer is not trusted to be complete (rule L7): only the entry after the last one applied
- * is taken; a gap makes a new consumer; an entry known to exist that does not come is fetched.
- * Whenever the consumer is new or the connection was away, the log is compared with what was
- * applied before anything else is taken (rule L1).
+ * The applier does not trust the consumer to be complete (rule L7): it takes only the entry after
+ * the last one applied, replaces the consumer at a gap, and fetches an entry that is known to exist
+ * but does not come. With a new consumer, or after a lost connection, it compares the log with the
+ * applied entries before it takes anything (rule L1).
  */
 import { type Chance, type Clock, type Timer, sleep } from "../../../infra/clock.js";
 import type {
@@ -53,16 +53,16 @@ const LOST_MS = 2_000;
 /** How often the store is made durable. Rule L8. */
 const SYNC_MS = 1_000;
 const COMPARE_AGAIN_MS = 250;
-/** Of entries that are passed over by all: an origin's own begin with 1. */
+/** The number of entries that every replica skips: an origin's own begin with 1. */
 const NUMBER_UNOPENED = 0;
-/** For how long a log that lost writes is asked to take the entry that tells so. */
+/** How long the applier tries to append the entry that shows others the log's loss. */
 const TELL_MS_MAX = 60_000;
 
-/** Who is told of what stands in the log. */
+/** Gets the entries that the applier meets in the log. */
 export interface LogListener {
   /** Each entry, in order, when its batch is written. */
   applied(entry: EntryOutcome): void;
-  /** What the log had accepted from `first` to `last` is gone, before it was applied here. */
+  /** The log lost the entries from `first` to `last`, before this replica applied them. */
   lost(first: Sequence, last: Sequence): void;
 }
 
@@ -71,7 +71,7 @@ export class Applier {
   #consumer: LogConsumer | undefined;
   #pending: Promise<Delivery | undefined> | undefined;
   #expected = 0 as Sequence;
-  /** What is waited for although it cannot be found, and since when. */
+  /** The entry that it waits for but cannot find, and since when. */
   #absent: { readonly sequence: Sequence; readonly sinceMs: number } | undefined;
   #lateTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
@@ -80,11 +80,11 @@ export class Applier {
   #wake: (() => void) | undefined;
   #stopped = false;
   #syncedAtMs: number;
-  /** Everything up to here survives a crash of the machine. What was found at the start may have
+  /** Everything up to here survives a crash of the machine. Entries found at the start may have
    * been written without `sync`. */
   durable = 0 as Sequence;
   appliedAtMs: number;
-  /** The log's past has been compared with what was applied here: nothing is served before. */
+  /** It has compared the log's past with the entries applied here: it serves nothing before. */
   hasCompared = false;
 
   constructor(
@@ -110,7 +110,7 @@ export class Applier {
         if (delivery === undefined) continue;
         if (delivery.kind === "resumed") {
           await this.#compareLog();
-          // One that is stopped has broken off.
+          // A stopped applier has not finished comparing.
           this.hasCompared = !this.#stopped;
         } else await this.#applyAll(delivery.messages);
       }
@@ -134,7 +134,7 @@ export class Applier {
     if (sequence > this.state.decidedSequence) this.#watchForLate();
   }
 
-  /** What the log says does not fit what was applied. Nothing is served until it is compared. */
+  /** The log does not fit the entries applied here. It serves nothing until it has compared. */
   compareAgain(): void {
     this.hasCompared = false;
     this.#compareDue = true;
@@ -161,7 +161,7 @@ export class Applier {
       this.#wake = () => resolve("woken");
     });
     const pending = this.#pending;
-    // What was noticed while a batch was being written has woken nobody.
+    // Events during the writing of a batch have woken no waiter.
     const isDue = this.#isLate || this.#compareDue;
     const first = isDue ? "woken" : await Promise.race([pending, woken]);
     if (first !== "woken") {
@@ -191,7 +191,7 @@ export class Applier {
       return undefined;
     }
     this.#absent = undefined;
-    this.logger.debug("an entry was late and has been fetched", {
+    this.logger.debug("fetched an entry that was late", {
       shard: this.log.shard,
       sequence: message.sequence,
     });
@@ -200,26 +200,29 @@ export class Applier {
   }
 
   /**
-   * An entry is known to have been accepted, and cannot be found. A log that ends before it has
-   * lost it; no store has to be ahead of the log for that, so rule L3 does not stop anything. Then
-   * nothing must wait for it any more.
+   * The log accepted an entry, but the applier cannot find it. A log that ends before the entry has
+   * lost it; no store needs to be ahead of the log for that, so rule L3 stops no replica. Then
+   * nothing must wait for the entry any longer.
    */
   async #lookForEnd(): Promise<void> {
     const sequence = (this.state.decidedSequence + 1) as Sequence;
     const nowMs = this.clock.elapsedMs();
     if (this.#absent?.sequence !== sequence) this.#absent = { sequence, sinceMs: nowMs };
     if (nowMs - this.#absent.sinceMs < LOST_MS) return;
-    // Whatever comes of it, the log is not asked again at once.
+    // Do not ask the log again at once, whatever the result.
     this.#absent = undefined;
     const last = this.#expected;
     const first = await this.#provenEnd();
     if (first === undefined || first > last) return;
     this.#expected = (first - 1) as Sequence;
-    this.logger.error("the log lost entries that it had accepted, before they were applied here", {
-      shard: this.log.shard,
-      first,
-      last,
-    });
+    this.logger.error(
+      "the log lost entries that it had accepted, before this replica applied them",
+      {
+        shard: this.log.shard,
+        first,
+        last,
+      },
+    );
     this.listener.lost(first, last);
   }
 
@@ -236,8 +239,8 @@ export class Applier {
     }
   }
 
-  /** What was handed over does not follow what was applied: the consumer left something out, or
-   * the log has it no more. */
+  /** A delivered entry does not follow the last one applied: the consumer left an entry out, or
+   * the log no longer has it. */
   async #overGap(): Promise<void> {
     await this.#readNext();
     this.#consumer?.stop();
@@ -260,7 +263,7 @@ export class Applier {
     return batch.entries.length;
   }
 
-  /** Makes what was written durable, by writing something: an empty batch is not synced. */
+  /** Makes earlier batches durable by writing a row: RocksDB does not sync an empty batch. */
   #sync(): Promise<void> {
     return this.#write([{ type: "put", key: appliedKey, value: this.#core.appliedRow() }], true);
   }
@@ -303,7 +306,7 @@ export class Applier {
     this.#wake = undefined;
   }
 
-  /** Rule L1: is the log's past the one that was applied here? Throws ReplicaStopped if not. */
+  /** Rule L1: did this replica apply the log's past? Throws ReplicaStopped if not. */
   async #compareLog(): Promise<void> {
     const { decidedSequence: sequence, messageHash } = this.state;
     while (!this.#stopped) {
@@ -318,14 +321,14 @@ export class Applier {
       if (message !== undefined) {
         if (messageHashOf(message.data, message.time) === messageHash) return;
         if (provesLoss(message)) throw shorter(sequence, message.sequence);
-        // Until the others are told, which may take a while, nothing is served.
+        // Telling the others may take a while; until then the replica serves nothing.
         this.hasCompared = false;
         await this.#tellOthers(state.last);
         throw diverged(sequence);
       }
       if (state.last >= sequence) return this.#missing(sequence);
-      // The log seems to end before what was applied. An answer may be old; a write is not. One
-      // that an earlier start has left there will do: the log is not to grow by each start.
+      // The log seems to end before the last entry applied. An answer may be old; a write is not.
+      // A write of an earlier start is enough: the log must not grow with each start.
       const last = state.last === 0 ? undefined : await this.#readLog(state.last);
       if (last !== undefined && provesLoss(last)) throw shorter(sequence, last.sequence);
       const end = await this.#provenEnd();
@@ -334,14 +337,14 @@ export class Applier {
     }
   }
 
-  /** The same where the next entry must be the log's first: it tells what came before it. */
+  /** The same where the next entry must be the log's first: it names the log before it. */
   async #compareGenesis({ first, last }: LogState): Promise<void> {
     const { appliedLogId, decidedSequence: sequence, chain, logId } = this.state;
     const isNew = sequence === 0 && first === 1;
     if (last < first) {
-      // Nobody names a log before its first entry is acknowledged; but a test may.
+      // No ring names a log before its first entry is acknowledged; but a test may.
       if (isNew) return;
-      throw new ReplicaStopped("log-shorter", `log ${logId} has lost its first entry${REPAIR}`);
+      throw new ReplicaStopped("log-shorter", `log ${logId} lost its first entry${REPAIR}`);
     }
     const message = await this.#readLog(first);
     if (message === undefined) return;
@@ -359,9 +362,10 @@ export class Applier {
   }
 
   /**
-   * Those that had not applied what the log lost would go on without it: the basis of an entry
-   * tells them (rule L3). None is left if one that an earlier start has left is among the last: the
-   * log is not to grow by each start. Nor for ever: a log that takes nothing tells nobody.
+   * Replicas that had not applied the lost entries would continue without them: the basis of a new
+   * entry shows them the loss (rule L3). The applier writes none if one of an earlier start is in
+   * the log's end: the log must not grow with each start. Nor does it try for ever: a log that
+   * takes no entry cannot show anything.
    */
   async #tellOthers(last: Sequence): Promise<void> {
     const { decidedSequence: sequence, chain } = this.state;
@@ -410,22 +414,25 @@ export class Applier {
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       const fields = { shard: this.log.shard, error: error.message };
-      this.logger.info("a full log has no room for what others must be told", fields);
+      this.logger.info(
+        "log is full: no room for the barrier that shows other replicas the loss",
+        fields,
+      );
       return result;
     }
     return this.log.append(bytes, LATE_MS * 5);
   }
 
   /**
-   * The entry after what was applied; undefined = it is not known to be there. Throws
-   * ReplicaStopped if the log goes on without it, as a server leaves a log whose disk was damaged:
-   * waiting would be for ever.
+   * The entry after the last one applied; undefined = the log may not have it. Throws
+   * ReplicaStopped if the log continues without it, as after damage to the server's disk: the
+   * replica would wait for ever.
    */
   async #readNext(): Promise<LogMessage | undefined> {
     const next = (this.state.decidedSequence + 1) as Sequence;
     const message = await this.#readLog(next);
     if (message !== undefined || this.#stopped) return message;
-    // Whatever else may be wrong with the log explains more.
+    // Any other fault of the log explains more.
     await this.#compareLog();
     const state = await this.#again(() => this.log.state());
     if (state === undefined || state.last < next) return undefined;
@@ -434,9 +441,9 @@ export class Applier {
     return again;
   }
 
-  /** Throws ReplicaStopped: an entry is not there, though the log goes on behind it. */
+  /** Throws ReplicaStopped: an entry is missing, though the log continues behind it. */
   async #missing(sequence: Sequence): Promise<void> {
-    // Since the log was asked where it begins it may have been trimmed.
+    // The log may have been trimmed since the applier read its first sequence.
     const state = await this.#again(() => this.log.state());
     if (state === undefined) return;
     if (state.first > sequence) throw trimmed(this.state.decidedSequence, state.first);
@@ -454,7 +461,7 @@ export class Applier {
         return await ask();
       } catch (error) {
         if (!(error instanceof KvError)) throw error;
-        this.logger.debug("the log did not answer, asking again", { error: error.message });
+        this.logger.debug("the log did not answer; asking again", { error: error.message });
         await sleep(this.clock, COMPARE_AGAIN_MS);
       }
     }
@@ -462,7 +469,7 @@ export class Applier {
   }
 
   #alarm({ sequence, reason }: EntryOutcome): void {
-    this.logger.error("something that is no entry stands in the log and is passed over", {
+    this.logger.error("skipped a log message that is not a valid entry", {
       shard: this.log.shard,
       sequence,
       reason,
@@ -487,35 +494,35 @@ export async function readRows(store: Store, needs: ReadNeeds): Promise<Rows> {
 function trimmed(sequence: Sequence, first: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-trimmed",
-    `the log begins at ${first}, this replica has applied up to ${sequence}: what lies between ` +
-      `is gone from the log${REPAIR}`,
+    `the log begins at ${first}, but this replica has applied only up to ${sequence}: the log ` +
+      `no longer has the entries between${REPAIR}`,
   );
 }
 
 function missing(sequence: Sequence): ReplicaStopped {
-  const text = `entry ${sequence} was removed from the log, which nothing of ours does${REPAIR}`;
+  const text = `entry ${sequence} was removed from the log, and not by Ringdex${REPAIR}`;
   return new ReplicaStopped("log-diverged", text);
 }
 
 function diverged(sequence: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-diverged",
-    `entry ${sequence} of the log is not the one that was applied here: the log lost ` +
-      `writes and others were written in their place. Keep all stores of this shard${REPAIR}`,
+    `entry ${sequence} of the log is not the one that this replica applied: the log lost ` +
+      `writes and took others in their place. Keep all stores of this shard${REPAIR}`,
   );
 }
 
 function unknown(appliedLogId: LogId | undefined, logId: LogId): ReplicaStopped {
   return new ReplicaStopped(
     "log-unknown",
-    `the store belongs to log ${appliedLogId}, the ring names log ${logId}, which does not go on ` +
-      `from it: was the NATS server's data replaced? The store is kept as it is${REPAIR}`,
+    `the store belongs to log ${appliedLogId}, but the ring names log ${logId}, which does not ` +
+      `continue it: was the NATS server's data replaced? The store is kept as it is${REPAIR}`,
   );
 }
 
 /**
- * Whoever proposed it had applied the sequence that it got: the log had ended later before. Where
- * it stands, entries have been lost.
+ * The proposer had already applied this sequence, so the log was once longer: entries from here on
+ * were lost.
  */
 function provesLoss({ sequence, data }: LogMessage): boolean {
   const entry = decodeEntry(data);
@@ -526,7 +533,7 @@ function shorter(sequence: Sequence, end: Sequence): ReplicaStopped {
   return new ReplicaStopped(
     "log-shorter",
     `this replica has applied the log up to ${sequence}, but its next entry is ${end}: the log ` +
-      "lost acknowledged writes that this store still holds. Nothing is served until the shard " +
-      `is repaired; keep all stores of it${REPAIR}`,
+      "lost acknowledged writes that this store still holds. The replica serves nothing until " +
+      `the shard is repaired; keep all its stores${REPAIR}`,
   );
 }

@@ -1,10 +1,10 @@
 /**
- * Change set: one RocksDB batch while it is being worked out.
+ * Change set: one RocksDB batch in the making.
  *
- * It lies over the store and the in-memory figures: what the entries of the batch have changed is
- * seen here, everything else comes from the rows that were read for it. Nothing outside is touched
- * until the batch is written; then `publish` brings the in-memory figures up to it in one step.
- * A failed batch leaves nothing behind but this object.
+ * It lies over the store and the in-memory figures: it shows what the entries of the batch have
+ * changed, and takes everything else from the rows that the applier read for it. It changes nothing
+ * outside until the batch is written; then `publish` updates the in-memory figures in one step. A
+ * failed batch leaves nothing behind but this object.
  *
  * Invariants
  *   1. Index rows, expiry rows, counts and digests change exactly as the records do: `replace` is

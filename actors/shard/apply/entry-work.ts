@@ -1,15 +1,15 @@
 /**
- * Entry work: one log entry being applied to a ChangeSet.
+ * Entry work: applies one log entry to a ChangeSet.
  *
- * For each group of operations, in this order: is the position owned, has the request been answered
- * already, may it be executed at all (its id's age, the outcomes' limit), are the records it
- * touches still alive, and what does it do to them. A group of several is all or nothing.
+ * For each group of operations it asks in this order: does the shard own the position, was the
+ * request already answered, may it be executed (its id's age, the outcomes' limit), are its records
+ * still alive, and what does it do to them. A group of several takes effect whole or not at all.
  *
  * Invariants
- *   1. A refusal because the position is not owned leaves no outcome record: the request is to be
- *      sent on, and must not be answered by it. Rule L4.
- *   2. A record due at the entry's log time is gone before an operation looks at it, and its going
- *      takes a revision. Rule L6.
+ *   1. A refusal because the shard does not own the position leaves no outcome record: the request
+ *      goes to another shard, and that refusal must not answer it. Rule L4.
+ *   2. A record due at the entry's log time is gone before an operation looks at it, and its
+ *      removal takes a revision. Rule L6.
  */
 import { assert } from "../../../protocol/assert.js";
 import { KvError } from "../../../protocol/errors.js";
@@ -57,7 +57,7 @@ export class EntryWork {
     private readonly state: ReplicaState,
     private readonly changes: ChangeSet,
     private readonly rows: OutcomeRows,
-    /** Of the entries before this one in the same batch. */
+    /** From the entries before this one in the same batch. */
     private readonly written: ReadonlyMap<Sequence, readonly StoredOutcome[]>,
     private readonly sequence: Sequence,
     readonly logTime: TimeMs,
@@ -70,7 +70,7 @@ export class EntryWork {
     working.generation += 1;
   }
 
-  /** Removes what is due; the positions' next expiries hold from then on. */
+  /** Removes the due records; the positions' next expiries hold from then on. */
   expire(due: DueRows): void {
     for (const { position, key } of due.rows) this.#expireIfDue(position, key);
     this.changes.dueRead(due.next);
@@ -142,7 +142,7 @@ export class EntryWork {
     const { key, position, request } = operation;
     const { ownership } = this.state;
     if (positionOf(key, ownership.positionCount) !== position) {
-      throw new KvError("bad-request", `key ${JSON.stringify(key)} is not in ${position}`);
+      throw new KvError("bad-request", `key ${JSON.stringify(key)} is not in position ${position}`);
     }
     if (this.changes.position(position).state !== "owned") throw notOwned(position);
     if (request === undefined) return undefined;
@@ -152,7 +152,7 @@ export class EntryWork {
     const { outcomes, genesis } = this.state;
     if (outcomes.count >= genesis.limits.outcomesMax) {
       const max = genesis.limits.outcomesMax;
-      const text = `the shard remembers ${max} requests, its limit; send it again in a moment`;
+      const text = `the shard remembers at most ${max} requests; send it again in a moment`;
       throw new KvError("overloaded", text, { limit: "outcomes", max });
     }
     return undefined;
@@ -196,12 +196,12 @@ export class EntryWork {
     if (time === undefined) return;
     if (time < this.logTime - REQUEST_WINDOW_MS) {
       const text =
-        `request id ${id} is older than ${REQUEST_WINDOW_MS / 1_000} s: whether it was done is ` +
-        "not known any more, and it is not done again; read the key";
+        `request id ${id} is older than ${REQUEST_WINDOW_MS / 1_000} s: the shard no longer ` +
+        "knows its outcome, and does not do it again; read the key";
       throw new KvError("in-doubt", text, { field: "request_id" }, { retryable: false });
     }
     if (time > this.logTime + REQUEST_AHEAD_MAX_MS) {
-      const text = `request id ${id} is of a time ${time - this.logTime} ms ahead of the log's`;
+      const text = `request id ${id} is ${time - this.logTime} ms ahead of the log's time`;
       throw new KvError("bad-request", `${text}; set the clock`, { field: "request_id" });
     }
   }

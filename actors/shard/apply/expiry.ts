@@ -1,8 +1,8 @@
 /**
  * Expiry: finds the records that are due, for the applier and at the start (rule L6).
  *
- * Which of many due records go with an entry must not depend on the replica: the first
- * EXPIRE_PER_ENTRY_MAX in the order position, time, key, as the expiry rows (`x`) stand.
+ * All replicas must remove the same due records with an entry: the first EXPIRE_PER_ENTRY_MAX in
+ * the order position, time, key, which is the order of the expiry rows (`x`).
  */
 import type { Store } from "../../../infra/store.js";
 import type { Position, TimeMs } from "../../../protocol/ids.js";

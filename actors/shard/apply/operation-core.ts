@@ -1,11 +1,11 @@
 /**
- * Operation core: one operation, one record, what comes of it.
+ * Operation core: applies one operation to one record, and returns the outcome.
  *
- * A pure function of the operation, the record before it and the circumstances that the log gives,
- * so every replica comes to the same result (rule L5). Whatever a client may have got wrong ends
- * as a KvError, which is an outcome like any other. The border has checked form and limits already;
- * here they are checked again, because the result of a patch is known only here and because a log
- * may hold what an older or a hostile proposer wrote.
+ * It is a pure function of the operation, the record before it and the circumstances from the log,
+ * so every replica computes the same result (rule L5). A client's mistake ends as a KvError, which
+ * is an outcome like any other. The border has already checked form and limits; the core checks
+ * them again, because only the core knows the result of a patch, and because an older or a hostile
+ * proposer may have written the log.
  */
 import { assert } from "../../../protocol/assert.js";
 import { KvError } from "../../../protocol/errors.js";

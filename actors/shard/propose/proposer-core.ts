@@ -1,9 +1,9 @@
 /**
- * Proposer core: what waits, what is in flight, and what each answer of the log means. No I/O.
+ * Proposer core: the queue, the entry in flight, and the meaning of each answer of the log. No I/O.
  *
- * One entry is in flight at a time; what arrives meanwhile becomes the next, so entries grow with
- * load by themselves. An entry's fate is known only when the applier has met it in the log (or the
- * fence that killed it): acknowledgements tell where to look, nothing more.
+ * One entry is in flight at a time; the groups that arrive meanwhile become the next entry, so
+ * entries grow with load. The proposer knows an entry's fate only when the applier has met it in
+ * the log (or the fence that killed it): an acknowledgement only tells where to look.
  *
  *   idle ──take──▶ in flight ──applied──▶ idle
  *                   │  ▲ unanswered: the same bytes again
@@ -15,7 +15,7 @@
  * Invariants
  *   1. Numbers go up by one with each entry that may have landed. Rule L2.
  *   2. Every pending group is settled exactly once: applied, dead, or in doubt.
- *   3. What is queued has been told to nobody: refusing it is always `written: no`.
+ *   3. The log has never seen a queued group: refusing one is always `written: no`.
  */
 import type { Appended } from "../../../infra/log.js";
 import { assert } from "../../../protocol/assert.js";
@@ -266,7 +266,7 @@ export class ProposerCore {
       return;
     }
     if (number === flight.fence?.number) {
-      const dead = new KvError("unavailable", "the log did not take the write; send it again");
+      const dead = new KvError("unavailable", "the log did not accept the write; send it again");
       this.#settle(flight, flight.refusal ?? dead);
     }
   }
@@ -279,7 +279,7 @@ export class ProposerCore {
     // unknown: its `open` never landed, or it was silent for too long. Then nothing of it counts.
     // With a fence on its way, what is passed over may be a copy of an entry that was applied.
     if (number !== (flight.fence?.number ?? flight.number)) return;
-    const error = new KvError("unavailable", "the log does not know this node; send it again");
+    const error = new KvError("unavailable", "the log does not know this replica; send it again");
     this.#settle(flight, flight.refusal ?? error);
     this.#needsOrigin = true;
   }
@@ -325,13 +325,13 @@ export class ProposerCore {
         continue;
       }
       this.#admission.leave(groupBytes(pending.group));
-      const text = "the write waited too long for its turn and was not done; send it again";
+      const text = "the write timed out in the queue and was not done; send it again";
       pending.settle(new KvError("unavailable", text));
     }
     this.#queue = kept;
     for (const pending of this.#inFlight?.pending ?? []) {
       if (pending.deadlineMs > elapsedMs) continue;
-      const text = "the log has not answered in time; send it again with the same request id";
+      const text = "timed out waiting for the log; send it again with the same request id";
       settleOnce(pending, new KvError("in-doubt", text));
     }
     for (const barrier of keepTimely(this.#takeBarriers(), elapsedMs)) this.wantBarrier(barrier);
@@ -344,7 +344,7 @@ export class ProposerCore {
     this.#refuseQueue(error);
     const flight = this.#inFlight;
     if (flight === undefined) return;
-    const text = `the write was on its way to the log: ${error.message}`;
+    const text = `the write may have reached the log: ${error.message}`;
     this.#settle(flight, new KvError("in-doubt", text), error);
   }
 
@@ -367,7 +367,7 @@ export class ProposerCore {
 function keepTimely(barriers: readonly Barrier[], elapsedMs: number): Barrier[] {
   return barriers.filter((barrier) => {
     if (barrier.deadlineMs > elapsedMs) return true;
-    barrier.reject(new KvError("unavailable", "the shard's log has not answered in time"));
+    barrier.reject(new KvError("unavailable", "timed out waiting for the shard's log"));
     return false;
   });
 }

@@ -2,9 +2,9 @@
  * Proposer: brings a replica's writes into the shard's log.
  *
  * Mailbox     groups of operations, taken in batches: all that has arrived
- * State       what is queued and what is in flight (ProposerCore)
+ * State       the queue and the entry in flight (ProposerCore)
  * Decides in  proposer-core.ts (no I/O); this file only carries its decisions out
- * Lifecycle   run until closed; callers are settled by the applier through `applied`
+ * Lifecycle   run until closed; the applier settles callers through `applied`
  * On a bug    InvariantError leaves run(); the replica is started again
  */
 import { type Chance, type Clock, type Timer, sleep } from "../../../infra/clock.js";
@@ -24,7 +24,7 @@ const AGAIN_FIRST_MS = 20;
 const AGAIN_MAX_MS = 1_000;
 /** How often callers past their deadline are looked for, while anybody waits. */
 const EXPIRE_MS = 250;
-/** An origin that has proposed nothing for this long begins anew (see origins.ts). */
+/** A proposer that was silent for this long takes a new origin (see origins.ts). */
 const ORIGIN_IDLE_MS = 6 * 3_600_000;
 
 export class Proposer {
@@ -70,7 +70,7 @@ export class Proposer {
 
   /** As `propose`, without a promise for each. Throws KvError `overloaded`. */
   offer(group: Group, settle: Pending["settle"], unless?: Pending["unless"]): void {
-    if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
+    if (this.#closed) throw new KvError("unavailable", "the replica is closing; send it again");
     const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
     this.#core.offer({ group, deadlineMs, settle, unless });
     this.#expireLater();
@@ -81,7 +81,7 @@ export class Proposer {
    * `unavailable` after half of what a request may take. */
   barrier(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(new KvError("unavailable", "the replica is ending"));
+      if (this.#closed) return reject(new KvError("unavailable", "the replica is closing"));
       const deadlineMs = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS / 2;
       this.#core.wantBarrier({ deadlineMs, resolve, reject });
       this.#expireLater();
@@ -101,7 +101,7 @@ export class Proposer {
     this.#wakeUp();
   }
 
-  /** From the applier: the log has lost what it had accepted from `first` to `last`. */
+  /** From the applier: the log has lost the entries from `first` to `last`. */
   lost(first: Sequence, last: Sequence): void {
     this.#core.lost(first, last);
     if (this.#core.isIdle) this.#wakeUp();
@@ -116,7 +116,7 @@ export class Proposer {
     }
   }
 
-  /** Ends run(); whoever waits is told `error`, or `in-doubt` if its write was on its way. */
+  /** Ends run(); waiting callers get `error`, or `in-doubt` if their write was on its way. */
   close(error: KvError): void {
     this.#closed = true;
     this.#expiring?.cancel();
@@ -158,7 +158,7 @@ export class Proposer {
         this.#wake = resolve;
       });
     }
-    // What has arrived with the same read of the socket belongs into the same entry.
+    // Groups that arrive with the same read of the socket go into the same entry.
     await new Promise<void>((resolve) => this.clock.soon(resolve));
   }
 

@@ -1,9 +1,9 @@
 /**
- * Query page: how far a scan goes, and what of it is the answer.
+ * Query page: decides where a scan stops, and which of its rows are the answer.
  *
- * A page ends with its limit of rows, its limit of bytes, or after PAGE_MS_MAX; it always says up
- * to which place it is complete, so that it can go on strictly after it. To tell whether it is
- * the last, one match more than the limit is looked for.
+ * A page ends at its limit of rows, its limit of bytes, or after PAGE_MS_MAX. It always names the
+ * place up to which it is complete, so the next page begins strictly after it. To know whether a
+ * page is the last, the scan looks for one match more than the limit.
  */
 import { KvError } from "../../../protocol/errors.js";
 import type { Revision } from "../../../protocol/ids.js";
@@ -153,8 +153,8 @@ export async function sortedPage(
     if (isLate()) {
       throw new KvError(
         "limit-exceeded",
-        `the path that gives the order has no index, and a look at all records took more than ` +
-          `${PAGE_MS_MAX} ms; add an equality on a path that has one`,
+        `the path to order by has no index, and a scan of all records took more than ` +
+          `${PAGE_MS_MAX} ms; add an equality on an indexed path`,
         { limit: "page_ms", max: PAGE_MS_MAX },
       );
     }

@@ -1,8 +1,8 @@
 /**
- * Query plan: from a filter to the index rows that a shard has to look at.
+ * Query plan: chooses the index rows that a shard reads for a filter.
  *
- * The order of a query's rows is given (protocol/query/driver.ts). The rest is each shard's own
- * choice, because it changes the cost and never the rows.
+ * protocol/query/driver.ts fixes the order of a query's rows. Each shard chooses the rest for
+ * itself, because that changes the cost and never the rows.
  */
 import { assert } from "../../../protocol/assert.js";
 import {
@@ -46,7 +46,7 @@ export type Source =
       readonly condition: Condition;
     };
 
-/** What is to be read, decided before a view is opened. */
+/** The rows to read, decided before a view is opened. */
 export interface QueryPlan {
   readonly driver: Condition | undefined;
   readonly sources: readonly Source[];
@@ -103,7 +103,7 @@ function isWholeInterval({ operator }: Condition): boolean {
   return operator === "prefix" || operator === "gte";
 }
 
-/** True if nothing narrows what has to be looked at. */
+/** True if no condition narrows the rows to look at. */
 export function isWholeScan({ sources }: QueryPlan, conditions: readonly Condition[]): boolean {
   return (
     conditions.length > 0 &&
@@ -114,8 +114,8 @@ export function isWholeScan({ sources }: QueryPlan, conditions: readonly Conditi
 }
 
 /**
- * What gives rows by key, best guess first; never empty. All but "keys" are as short as their
- * condition is rare, so whoever reads them finds out which is shortest by reading.
+ * The sources of rows by key, best guess first; never empty. All but "keys" are as short as their
+ * condition is rare, so the scan finds the shortest by reading them.
  */
 function keySources(
   conditions: readonly Condition[],
@@ -193,7 +193,7 @@ function keyPoints(conditions: readonly Condition[]): Buffer[] | undefined {
     const values = equalValues(condition);
     if (best === undefined || values.length < best.length) best = values;
   }
-  // An equality with what is no text names no key; nor does an empty one, which is no key.
+  // An equality with a value that is not text names no key; nor does the empty text.
   const texts = best?.filter((value) => typeof value === "string" && value !== "");
   if (texts === undefined) return undefined;
   return [...new Set(texts)]

@@ -1,16 +1,16 @@
 /**
- * Query scan: from candidates to the records that match, as they were in one view.
+ * Query scan: finds the matching records among the candidates, as they were in one view.
  *
- * Index rows come from the view's iterators, records from `getMany`, which is many times faster
- * but shows them as they are now. A record whose revision is above the view's counter of its
- * position was written later, and one that is gone was deleted or left; both are read from the
- * view's own iterator over records instead. So rows and records are of one state.
+ * Index rows come from the view's iterators. Records come from `getMany`, which is many times
+ * faster but shows them as they are now. A record with a revision above the view's counter of its
+ * position was written later, and a missing record was deleted or has moved; the scan reads both
+ * from the view's own iterator over records instead. So rows and records are of one state.
  *
- * Not every candidate is a match. Dropped are: keys of positions that the view does not own or
- * nobody asked for; records that were expired by the view's log time; what fails a condition,
- * for which every row is checked in full, as index rows may be cut; and, in the order of a
- * condition, rows that are not their record's smallest element that meets it, so that a record
- * with an array is found once, at the same place by every shard and on every page.
+ * Not every candidate is a match. The scan drops keys of positions that the view does not own or
+ * the query did not ask for; records that had expired by the view's log time; records that fail a
+ * condition (each is checked in full, as index rows may be cut); and, in the order of a condition,
+ * rows that are not their record's smallest element that meets it. So every shard and every page
+ * finds a record with an array once, at the same place.
  */
 import type { StoreIterator } from "../../../infra/store.js";
 import { assert } from "../../../protocol/assert.js";
@@ -44,7 +44,7 @@ export interface Found {
 
 export interface ScanOptions {
   readonly conditions: readonly Condition[];
-  /** The one that gives the order; undefined = by key. */
+  /** The condition that gives the order; undefined = by key. */
   readonly driver: Condition | undefined;
   /** True: every candidate's record meets the conditions, and need not be decoded for them. */
   readonly isExact: boolean;
@@ -83,8 +83,8 @@ export class Scan {
     if (this.options.rowsBounded && this.#rowCount > SCAN_ROWS_MAX) {
       throw new KvError(
         "limit-exceeded",
-        `no index leads to what the filter asks for, and the shard has over ${SCAN_ROWS_MAX} ` +
-          `rows to look at; add an equality, or say "scan": true`,
+        `no index serves this filter, and the shard has more than ${SCAN_ROWS_MAX} rows to scan; ` +
+          `add an equality, or say "scan": true`,
         { limit: "rows_to_scan", max: SCAN_ROWS_MAX },
       );
     }
@@ -139,7 +139,7 @@ export class Scan {
     if (this.#smallest === undefined) return { order: candidate.order, key, record };
     const order = this.#smallest(attributes);
     assert(order !== undefined, "the driver is one of the conditions, and they are met");
-    // Without an index on the driver's path candidates come by key, and their place is told here.
+    // Without an index on the driver's path candidates come by key, and get their place here.
     if (candidate.order.length === 0) return { order, key, record };
     if (Buffer.compare(order, candidate.order) !== 0) return undefined;
     return { order: candidate.order, key, record };

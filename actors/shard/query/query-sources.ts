@@ -1,7 +1,7 @@
 /**
  * Query sources: the index rows of a plan, read from a view's iterators in the query's order.
  *
- * Every row names a key that may match, a candidate; whether it does, query-scan.ts finds out.
+ * Every row names a candidate: a key that may match. query-scan.ts checks whether it does.
  */
 import type { StoreIterator } from "../../../infra/store.js";
 import { assert } from "../../../protocol/assert.js";
@@ -12,7 +12,7 @@ import { decodeTyped } from "../../../protocol/value/typed-value.js";
 import type { Source } from "./query-plan.js";
 
 export interface Candidate {
-  /** Typed value as it stands in the index; empty where the order is by key alone. */
+  /** Typed value as in the index; empty where the order is by key alone. */
   readonly order: Uint8Array;
   /** UTF-8. */
   readonly key: Uint8Array;
@@ -87,8 +87,8 @@ export function openSource(
 }
 
 /**
- * Of streams that are all in key order and each hold every match, the one to go on with: the
- * first that comes to its end within a few rounds, else the first. What was read is kept.
+ * Chooses one of several streams that are in key order and hold every match: the first that ends
+ * within a few rounds, otherwise the first in the list. It keeps the rows that it has read.
  */
 export async function raceStreams(streams: readonly CandidateStream[]): Promise<CandidateStream> {
   const [first] = streams;
@@ -158,8 +158,8 @@ interface MergedList {
 }
 
 /**
- * Several lists in key order as one, each key once. Each round takes what is at or before the
- * first list's end that is reached, so no heap is needed.
+ * Merges several lists in key order into one, each key once. Each round takes the keys up to the
+ * first list end that it reaches, so it needs no heap.
  */
 class MergedStream implements CandidateStream {
   #lists: MergedList[];

@@ -4,7 +4,7 @@
  * Mailbox     kv.shard.<shard>.find, .count and .keys, taken in batches: all that has arrived
  * State       none of its own; reads one view of the replica's store for each query
  * Decides in  query-plan.ts (what to read), query-page.ts (where to stop)
- * Lifecycle   run until closed; what was taken is still answered
+ * Lifecycle   run until closed; it still answers the queries that it has taken
  * On a bug    InvariantError or a failed read leaves run(); the replica is started again
  *
  * Queries run side by side, QUERIES_MAX at most: a long one does not hold up those behind it.
@@ -54,7 +54,7 @@ export interface QueryParts {
   readonly onRefusal?: OnRefusal;
 }
 
-/** A reply's bytes, and the error if that is what they tell. */
+/** A reply's bytes, and the error if they hold one. */
 export type QueryReply = readonly [bytes: Uint8Array, error?: KvError];
 
 interface Waiting {
@@ -108,13 +108,13 @@ export class Query {
     await Promise.race([this.#takeBatches(), failed]);
   }
 
-  /** Resolves when nothing of it reads the store any more. After close(). */
+  /** Resolves when it no longer reads the store. After close(). */
   async ended(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
   close(): void {
-    const error = new KvError("unavailable", "the replica is ending; send it again");
+    const error = new KvError("unavailable", "the replica is closing; send it again");
     for (const { respond } of this.#mailbox.close()) respond(...refusal(error));
   }
 
@@ -128,7 +128,7 @@ export class Query {
     await Promise.all(this.#running);
   }
 
-  /** The barrier is asked for after the batch was taken: see Reader. */
+  /** It takes the batch first and asks for the barrier then: see Reader. */
   async #pastBarrier(waiting: readonly Waiting[]): Promise<readonly Waiting[]> {
     if (waiting.every(({ request }) => request.level === "stale")) return waiting;
     try {
@@ -161,7 +161,7 @@ export class Query {
       if (error instanceof KvError) return refusal(error);
       // The view closes by itself then, and whatever reads from it fails.
       if (elapsedMs() < VIEW_MS_MAX) throw error;
-      this.parts.logger.info("a query outlived its view", {
+      this.parts.logger.info("a query took longer than its view of the store may", {
         shard: this.parts.shard,
         verb: request.verb,
         error,
@@ -175,7 +175,7 @@ export class Query {
   async #read(request: QueryRequest, elapsedMs: () => number): Promise<Uint8Array> {
     const after = request.verb === "count" ? undefined : request.after;
     const plan = planOf(request, this.parts.indexPolicy());
-    // In a view without an order of the index, the place says nothing about where to go on.
+    // Without an index that gives the order, the place does not say where to continue.
     const from = plan.isUnindexed ? undefined : after;
     const sourceRows = plan.sources.map((source) => sourceRanges(source, from));
     const ranges: StoreRange[] = [this.#allRecords];

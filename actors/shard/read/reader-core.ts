@@ -1,5 +1,5 @@
 /**
- * Reader core: what a get needs before it may be read, and what a record says. No I/O.
+ * Reader core: what a get must wait for, and the reply that a record gives. No I/O.
  */
 import { KvError } from "../../../protocol/errors.js";
 import type { TimeMs } from "../../../protocol/ids.js";
@@ -13,8 +13,8 @@ export function needsTail(request: GetRequest): boolean {
 }
 
 /**
- * What the record says to a get. `logTime` is that of an applied state not later than the one that
- * the record was read at.
+ * The record's answer to a get. `logTime` is that of an applied state not later than the one in
+ * which the record was read.
  */
 export function resultOf(
   { key, position }: GetRequest,

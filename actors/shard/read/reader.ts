@@ -1,7 +1,7 @@
 /**
  * Reader: answers a replica's gets.
  *
- * Mailbox     gets, taken in batches: all that has arrived; two, by what they have to wait for
+ * Mailbox     two, by what a get waits for; each taken in batches: all that has arrived
  * State       none of its own; reads the replica's store
  * Decides in  reader-core.ts (no I/O); this file only carries its decisions out
  * Lifecycle   run until closed
@@ -41,7 +41,7 @@ export class Reader {
     private readonly store: Store,
     /** Resolves when all that was acknowledged before the call has been applied here. */
     private readonly barrier: () => Promise<void>,
-    /** Resolves when an entry of ours, proposed after the call, has been applied. */
+    /** Resolves when an own entry, proposed after the call, has been applied. */
     private readonly moveTime: () => Promise<void>,
     private readonly clock: Clock,
     onRefusal?: OnRefusal,
@@ -78,20 +78,20 @@ export class Reader {
     await Promise.race([loops, failed]);
   }
 
-  /** Resolves when nothing of it reads the store any more. After close(). */
+  /** Resolves when it no longer reads the store. After close(). */
   async ended(): Promise<void> {
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
   }
 
   close(): void {
     const left = [...this.#mailbox.close(), ...this.#mailboxAtOnce.close()];
-    settleAll(left, new KvError("unavailable", "the replica is ending; send it again"));
+    settleAll(left, new KvError("unavailable", "the replica is closing; send it again"));
   }
 
   /**
    * One batch at a time: what arrives while we ask for the log's end is the next batch, so a busy
-   * reader asks less often, not more. The end is asked after the batch was taken: a write
-   * acknowledged before any of these gets was sent lies at or before it.
+   * reader asks less often, not more. It takes the batch first and asks for the end then: so every
+   * write acknowledged before one of these gets was sent lies at or before that end.
    */
   async #answerLinearizable(): Promise<void> {
     for await (const batch of this.#mailbox.batches()) {
@@ -128,7 +128,7 @@ export class Reader {
     else await this.#read([get]);
   }
 
-  /** What goes on beside the loops; a failure of it is the reader's. */
+  /** Work beside the loops; its failure is the reader's. */
   #apart(task: Promise<void>): void {
     this.#track(task).catch((error: unknown) => this.#fail(error));
   }
@@ -144,7 +144,8 @@ export class Reader {
     const { ownership } = this.applied;
     const generations = batch.map(({ request }) => ownership.generation(request.position));
     const keys = batch.map(({ request }) => recordKey(request.position, Buffer.from(request.key)));
-    // Of before the read: by a later time a record may be due that had been written anew by then.
+    // Taken before the read: by a later log time a record that we read may be due, though a write
+    // had already replaced it by then.
     const { appliedLogTime: logTime } = this.applied;
     const rows = await this.store.getMany(keys);
     const doubtful: PendingGet[] = [];
@@ -173,7 +174,7 @@ export class Reader {
   }
 }
 
-/** Why it was refused; undefined if it was not. What is no KvError is rejected as before. */
+/** Why it was refused; undefined if it was not. Rejects as before if that is no KvError. */
 async function refusalOf(waited: Promise<void>): Promise<KvError | undefined> {
   try {
     await waited;

@@ -1,8 +1,8 @@
 /**
- * Applied: what the loops of one replica share.
+ * Applied: the state that the loops of one replica share.
  *
- * The applier is the only writer. It changes this state in one synchronous step when a batch has
- * been written, so that whoever looks between two awaits sees exactly what the store holds up to
+ * The applier is the only writer. It changes this state in one synchronous step after it has
+ * written a batch, so a loop that looks between two awaits sees exactly what the store holds up to
  * `appliedSequence`. The other loops wait here: for a sequence, for a position's revision, or for
  * the moment between two batches, which is the only one at which several iterators see one state
  * (RocksDB writes a batch on another thread while iterators are opened on ours).
@@ -33,7 +33,7 @@ export interface View {
   readonly iterators: readonly StoreIterator[];
   /** The position's revision counter at `sequence`. A record above it was written later. */
   revisionCounter(position: Position): Revision;
-  /** True if some record is past its expiry but still stands in the store and its index. */
+  /** True if some record is past its expiry but still in the store and its index. */
   readonly hasDue: boolean;
   /** Records as they are now, in the order of `keys`; see revisionCounter. */
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
@@ -110,7 +110,7 @@ export class Applied {
     return this.#ended !== undefined;
   }
 
-  /** Nothing more will be applied: whoever waits, now or later, is told `error`. */
+  /** Nothing more will be applied: every waiter, now or later, gets `error`. */
   end(error: KvError): void {
     this.#ended = error;
     for (const { reject } of this.#openers.splice(0)) reject(error);
@@ -124,7 +124,7 @@ export class Applied {
   reached(sequence: Sequence, timeoutMs: number): Promise<void> {
     if (this.appliedSequence >= sequence) return Promise.resolve();
     return this.#wait(this.#sequenceWaiters, sequence, timeoutMs, () => {
-      return `waited ${timeoutMs} ms for sequence ${sequence}, applied is ${this.appliedSequence}`;
+      return `waited ${timeoutMs} ms for sequence ${sequence}; ${this.appliedSequence} is applied`;
     });
   }
 
@@ -136,7 +136,7 @@ export class Applied {
     return this.#wait(waiters, revision, timeoutMs, () => {
       const now = this.table.revision(position);
       const awaited = `revision ${revision} of position ${position}`;
-      return `waited ${timeoutMs} ms for ${awaited}, it is ${now}`;
+      return `waited ${timeoutMs} ms for ${awaited}; it is at ${now}`;
     });
   }
 
@@ -160,7 +160,7 @@ export class Applied {
   openView(ranges: readonly StoreRange[]): Promise<View> {
     return this.betweenBatches(() => {
       if (this.#viewCount >= VIEWS_MAX) {
-        throw new KvError("overloaded", `${VIEWS_MAX} queries are under way here; send it again`, {
+        throw new KvError("overloaded", `${VIEWS_MAX} queries already run here; send it again`, {
           limit: "views",
           max: VIEWS_MAX,
         });

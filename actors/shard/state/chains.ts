@@ -1,8 +1,8 @@
 /**
  * Chains: the log's chain at the last CHAIN_HISTORY sequences (rule L1).
  *
- * An entry tells how far its proposer had applied the log and what its chain was there; whoever
- * applies the entry compares. A basis older than the oldest one kept is not compared.
+ * An entry says how far its proposer had applied the log, and the chain there. The applier compares
+ * that chain with its own, unless the basis is older than the oldest chain kept.
  */
 import type { Sequence } from "../../../protocol/ids.js";
 
@@ -21,7 +21,7 @@ export class Chains {
     if (this.#last - this.#first >= CHAIN_HISTORY) this.#first = this.#last - CHAIN_HISTORY + 1;
   }
 
-  /** Undefined = not kept any more, or not there yet. */
+  /** Undefined = no longer kept, or not there yet. */
   get(sequence: Sequence): bigint | undefined {
     if (sequence < this.#first || sequence > this.#last) return undefined;
     return this.#chains[sequence % CHAIN_HISTORY];

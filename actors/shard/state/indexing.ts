@@ -1,8 +1,8 @@
 /**
- * Indexing: which attributes of a value stand in this log's index.
+ * Indexing: selects the attributes of a value for this log's index.
  *
- * Policy and limits come from the log's genesis, so that all replicas index alike (rule L5), and an
- * old value gives the rows today that it gave when it was set.
+ * Policy and limits come from the log's genesis, so all replicas index alike (rule L5), and an old
+ * value gives the same rows today as when it was set.
  */
 import type { LoggedLimits } from "../../../protocol/log/entry.js";
 import {

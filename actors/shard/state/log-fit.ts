@@ -1,10 +1,10 @@
 /**
- * Log fit: may a store go on with a log that begins at its end? No I/O.
+ * Log fit: decides whether a store can continue with a log that begins at its end. No I/O.
  *
  * A log's genesis says what came before it: nothing, or another log up to a sequence, with the
- * chain there (rule L1). A store fits if that is exactly what it has applied. What was applied
- * beyond it, or instead of it, stands in no log any more, and what lies between cannot be had from
- * this one; such a store is set aside and filled anew from one that fits (rule L3).
+ * chain there (rule L1). A store fits if it has applied exactly that. If it has applied more, or
+ * other entries, no log has those any longer; if it has applied less, this log lacks the entries
+ * between. The node sets such a store aside and fills a new one from one that fits (rule L3).
  */
 import type { LogId, Sequence } from "../../../protocol/ids.js";
 import { chainHex, type Genesis } from "../../../protocol/log/entry.js";
@@ -21,9 +21,9 @@ export interface StorePlace {
  *   continues   the genesis is the store's next entry
  *   empty       the store has applied nothing, and the log does not begin with the shard
  *   behind      entries between the store and the genesis are missing
- *   past        the store has applied more of the parent than the log goes on from
+ *   past        the store has applied more of the parent than the log continues
  *   other-past  the store has applied something else up to the same sequence
- *   other-log   the log does not go on from the store's log at all
+ *   other-log   the log does not continue the store's log at all
  */
 export type Fit = "continues" | "empty" | "behind" | "past" | "other-past" | "other-log";
 
@@ -42,14 +42,14 @@ export function unfitReason(fit: Fit, store: StorePlace, genesis: Genesis): stri
   const place = `this store has applied ${store.sequence} entries of log ${store.logId}`;
   const { parent } = genesis;
   if (parent === undefined) return `${place}, and log ${genesis.logId} begins with none`;
-  const goesOn = `log ${genesis.logId} goes on after entry ${parent.sequence} of ${parent.logId}`;
+  const goesOn = `log ${genesis.logId} continues after entry ${parent.sequence} of ${parent.logId}`;
   switch (fit) {
     case "behind":
-      return `${goesOn}, ${place}: what lies between is in no log any more`;
+      return `${goesOn}, ${place}: no log has the entries between`;
     case "past":
-      return `${goesOn}, ${place}: what it has beyond is not part of the shard any more`;
+      return `${goesOn}, ${place}: its later entries are no longer the shard's`;
     case "other-past":
-      return `${goesOn}, ${place}, but not the same ones`;
+      return `${goesOn}, ${place}, but different ones`;
     case "continues":
     case "empty":
     case "other-log":

@@ -1,5 +1,5 @@
 /**
- * Mailbox: what waits for one loop of an actor, taken in batches of everything that has arrived.
+ * Mailbox: the queue of one loop of an actor, which takes all that has arrived as one batch.
  *
  * Limits: MAILBOX_REQUESTS_MAX items, MAILBOX_BYTES_MAX bytes, and MAILBOX_MS_MAX that the oldest
  * has waited; beyond any of them `offer` throws `overloaded`.
@@ -29,7 +29,7 @@ export class Mailbox<Item> {
 
   /** `bytes`: what the item keeps of its message. */
   offer(item: Item, bytes = 0): void {
-    if (this.#closed) throw new KvError("unavailable", "the replica is ending; send it again");
+    if (this.#closed) throw new KvError("unavailable", "the replica is closing; send it again");
     const nowMs = this.clock.elapsedMs();
     if (this.#items.length === 0) this.#oldestMs = nowMs;
     this.#admission.enter(bytes, nowMs - this.#oldestMs);

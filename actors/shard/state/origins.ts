@@ -1,17 +1,17 @@
 /**
- * Origins: which proposers a shard knows, and the last number it accepted of each (rule L2).
+ * Origins: the proposers that a shard knows, and the last number it accepted from each (rule L2).
  *
- * An origin is what a proposer calls itself, from its start or its last new beginning on. It
- * announces itself by an `open` entry; of its further entries exactly the one with the next number
- * is accepted, so a copy of an entry, or one that a `fence` has killed, does nothing however late
- * it lands. Whether an origin is known depends on the log alone: one that was silent for
- * ORIGIN_KEPT_MS of log time counts as unknown everywhere, whenever its row is removed.
+ * An origin is a proposer's name from its start, or from its last `open`, on. The proposer
+ * announces it by an `open` entry. Of its further entries a shard accepts only the one with the
+ * next number, so a copy of an entry, or one that a `fence` has killed, does nothing however late
+ * it lands. Whether an origin is known depends on the log alone: every replica treats an origin
+ * that was silent for ORIGIN_KEPT_MS of log time as unknown, whenever its row is removed.
  */
 import type { Origin, TimeMs } from "../../../protocol/ids.js";
 import type { EntryKind } from "../../../protocol/log/entry.js";
 import type { OriginRow } from "../../../protocol/store/origin-row.js";
 
-/** How long an origin may be silent, in log time. Proposers open anew well before. */
+/** How long an origin may be silent, in log time. Proposers open again well before. */
 export const ORIGIN_KEPT_MS = 24 * 3_600_000;
 
 export class Origins {

@@ -1,13 +1,13 @@
 /**
  * Outcomes: remembers which requests a shard has answered within the window (rule L4).
  *
- * Only fingerprints are in memory: 64 bits of hash over (position, request id, index) and where the
- * outcome stands (sequence, index in its row). The outcome itself is read from the store's `q`
- * row, which also tells whether the hit is a true one. They lie in typed arrays, one table for each
- * BUCKET_MS of log time, so that forgetting is dropping a table and a shard can remember millions
+ * Only fingerprints are in memory: 64 bits of hash over (position, request id, index) and the place
+ * of the outcome (sequence, index in its row). The outcome itself comes from the store's `q` row,
+ * which also shows whether the hit is a true one. The fingerprints lie in typed arrays, one table
+ * for each BUCKET_MS of log time, so a shard forgets by dropping a table and can remember millions
  * (a JavaScript Map fails at 16.7 million).
  *
- * Which records are remembered is a function of the log: the count decides whether an operation is
+ * The remembered records are a function of the log: their count decides whether an operation is
  * `overloaded`, so all replicas must count alike, also after a restart (`add` from the rows of
  * `q`, in order).
  *
@@ -90,7 +90,7 @@ function oldestBucket(logTime: TimeMs): number {
 
 const ROOM_AT_FIRST = 256;
 
-/** An open-addressing table of fingerprints; equal ones stand in several cells. */
+/** An open-addressing table of fingerprints; equal ones take several cells. */
 class Bucket {
   count = 0;
   #prints = new BigUint64Array(ROOM_AT_FIRST);

@@ -6,8 +6,8 @@
  * states. Here a position is `owned` (named in the log's genesis) or `absent`; `sealed` and
  * `importing` have their numbers, so that a store written today can be read when positions move.
  *
- * A position's generation grows whenever its state changes: whoever awaited something compares the
- * generation before and after instead of trusting that "still owned" means "owned all the time".
+ * A position's generation grows whenever its state changes: a loop compares the generation before
+ * and after an await, because "still owned" does not mean "owned all the time".
  *
  * Invariants
  *   1. A position's generation never goes back.
@@ -78,7 +78,7 @@ export class Ownership {
 
 /** For a request whose position this shard does not own: the border sends it on (rule M4). */
 export function notOwned(position: Position): KvError {
-  const text = `position ${position} is not owned by this shard`;
+  const text = `this shard does not own position ${position}`;
   return new KvError("unavailable", text, { moved: true });
 }
 

@@ -1,8 +1,8 @@
 /**
  * Position table: the figures of each position that a replica keeps in memory, beside its store.
  *
- * The same figures stand in the store's `n` rows, written in the same batch as the records that
- * they count, so that the table after a restart is the table before it. Only the applier writes.
+ * The store's `n` rows hold the same figures. The applier, the only writer, writes them in the same
+ * batch as the records that they count, so the table is the same after a restart.
  *
  * Invariants
  *   1. `revision` of a position is the number of changes it ever had: 1, 2, 3, … without gaps.

@@ -1,9 +1,9 @@
 /**
- * Replica state: what the applier knows beside the store, and how it is read back from it.
+ * Replica state: the applier's knowledge beside the store, and how it comes back from the store.
  *
- * All of it follows from the log and stands in the store's rows, so that a replica that starts
- * again decides as if it had never stopped. `ownership` and `table` are shared with the other loops
- * and change only when a batch is written; the rest is the applier's own.
+ * All of it follows from the log and is in the store's rows, so a replica that starts again decides
+ * as if it had never stopped. The other loops share `ownership` and `table`, which change only when
+ * a batch is written; the rest is the applier's own.
  */
 import { assert } from "../../../protocol/assert.js";
 import type { LogId, Sequence, TimeMs } from "../../../protocol/ids.js";
@@ -51,8 +51,8 @@ export class ReplicaState {
   }
 
   /**
-   * The log of the last entry applied; undefined = none was. Another one than `logId` until the
-   * genesis of a log that goes on from it is applied.
+   * The log of the last entry applied; undefined = none was. Differs from `logId` until the genesis
+   * of the log that continues it is applied.
    */
   get appliedLogId(): LogId | undefined {
     return this.#genesis?.logId;

@@ -1,9 +1,9 @@
 /**
- * Row times: which outcome rows (`q`) the store holds, and which of them may go.
+ * Row times: the outcome rows (`q`) that the store holds, and those that the applier may remove.
  *
- * A row stays while a retry may ask for it (rule L4) and until the relay has published what it
- * tells. Rows are counted by the buckets of log time that outcomes.ts also uses, so nothing is
- * kept in memory for each row.
+ * A row stays while a retry may ask for it (rule L4) and until the relay has published its changes.
+ * Rows are counted in the buckets of log time that outcomes.ts also uses, so no row needs memory of
+ * its own.
  */
 import type { Sequence, TimeMs } from "../../../protocol/ids.js";
 import { BUCKET_MS, isRemembered } from "./outcomes.js";

@@ -1,6 +1,6 @@
 /**
- * Why a replica stops for good instead of being started again: going on would be wrong, and only
- * a person can mend it. `status` shows the text.
+ * Stopped: the reasons why a replica stops for good and does not start again. It would be wrong to
+ * continue, and only a person can mend it. `status` shows the text.
  */
 export type StopReason =
   /** The log ends before what this replica has applied: the log lost writes. Rule L3. */
@@ -9,9 +9,9 @@ export type StopReason =
   | "log-diverged"
   /** The log begins after what this replica has applied. Rule L8. */
   | "log-trimmed"
-  /** The log is not there any more. Rule L3. */
+  /** The log no longer exists. Rule L3. */
   | "log-missing"
-  /** The log goes on from another store than this one: this one is set aside. Rule L3. */
+  /** The log continues another store than this one: this one is set aside. Rule L3. */
   | "log-continued"
   /** The first entry is not this log's genesis, or the store is of another log. */
   | "log-unknown"

@@ -127,7 +127,7 @@ describe("status of a store", () => {
         }
         const { warnings } = body(await ask("kv.status")) as unknown as StatusReport;
         expect(warnings).to.have.length(1);
-        expect(warnings[0]).to.match(/sync_interval is .*a power cut can take/);
+        expect(warnings[0]).to.match(/sync_interval is .*a power cut can lose/);
       });
     }
   });

@@ -127,7 +127,7 @@ describe("replica host", function () {
     await until(() => !host.isSettled, 10_000, "the failure");
     await until(() => host.report().reason !== undefined, 10_000, "its reason");
     expect(host.report()).to.include({ state: "loading", reason: "the disk is gone" });
-    expect(logger.messages("error")).to.deep.equal(["a replica failed and is started again"]);
+    expect(logger.messages("error")).to.deep.equal(["a replica failed; starting it again"]);
     readFails = undefined;
     await until(() => host.isSettled, 20_000, "serving again");
     const reply = await ask("get", "a");
@@ -143,7 +143,7 @@ describe("replica host", function () {
     findDamage(new StoreError("damaged", "a block is damaged"));
     await until(() => host.report().reason !== undefined, 10_000, "its reason");
     expect(host.report()).to.include({ state: "loading", reason: "a block is damaged" });
-    expect(logger.messages("error")).to.deep.equal(["a replica failed and is started again"]);
+    expect(logger.messages("error")).to.deep.equal(["a replica failed; starting it again"]);
     await until(() => host.isSettled, 20_000, "serving again");
     expect(openCount).to.equal(2);
   });

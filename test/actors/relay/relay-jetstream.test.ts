@@ -122,7 +122,7 @@ describe("relay over JetStream", function () {
 
   it("lets two that are active at once publish nothing twice", async () => {
     const lost = (): number =>
-      replicas.filter(({ lines }) => lines.includes("the relay stands by")).length;
+      replicas.filter(({ lines }) => lines.includes("the relay is on standby")).length;
     const before = lost();
     // They hear no other, so that each takes over from whoever is active.
     const deaf = await Promise.all([start(0, true), start(0, true)]);

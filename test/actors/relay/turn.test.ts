@@ -207,7 +207,7 @@ describe("turn of a relay", () => {
     const other = others.operations([[{ verb: "set", key: "c", ...value, ttl: "never" }]]);
     shard.stream.replace(shard.stream.last - 1, [other]);
     replica.startRelay();
-    await shard.clock.runUntil(() => replica.lines.includes("the relay stands by"));
+    await shard.clock.runUntil(() => replica.lines.includes("the relay is on standby"));
     await shard.clock.advance(5_000);
     expect(shard.consume().eventCount).to.equal(before);
   });

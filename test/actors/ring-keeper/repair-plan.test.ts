@@ -168,7 +168,7 @@ describe("repair plan", () => {
     };
     const plan = logPlan([stopped("n1", 100), empty("n2"), empty("n3")]);
     expect(fates(plan)).to.deep.equal({ n1: "source", n2: "set-aside", n3: "set-aside" });
-    expect(refusal([empty("n1"), empty("n2"), empty("n3")])).to.contain("nothing to go on from");
+    expect(refusal([empty("n1"), empty("n2"), empty("n3")])).to.contain("nothing to continue from");
   });
 
   it("waits for a node that has not seen the ring's newest log", () => {

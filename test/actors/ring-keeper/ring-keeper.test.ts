@@ -140,7 +140,7 @@ describe("ring-keeper", () => {
     server.removeFails = new KvError("unavailable", "no");
     const ring = await server.clock.resolve(keeper().readOrCreate(settings, true));
     expect(ring.shards).to.have.length(3);
-    expect(logger.messages("info")).to.include("a log that no ring names could not be removed");
+    expect(logger.messages("info")).to.include("could not remove an orphaned log");
   });
 
   it("refuses an impossible wish with the reason", async () => {

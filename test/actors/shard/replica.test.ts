@@ -204,7 +204,7 @@ describe("replica", () => {
       const log = shard.log("n1");
       log.disconnect();
       await shard.clock.runUntil(() => one.replica.phase === "catching-up", 10_000);
-      expect(one.replica.status().reason).to.include("the log's end is not known");
+      expect(one.replica.status().reason).to.include("could not read the log's end");
       for (let number = 0; number < 20; number += 1) {
         expect(seen(await shard.write(set("a", number)))).to.equal("set");
       }

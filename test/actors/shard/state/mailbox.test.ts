@@ -82,7 +82,7 @@ describe("mailbox", () => {
       [1, 2],
       [3, 4],
     ]);
-    expect(() => mailbox.offer(6)).to.throw(KvError, "ending");
+    expect(() => mailbox.offer(6)).to.throw(KvError, "closing");
   });
 
   it("is overloaded beyond its limit", () => {
