@@ -12,7 +12,7 @@ import type { KvError } from "../protocol/errors.js";
 import type { Reply } from "../protocol/reply/result.js";
 import type { Answers } from "./answer.js";
 
-/** What STATS tells of one verb. */
+/** The figures of one verb in STATS. */
 interface Figures {
   requests: number;
   errors: number;

@@ -51,7 +51,7 @@ export interface NodeActorsParts {
   readonly shelf?: (shard: RingShard) => StoreShelf;
   /** Default: this node repairs no shard. */
   readonly repairer?: Repairer;
-  /** What the node's report tells apart from the replicas. */
+  /** The node's report without the replicas. */
   readonly report: () => Omit<NodeReport, "node" | "version" | "epoch" | "replicas">;
 }
 

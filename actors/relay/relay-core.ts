@@ -110,7 +110,7 @@ export function eventOf(names: Names, change: Change): OutgoingEvent {
   return { subject: names.event(op, key), headers, data: content?.value ?? nothing };
 }
 
-/** What a marker tells. */
+/** The contents of a marker. */
 export interface Marker {
   /** All changes of the log up to here have been published. */
   readonly sequence: Sequence;
@@ -206,7 +206,7 @@ export class Published {
     span.last = Math.max(span.last, revision);
   }
 
-  /** Whether the change is to be published, stands there, or must come as a reset. */
+  /** Whether the relay must publish the change, finds it there, or must reset the position. */
   judge(position: Position, revision: Revision): "new" | "there" | "hole" {
     const span = this.#spans.get(position);
     if (span === undefined) return "new";

@@ -258,7 +258,7 @@ export class Turn {
     this.#pending = undefined;
   }
 
-  /** What the log brings; undefined = look at what else is due. */
+  /** The next messages of the log; undefined = look at other work that is due. */
   async #next(): Promise<Delivery | undefined> {
     this.#checkWriter();
     assert(this.#consumer !== undefined, "a turn that has begun has a consumer");

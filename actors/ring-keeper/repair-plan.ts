@@ -36,9 +36,9 @@ export type RepairPlan =
     }
   | { readonly kind: "refill"; readonly nodes: NodeName[]; readonly replicas: RepairReplica[] };
 
-/** What a new log mends. */
+/** Reasons that a new log mends. */
 const mendable = ["log-shorter", "log-diverged", "log-missing", "log-trimmed", "log-unknown"];
-/** What a serving replica's store mends. A log that is short or gone does not serve for long. */
+/** Reasons that a serving replica's store mends. A short or missing log does not serve for long. */
 const refillable = ["log-diverged", "log-trimmed", "log-unknown"];
 
 interface Asked {

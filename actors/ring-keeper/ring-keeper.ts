@@ -180,7 +180,7 @@ export class RingKeeper {
     }
   }
 
-  /** What cannot be removed now stays, and takes up room: status warns of it. */
+  /** A log that cannot be removed now stays, and takes up room: status warns of it. */
   async #removeAll(logs: readonly LogName[]): Promise<void> {
     for (const log of logs) {
       try {

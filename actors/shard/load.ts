@@ -34,7 +34,7 @@ const ROWS_PER_READ = 256;
 const SEQUENCE_MAX = (2 ** 48 - 1) as Sequence;
 
 /**
- * Whether the store belongs to the log is not judged here but where the log is read (applier.ts).
+ * It does not judge whether the store belongs to the log: applier.ts does, where it reads the log.
  * Throws DamagedError if rows are damaged, ReplicaStopped if a newer version has written them.
  */
 export async function loadReplica(

@@ -37,7 +37,7 @@ const MISSING_MS = 10_000;
 /** A lag is known by a probe younger than this, or it is not known. */
 const PROBE_MS_MAX = 1_000;
 
-/** What status tells of a replica. */
+/** A replica as status shows it. */
 export interface ReplicaStatus {
   readonly state: ReplicaPhase;
   /** Why it is stopped, or is not serving; empty else. */
@@ -84,7 +84,7 @@ export class Replica {
     return this.#closed;
   }
 
-  /** What its relay needs, once the state is read back; undefined if that comes to nothing. */
+  /** The parts for its relay, once the state is read back; undefined if the reading fails. */
   loaded(): Promise<Applied | undefined> {
     return this.#loaded.promise;
   }

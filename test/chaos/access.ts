@@ -43,7 +43,7 @@ function outcomeOfError(error: unknown): StepOutcome {
   return { kind: "refused", error: kind };
 }
 
-/** Of an atomic batch that was refused: the step that did it is told, the others were not done. */
+/** In a refused atomic batch the step at fault has the error; the others were not done. */
 function outcomesOfRefusal(error: unknown, steps: readonly Asked[]): StepOutcome[] {
   const outcome = outcomeOfError(error);
   if (outcome.kind === "unknown") return steps.map(() => outcome);

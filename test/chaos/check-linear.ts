@@ -75,7 +75,7 @@ export async function checkLinear(
     const own = ours[index];
     const result = own?.result ?? "Unknown";
     const operations = own?.operations ?? 0;
-    // Whoever is asked and says nothing has not agreed.
+    // A checker that was asked and gave no result has not agreed.
     const porcupine = isAsked ? (asked[index]?.result ?? "Unknown") : undefined;
     return { history: name, mustBe, ours: result, porcupine, operations };
   });
@@ -111,7 +111,7 @@ function disagreements({ history, mustBe, ours, porcupine }: Opinion): string[] 
   return wrong.map(({ who, result }) => `${history}: ${who} says ${result}, not ${mustBe}`);
 }
 
-/** What was done to the hot keys, and what came of it. */
+/** The operations on the hot keys, and their outcomes. */
 export function hotRows(rows: readonly HistoryRow[]): HistoryRow[] {
   return rows.flatMap((row) => {
     const steps = row.steps.filter(({ key }: Step) => isHot(key));

@@ -129,7 +129,8 @@ class ReadsCheck {
       const possible = possibleIn(known, span);
       if (!possible.every(({ value }) => matches(span.query, key, value))) continue;
       const count = found.get(key) ?? 0;
-      // What changes between two pages may be met before and after the change, or be missed.
+      // A query may meet a record that changes between two pages before and after the change, or
+      // miss it.
       if (count === 1 || (possible.length > 1 && span.pageCount > 1)) continue;
       complain(`${key} is there ${count} times`, possible);
     }

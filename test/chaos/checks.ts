@@ -145,7 +145,7 @@ function answers(recorded: Recorded, answered: number, unanswered: number): Chec
   return { name: "answers", figures, problems };
 }
 
-/** What one of a pair gained, the other lost, in one step: so after each step the sum is 0. */
+/** In one step one of a pair gains what the other loses: so after each step the sum is 0. */
 function pairProblems(versions: ReadonlyMap<string, KeyVersions>): string[] {
   return pairs.flatMap(([one, other]) => {
     const [ones, others] = [versions.get(one)?.list ?? [], versions.get(other)?.list ?? []];

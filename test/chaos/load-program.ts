@@ -46,7 +46,7 @@ process.once("disconnect", onDisconnect);
 process.on("message", (message) => {
   if (message === "stop") stopping.abort();
 });
-// So that the run can go on until there is enough to be shown.
+// So that the run can continue until there is enough to show.
 const telling = setInterval(() => process.send?.(file.hotAnswered), TELL_MS);
 
 for (const [index, client] of settings.clients.entries()) await startClient(client, index);

@@ -46,7 +46,7 @@ import { GROUPS, type Pace } from "./workers.js";
 
 export interface ChaosOptions {
   readonly seed: number;
-  /** How long faults go on; up to twice as long where too little was answered by then. */
+  /** How long faults continue; up to twice as long if too few requests got answers by then. */
   readonly seconds: number;
   /** In place of those planned from the seed. */
   readonly rounds?: readonly Round[];

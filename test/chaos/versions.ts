@@ -202,7 +202,7 @@ function describeEvent({ op, key, revision, value }: ReadEvent): string {
   return `${op} of ${key} at ${revision}${value === undefined ? "" : ` to ${value}`}`;
 }
 
-/** Whether the step makes that of what was before. */
+/** Whether the step turns the value before into that one. */
 function isEffect(step: Step, before: string | undefined, { op, value }: ReadEvent): boolean {
   const { verb, outcome } = step;
   if (verb === "del") return op === "del" && before !== undefined;

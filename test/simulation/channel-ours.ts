@@ -41,8 +41,8 @@ export interface ChannelParts {
 }
 
 /**
- * The usual one; one that gives up after a few attempts, and is told refusals that others wait out;
- * one that waits until a coordinator gives up, and is told what it makes of it.
+ * The usual one; one that gives up after a few attempts, and gets refusals that others wait out;
+ * one that waits until a coordinator gives up, and gets the coordinator's verdict.
  */
 const patiences = [
   { writeMs: REQUEST_TIMEOUT_MS, attemptMs: ATTEMPT_TIMEOUT_MS },
@@ -170,7 +170,7 @@ export class OursChannel implements Channel {
   }
 }
 
-/** Durations are told in milliseconds, which a whole number of seconds could not say. */
+/** Durations are in milliseconds, as whole seconds would be too coarse. */
 export function ttlText(ttl: number | "never"): string {
   return ttl === "never" ? ttl : `${ttl}ms`;
 }
@@ -198,7 +198,7 @@ function operationOf(wish: Wish, requestId: string): Sent {
   }
 }
 
-/** What a method of the client gave back. */
+/** The result of a method of the client. */
 function outcomeFrom({ verb }: Wish, got: unknown): StepOutcome {
   if (got === undefined) return { kind: "absent" };
   const { revision, value, created, existed } = got as Record<string, unknown>;

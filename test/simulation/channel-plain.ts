@@ -29,7 +29,7 @@ import type { Wish } from "./workload.js";
 
 /** Longer than the coordinator's own attempts. */
 const ATTEMPT_MS = 2 * ATTEMPT_TIMEOUT_MS;
-/** Of what is sent once: long enough to see what the store makes of it. */
+/** The time for a request that is sent once: long enough to see the store's answer. */
 const ATTEMPT_ONCE_MS = 12_000;
 const GIVE_UP_MS = 12_000;
 /** Of all writes with an id: sent once, too. */

@@ -50,7 +50,7 @@ export function mayBeDone(error: KvError, networkRepeats: boolean): boolean {
   return networkRepeats && error.isUndecided;
 }
 
-/** What came of it in the end; `isDoubtful`: an attempt before may have been carried out. */
+/** The final result; `isDoubtful`: an earlier attempt may have been carried out. */
 export function outcomeOf(
   error: KvError,
   isDoubtful: boolean,

@@ -9,7 +9,7 @@ import { describeRow, type HistoryRow, type Step } from "../history/history.js";
 import type { RunFacts, ShardFacts } from "./facts.js";
 import { LogTruth } from "./log-truth.js";
 
-/** What is compared, by what the counts of a run name it. */
+/** The comparisons, by their names in the counts of a run. */
 export const checkNames = [
   "acknowledged writes",
   "counts compared",

@@ -30,7 +30,7 @@ export function checkQueries(context: CheckContext): void {
     if (query.outcome.certificate !== undefined) checkCertified(context, answered);
   }
   for (const chain of chains.values()) {
-    // What one was not told from the first page on cannot be told about.
+    // A chain without its first page cannot be checked.
     if (chain[0]?.query.continues !== undefined) continue;
     if (chain[0]?.row.kind === "keys") checkKeys(context, chain);
     else if (chain.length > 1) checkPages(context, chain);
@@ -78,7 +78,7 @@ function checkFreshness(
   context.problem(`${shard} at ${sequence}, though ${least} was acknowledged before`, row);
 }
 
-/** What is not covered is said, all of it and nothing else. */
+/** The answer lists exactly the positions that it does not cover. */
 function checkMissing(
   context: CheckContext,
   { row, query, outcome }: Answered,
@@ -120,7 +120,7 @@ function isMatch({ where }: QueryStep, key: string, record: ModelRecord): boolea
   return matches(where ?? {}, key, known.value);
 }
 
-/** What records hold: each is looked at for many queries. */
+/** The decoded contents of records: many queries look at each. */
 const values = new WeakMap<ModelRecord, { readonly value: unknown }>();
 
 function checkItems(
@@ -196,7 +196,8 @@ function unchanged(
   return isSame ? record : undefined;
 }
 
-/** Keys come without a certificate: what was there all the time is there, and nothing else. */
+/** Keys come without a certificate: a key that existed all the time must be there, one that never
+ * existed must not. */
 function checkKeys(context: CheckContext, chain: readonly Answered[]): void {
   const first = chain[0] as Answered;
   const last = chain.at(-1) as Answered;

@@ -91,7 +91,7 @@ function judged(context: CheckContext, row: HistoryRow): HistoryRow[] {
   const { returnedAt = Infinity } = row;
   const isJudged = ({ key }: Step): boolean => returnedAt < context.damagedAt(context.shardOf(key));
   if (row.steps.every(isJudged)) return [row];
-  // What was written may be there for others to see before the damage.
+  // Other clients may have seen a write before the damage.
   const steps = row.steps.flatMap((step): Step[] => {
     if (isJudged(step)) return [step];
     return step.verb === "get" ? [] : [{ ...step, outcome: { kind: "unknown" } }];
@@ -163,7 +163,7 @@ async function checkStores(context: CheckContext, { shard, replicas }: ShardFact
   const truth = context.truths.get(shard.shard);
   if (truth === undefined) return;
   for (const { node, phase, sequence, store } of replicas) {
-    // What stopped on purpose may be behind.
+    // A replica that stopped on purpose may be behind.
     if (phase !== "serving" || store === undefined) continue;
     const place = `${shard.shard} on ${node}`;
     if (sequence !== truth.sequenceLast) {

@@ -43,7 +43,7 @@ export interface ClientParts extends ChannelParts {
 export class Client {
   /** In the order in which the requests ended. */
   readonly rows: HistoryRow[] = [];
-  /** What it was told that it never should be. */
+  /** Answers that it should never get. */
   readonly problems: string[] = [];
   readonly #channel: Channel;
   readonly #plain: PlainChannel;
@@ -231,7 +231,7 @@ interface Continued {
   readonly continues?: string;
 }
 
-/** What garbage may be told; the last three because faults may have it never arrive. */
+/** The answers that garbage may get; the last three because faults may stop it on its way. */
 const garbageErrors = new Set([
   "bad-request",
   "unsupported",

@@ -30,7 +30,7 @@ export interface ShardFacts {
   readonly replicas: readonly ReplicaFacts[];
 }
 
-/** What a log lost on purpose, as a server's power cut or a person's mistake would take it. */
+/** The entries that a log lost on purpose, as by a server's power cut or a person's mistake. */
 export interface LogDamage {
   readonly kind: "log shorter" | "log other";
   readonly atMs: number;
@@ -47,6 +47,6 @@ export interface ReplicaFacts {
   readonly phase: ReplicaPhase;
   readonly reason: string;
   readonly sequence: number;
-  /** Open, and nobody writes to it any more. Undefined = it could not be opened. */
+  /** Open, and no longer written to. Undefined = it could not be opened. */
   readonly store: Store | undefined;
 }

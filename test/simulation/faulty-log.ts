@@ -76,7 +76,7 @@ export class FaultyLog implements Log {
     const result = await appending;
     if (result.kind === "full") this.parts.onFull();
     this.parts.trace(() => `append ${copy.length} bytes: ${shown(result)}`);
-    // What was refused never lands: that is promised.
+    // A refused append never lands: the log promises that.
     const mayLand = result.kind === "accepted" || result.kind === "unanswered";
     if (mayLand && (fate === "late" || faults.happens("entry twice"))) this.#later(copy);
     return result;

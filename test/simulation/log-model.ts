@@ -292,7 +292,7 @@ function nameOf({ position, request }: Operation): string {
   return `${position} ${request?.index} ${request?.id}`;
 }
 
-/** What the operation is, but for how it is to be answered. */
+/** The operation without the form of its answer. */
 function shown(operation: Operation): string {
   const { request: _request, returnPrevious: _previous, ...rest } = operation;
   return JSON.stringify({ ...rest, value: "value" in rest ? latin1(rest.value) : "" });

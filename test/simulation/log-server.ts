@@ -11,7 +11,7 @@ import type { MemoryLog, MemoryStream } from "../support/memory-log.js";
 import type { Faults } from "./faults.js";
 
 const AWAY_MS = { least: 200, more: 4_000 };
-/** Longer than a request's patience (10 s): only then its caller is told how it ends. */
+/** Longer than a request's patience (10 s): only so does its caller learn how it ends. */
 const AWAY_LONG_MS = { least: 10_000, more: 3_000 };
 /** It refuses for as long after an answer that never came: that is noticed after 2 s. */
 const REFUSES_MS = { least: 2_000, more: 2_500 };
@@ -57,7 +57,7 @@ export class LogServer {
     return this.clock.elapsedMs() < Math.max(this.#awayUntilMs, this.#refusesUntilMs);
   }
 
-  /** What is on its way to it lands all the same; no answer comes back. */
+  /** Messages on their way to it still land; no answer comes back. */
   leave(time: "briefly" | "for long"): void {
     const { clock, chance } = this;
     const { least, more } = time === "briefly" ? AWAY_MS : AWAY_LONG_MS;

@@ -36,7 +36,7 @@ export class LogTruth {
   readonly #times: number[] = [0];
   readonly #model = new LogModel();
   readonly sequenceLast: number;
-  /** Operations of requests that were answered before, and are told the same. */
+  /** Operations of requests that were answered before, and get the same answer. */
   repeatCount = 0;
 
   constructor(entries: readonly LogMessage[]) {
@@ -159,7 +159,7 @@ export function textOf({ value }: ModelRecord): string {
   return Buffer.from(value, "latin1").toString();
 }
 
-/** What an operation in the log may be looked for by. */
+/** The names of an operation in the log, by which a step finds it. */
 function namesOf(operation: Operation): string[] {
   const { request } = operation;
   const names = request === undefined ? [] : [`${request.id} ${request.index}`];
@@ -168,7 +168,7 @@ function namesOf(operation: Operation): string[] {
   return mark === undefined ? names : [...names, mark];
 }
 
-/** What a step of the history is looked for by: its request id, else the mark in its value. */
+/** The name by which a step of the history is found: its request id, or the mark in its value. */
 function candidates({ kind, requestId, steps }: HistoryRow, step: Step): string[] {
   if (requestId !== undefined) {
     const index = steps.indexOf(step);

@@ -38,7 +38,7 @@ export interface Surroundings {
   readonly trace: Trace;
   readonly clockOffsetMsMax: number;
   readonly onFull: () => void;
-  /** What a process's logger is told. */
+  /** The lines of a process's logger. */
   readonly onLine: (machine: Machine, level: LogLevel, text: string, fields: LogFields) => void;
 }
 

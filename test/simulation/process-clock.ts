@@ -55,7 +55,7 @@ export class ProcessClock implements HostClock {
     if (this.#state === "running") this.#state = "paused";
   }
 
-  /** What was held runs, each in a turn of its own. */
+  /** Held tasks run, each in a turn of its own. */
   resume(): void {
     if (this.#state !== "paused") return;
     this.#state = "running";

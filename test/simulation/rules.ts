@@ -61,7 +61,7 @@ export class RuleCounts {
       case "the replica serves":
         if (this.#away.delete(replica)) this.add("L9 a replica serves again");
         break;
-      // What serves then is another one.
+      // The replica that serves then is a different one.
       case "a replica failed; starting it again":
         this.#away.delete(replica);
         break;

@@ -26,7 +26,7 @@ const TRACE_LINES = 300;
 const PROGRESS_MS = 1_000;
 /** Where nobody sees a line change, as in a file: a new line so often. */
 const PROGRESS_LINE_MS = 60_000;
-/** Failures that are told with all their problems. */
+/** Failures printed with all their problems. */
 const FAILURES_SHOWN = 10;
 const PROBLEMS_SHOWN = 20;
 

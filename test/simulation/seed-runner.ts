@@ -88,7 +88,7 @@ function startWorker(): Worker {
   return new Worker(new URL("./worker.js", import.meta.url));
 }
 
-/** What came of it; or the seed that did not come to an end. */
+/** The result, or the seed that did not come to an end. */
 function resultOf(worker: Worker, task: WorkerTask): Promise<WorkerNews> {
   return new Promise((resolve, reject) => {
     let last: WorkerNews = { kind: "begins", seed: task.first };

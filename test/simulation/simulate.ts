@@ -36,14 +36,14 @@ export interface SimulationReport {
   readonly steps: number;
   readonly faults: Readonly<Partial<Record<FaultName, number>>>;
   readonly rules: Readonly<Partial<Record<RuleName, number>>>;
-  /** What must not be; empty = the run is good. */
+  /** Everything found wrong; empty = the run is good. */
   readonly problems: readonly string[];
   /** Only if asked for. */
   readonly trace: readonly string[];
 }
 
 export interface SimulationOptions {
-  /** What is not as the seed draws it. */
+  /** Settings in place of those that the seed draws. */
   readonly plan?: Partial<Plan>;
   readonly keepsTrace?: boolean;
 }
@@ -53,7 +53,7 @@ const WORK_MS_MAX = 150_000;
 const HEAL_MS_MAX = 120_000;
 /** How long copies of entries may be on their way. */
 const LATE_MS_MAX = 3_000;
-/** And anything else. */
+/** How long other messages may be on their way. */
 const AROUND_MS = 500;
 
 export async function simulate(
@@ -76,7 +76,7 @@ export async function simulate(
 
 class Run {
   readonly #clients: Client[] = [];
-  /** By shard and sequence: whoever was seen there first. */
+  /** By shard and sequence: the replica that was seen there first. */
   readonly #digests = new Map<string, { readonly digest: string; readonly machine: Machine }>();
   #digestsCompared = 0;
   readonly #serveWatch = new ServeWatch();
@@ -223,8 +223,8 @@ class Run {
     for (const client of this.#clients) {
       for (const text of client.problems) world.problem(`${text}`);
     }
-    // While it is looked at nothing goes on: records would come due, and go from one row after
-    // another.
+    // Nothing runs during the checks: otherwise records would come due, and their rows go one by
+    // one.
     for (const { process } of world.machines) process?.pause();
     const { problems, counts } = await world.clock.resolve(checkRun(this.#facts()));
     for (const text of problems) world.problem(text);

@@ -160,7 +160,7 @@ function holdUp(world: World, process: NodeProcess): void {
   world.clock.after(800 + world.chance.integer(6_000), () => log.resumeDeliveries());
 }
 
-/** Bytes that somebody else has written into the log (rule L5). */
+/** Bytes that another program has written into the log (rule L5). */
 function noEntry(world: World, stream: MemoryStream): Uint8Array {
   const { chance } = world;
   const some = chance.pick(stream.entries.length > 0 ? stream.entries : [undefined]);
@@ -198,7 +198,7 @@ function firstThatCounts({ history }: MemoryStream, kept: number): number {
   return Infinity;
 }
 
-/** What a proposer that nobody has met may have written meanwhile. */
+/** Entries that an unknown proposer may have written meanwhile. */
 function othersEntries({ chance }: World, count: number): Uint8Array[] {
   const origin = Buffer.from(chance.bytes(16)).toString("hex") as Origin;
   return Array.from({ length: count }, (_, index) =>

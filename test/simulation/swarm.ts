@@ -67,8 +67,8 @@ export function drawPlan(chance: SeededChance): Plan {
 }
 
 /**
- * What shows most together: a fence needs both (L2), a trimmed log somebody who needs it (L8), a
- * log that lost entries somebody who starts with what it lost (L1, L3).
+ * Faults that show most together: a fence needs both (L2), a trimmed log needs a replica that still
+ * reads it (L8), a log that lost entries a process that starts with them in its store (L1, L3).
  */
 const companions: ReadonlyMap<FaultName, FaultName> = new Map([
   ["acknowledgement lost", "append refused"],

@@ -8,7 +8,7 @@ import type { SimulationReport } from "./simulate.js";
 
 /** From so many runs on, it is a failure if some fault, rule or check never came into play. */
 export const SEEDS_ENOUGH = 1_000;
-/** Failures that are told; there may be more. */
+/** Failures listed; there may be more. */
 const FAILURES_MAX = 100;
 
 export interface Failure {

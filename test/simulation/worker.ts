@@ -14,7 +14,7 @@ export type WorkerNews =
   | { readonly kind: "begins"; readonly seed: number }
   | { readonly kind: "done"; readonly totals: Totals };
 
-// Errors that are told to clients are made by the thousand, and nobody looks at where.
+// A run makes thousands of errors for clients, and nothing reads their stacks.
 Error.stackTraceLimit = 0;
 
 /** A promise that nobody waited for was rejected: a bug, of whichever run it was. */
@@ -30,7 +30,7 @@ async function run(first: number, count: number): Promise<void> {
   for (let seed = first; seed < first + count; seed += 1) {
     tell({ kind: "begins", seed });
     const report = await simulate(seed);
-    // A turn of the event loop: rejections that nobody handled are told in it.
+    // A turn of the event loop: in it Node.js reports unhandled rejections.
     await new Promise((resolve) => setImmediate(resolve));
     const more = unhandled.splice(0).map((text) => `a rejection was not handled: ${text}`);
     addReport(totals, { ...report, problems: [...report.problems, ...more] });

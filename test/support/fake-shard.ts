@@ -14,7 +14,7 @@ import { parsePackedBatch, parsePackedRequest } from "../../protocol/request/pac
 import type { RefusedRequest, Request } from "../../protocol/request/request.js";
 
 /**
- * What becomes of one message.
+ * The fate of one message.
  *   do       done, and answered
  *   lose     done, and the answer is lost
  *   delay    done after `delayMs`, without an answer

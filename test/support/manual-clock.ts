@@ -1,5 +1,5 @@
 /**
- * A clock that stands still until it is told to advance, and chance that repeats with its seed.
+ * A clock that stands still until a test advances it, and chance that repeats with its seed.
  *
  * Tasks run in the order of their times, those of one time in the order they were set. After each
  * task all promises that it settled run, so code under test sees time pass as it would for real.
@@ -13,7 +13,7 @@ const START_MS = 1_767_225_600_000;
 
 /** Time as one process sees it, and the way into it for what comes from outside. */
 export interface HostClock extends Clock {
-  /** Runs `task` in the process: at once, when the process goes on, or never if it is dead. */
+  /** Runs `task` in the process: at once, when the process continues, or never if it is dead. */
   enter(task: () => void): void;
 }
 
@@ -77,7 +77,7 @@ export class ManualClock implements HostClock {
     this.#elapsedMs = Math.max(this.#elapsedMs, endMs);
   }
 
-  /** Runs until nothing is due any more; throws after `limitMs`. */
+  /** Runs until no task is due; throws after `limitMs`. */
   async runUntilIdle(limitMs = 3_600_000): Promise<void> {
     await this.#runWhile(() => true, limitMs);
   }

@@ -50,7 +50,7 @@ interface Member {
   handler: ((message: Message) => void) | undefined;
 }
 
-/** What is on its way from one bus to another, in order. */
+/** Messages on their way from one bus to another, in order. */
 interface Lane {
   dueMs: number;
   readonly deliveries: (() => void)[];
@@ -58,7 +58,7 @@ interface Lane {
 
 export class MemoryNetwork {
   readonly clock: Clock;
-  /** What handlers threw, if nobody else takes it. */
+  /** Errors that handlers threw, if no other code takes them. */
   readonly failures: unknown[] = [];
   /** May be replaced at any time. */
   fate: (passage: Passage) => Fate;
@@ -144,7 +144,7 @@ export class MemoryNetwork {
     }
   }
 
-  /** What comes to a program at one moment comes with one read of its socket. */
+  /** Messages that reach a program at one moment come with one read of its socket. */
   #arrive({ arriving }: MemoryBus, take: () => void): void {
     arriving.push(take);
     if (arriving.length > 1) return;
@@ -291,7 +291,7 @@ export class MemoryBus implements Bus {
     return Promise.resolve();
   }
 
-  /** The process is dead: nobody is told anything. */
+  /** The process is dead: no caller gets an answer. */
   kill(): void {
     this.status = "closed";
     this.#waiting.clear();

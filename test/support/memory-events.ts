@@ -23,7 +23,7 @@ import type { HostClock } from "./manual-clock.js";
 /** A writer that gets no answer gives up after this. */
 const ANSWER_MS = 2_000;
 const READ_COUNT = 100;
-/** What JetStream adds to each message, about. */
+/** The bytes that JetStream adds to each message, roughly. */
 const OVERHEAD_BYTES = 64;
 
 export class MemoryEventStream {
@@ -178,7 +178,7 @@ export class MemoryEvents implements Events {
     this.#isConnected = true;
   }
 
-  /** What was published while paused arrives now. */
+  /** Messages published while paused arrive now. */
   resume(): void {
     this.isPaused = false;
     for (const writer of this.#writers) writer.deliver();
@@ -222,7 +222,7 @@ class MemoryEventWriter implements EventWriter {
     if (!this.events.isConnected) return this.#fail(new KvError("unavailable", "no connection"));
     this.#way.push({ event, fence });
     this.#outstandingCount += 1;
-    // What is published in one turn leaves in one write to the socket.
+    // Messages published in one turn leave in one write to the socket.
     if (this.#isLeaving) return;
     this.#isLeaving = true;
     this.stream.clock.soon(() => {

@@ -21,7 +21,7 @@ import { ENTRY_BYTES_MAX, PULL_BYTES_MAX } from "../../protocol/limits.js";
 import { copyOfBytes } from "./copy-of-bytes.js";
 import type { HostClock } from "./manual-clock.js";
 
-/** What JetStream adds to each message, about. */
+/** The bytes that JetStream adds to each message, roughly. */
 const OVERHEAD_BYTES = 64;
 
 export interface MemoryStreamOptions {
@@ -29,7 +29,7 @@ export interface MemoryStreamOptions {
   readonly shard?: string;
   readonly id?: string;
   readonly bytesMax?: number;
-  /** Sequence of its first entry. Default 1; more for a log that goes on from another one. */
+  /** Sequence of its first entry. Default 1; more for a log that continues another one. */
   readonly first?: number;
 }
 
@@ -168,7 +168,7 @@ export class MemoryLog implements Log {
     for (const consumer of this.#consumers) consumer.dropNext();
   }
 
-  /** Nothing is delivered until resumeDeliveries(); all else goes on. */
+  /** Delivers nothing until resumeDeliveries(); everything else continues. */
   pauseDeliveries(): void {
     this.isPaused = true;
   }
@@ -205,7 +205,7 @@ export class MemoryLog implements Log {
     this.#consumers.delete(consumer);
   }
 
-  /** What is on its way arrives, whatever becomes of the program. */
+  /** Messages on their way arrive, even if the program dies. */
   append(data: Uint8Array, timeoutMs: number): Promise<Appended> {
     const fate = this.#acknowledgementsLost.shift();
     return new Promise((resolve) => {

@@ -21,7 +21,7 @@ export class MemoryRing implements RingPlace, RingCell {
     return this.#values.length;
   }
 
-  /** What is read; undefined = nothing was ever put there. */
+  /** The value to read; undefined = nothing was ever put there. */
   get value(): Uint8Array | undefined {
     return (this.#values.findLast(this.isRing) ?? this.#values.at(-1))?.slice();
   }
@@ -47,7 +47,7 @@ export class MemoryRing implements RingPlace, RingCell {
     return Promise.resolve(isNewest ? this.revision : undefined);
   }
 
-  /** Whoever has the right to may put anything there. */
+  /** Any program with the right to write may put anything there. */
   put(value: Uint8Array): void {
     this.#values.push(value.slice());
   }

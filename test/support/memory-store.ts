@@ -37,7 +37,7 @@ class Table {
   #isShared = false;
   bytes = 0;
 
-  /** What stands now; never changes. */
+  /** The rows as of now; the result never changes. */
   snapshot(): readonly Leaf[] {
     this.#isShared = true;
     this.#owned.clear();
@@ -176,7 +176,7 @@ export class Disk {
     this.#store = undefined;
   }
 
-  /** What stands there now, whoever has the store open. */
+  /** The rows on the disk now, whichever process has the store open. */
   peek(key: Uint8Array): Uint8Array | undefined {
     return this.#table.get(toText(key))?.value;
   }
@@ -194,7 +194,7 @@ export class MemoryStore implements Store {
   #iteratorsInFlight = 0;
   #iteratorsOpen = 0;
   #state: "open" | "closed" | "killed" = "open";
-  /** Of the first batch that failed. */
+  /** The error of the first batch that failed. */
   #failure: { readonly error: unknown } | undefined;
 
   constructor(

@@ -32,7 +32,7 @@ export interface TestServerOptions {
 export interface TestServer {
   readonly url: string;
   readonly port: number;
-  /** Of the running process; changes with a restart. */
+  /** The running process's id; changes with a restart. */
   readonly pid: number;
   readonly folder: string;
   readonly logFile: string;

@@ -28,7 +28,7 @@ const msgpack = fc
 const other = fc.constantFrom(
   { contentType: contentTypes[2], value: Buffer.from("plain") as Uint8Array },
   { contentType: contentTypes[3], value: Uint8Array.of(0, 255) },
-  // What patch and incr refuse, what nobody can read, what is too long.
+  // Values that patch and incr refuse, that no program can read, that are too long.
   { contentType: contentTypes[0], value: Buffer.from('{"n":12345678901234567890}') },
   { contentType: contentTypes[0], value: Buffer.from("{") },
   { contentType: contentTypes[0], value: Buffer.from(JSON.stringify("z".repeat(5_000))) },

@@ -86,7 +86,7 @@ export class QueryReplica {
     await this.#write(key, undefined);
   }
 
-  /** Log time goes on without a change. */
+  /** Log time advances without a change. */
   async at(logTime: number): Promise<void> {
     await this.#commit([], logTime as TimeMs);
   }

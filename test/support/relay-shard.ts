@@ -231,7 +231,7 @@ export class RelayShard {
     return this.nodes.find(({ replica }) => replica.relay.status().active);
   }
 
-  /** Until somebody has published all that the log holds, and written so down. */
+  /** Until a relay has published the whole log, and a marker says so. */
   async published(limitMs = 60_000): Promise<void> {
     const last = this.stream.last;
     await this.clock.runUntil(() => {

@@ -182,7 +182,7 @@ function nameOf({ position, request }: Operation): string {
   return `${position} ${request?.index} ${request?.id}`;
 }
 
-/** What the operation is, but for how it is to be answered. */
+/** The operation without the form of its answer. */
 function shown(operation: Operation): string {
   const { request: _request, returnPrevious: _previous, ...rest } = operation;
   const value = "value" in rest ? Buffer.from(rest.value).toString("hex") : "";

@@ -48,7 +48,7 @@ export class SubjectTree<Item> {
   }
 }
 
-/** Removes the branches of `tokens` that hold nothing any more. */
+/** Removes the branches of `tokens` that have become empty. */
 function prune<Item>(branch: Branch<Item>, tokens: readonly string[], index: number): void {
   const token = tokens[index];
   const next = token === undefined ? undefined : branch.next.get(token);

@@ -94,7 +94,7 @@ class Proxy implements TcpProxy {
     const link: Link = { name: "", client, server };
     this.#links.add(link);
     for (const socket of [client, server]) {
-      // What an end of the link did to it is what the other end is told: it is closed.
+      // An error at one end looks to the other end like a closed link.
       socket.on("error", () => undefined);
       socket.on("close", () => this.#end(link));
     }

@@ -79,7 +79,7 @@ export interface Rows {
   readonly due: DueRows | undefined;
 }
 
-/** What became of one log message, with an outcome for each operation of it. */
+/** The result of one log message, with an outcome for each operation of it. */
 export interface EntryOutcome {
   readonly sequence: Sequence;
   readonly kind: "accepted" | "skipped" | "alarm";

@@ -153,7 +153,7 @@ export class Applier {
     });
   }
 
-  /** What the consumer hands over, or what had to be fetched; undefined = look again. */
+  /** The next delivery of the consumer, or a fetched entry; undefined = look again. */
   async #next(): Promise<Delivery | undefined> {
     this.#consumer ??= this.log.consume(this.state.decidedSequence);
     this.#pending ??= this.#consumer.next();
@@ -477,7 +477,7 @@ export class Applier {
   }
 }
 
-/** The rows that `needs` names. */
+/** Reads the rows that `needs` names. */
 export async function readRows(store: Store, needs: ReadNeeds): Promise<Rows> {
   const due =
     needs.duePositions.length === 0
@@ -534,6 +534,6 @@ function shorter(sequence: Sequence, end: Sequence): ReplicaStopped {
     "log-shorter",
     `this replica has applied the log up to ${sequence}, but its next entry is ${end}: the log ` +
       "lost acknowledged writes that this store still holds. The replica serves nothing until " +
-      `the shard is repaired; keep all its stores${REPAIR}`,
+      `the shard is repaired; keep all stores of it${REPAIR}`,
   );
 }

@@ -26,7 +26,7 @@ import { increment } from "../../../protocol/value/increment.js";
 import { mergePatch } from "../../../protocol/value/merge-patch.js";
 import { indexedAttributes, type Indexing } from "../state/indexing.js";
 
-/** What the log says beside the operation. */
+/** The circumstances that the log gives for an operation. */
 export interface Circumstances extends Indexing {
   readonly logTime: TimeMs;
   /** The position's next revision; taken only by a change. */

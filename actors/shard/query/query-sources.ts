@@ -31,7 +31,7 @@ const MERGE_ROWS_MAX = 1_024;
 
 const none = new Uint8Array(0);
 
-/** What to open iterators over, for rows of the source strictly after a place. */
+/** The ranges of iterators for the source's rows strictly after a place. */
 export function sourceRanges(source: Source, after: Place | undefined): KeyRange[] {
   const key = after === undefined ? none : successor(Buffer.from(after.key));
   switch (source.kind) {

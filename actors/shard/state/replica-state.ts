@@ -21,7 +21,7 @@ export class ReplicaState {
   decidedSequence = 0 as Sequence;
   decidedLogTime = 0 as TimeMs;
   chain = 0n;
-  /** Of the message at `decidedSequence`. */
+  /** The hash of the message at `decidedSequence`. */
   messageHash = 0n;
   /** Rows before this may be forgotten as far as the relay is concerned. */
   relayFloor = 0 as Sequence;
