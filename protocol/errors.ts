@@ -75,7 +75,7 @@ export class KvError extends Error {
   static fromBody(body: unknown): KvError {
     if (typeof body !== "object" || body === null) {
       const what = body === null ? "null" : typeof body;
-      return new KvError("internal", `a reply's error is ${what}, not an object`);
+      return new KvError("internal", `a reply has an error that is ${what}, not an object`);
     }
     const {
       code: _code,
@@ -87,7 +87,7 @@ export class KvError extends Error {
     } = body as ErrorBody;
     // Whatever stands there may be neither text nor have any: an object of somebody's making.
     if (typeof name !== "string" || !Object.hasOwn(table, name)) {
-      const what = typeof name === "string" ? JSON.stringify(name) : "that is no text";
+      const what = typeof name === "string" ? JSON.stringify(name) : "that is not text";
       return new KvError("internal", `a reply names an unknown error ${what}`);
     }
     const isTold = typeof description === "string";

@@ -118,6 +118,6 @@ export class EntryReader {
     if (form === TTL_KEEP) return "keep";
     if (form === TTL_NEVER) return "never";
     if (form === TTL_MS) return this.u48();
-    throw new MalformedEntry(`time to live of form ${form}`);
+    throw new MalformedEntry(`unknown form ${form} of a time to live`);
   }
 }

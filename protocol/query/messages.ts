@@ -267,20 +267,20 @@ class Reader {
     } catch (cause) {
       throw new KvError(
         kind,
-        `a query's message is no MessagePack: ${String(cause)}`,
+        `a query message is not MessagePack: ${String(cause)}`,
         {},
         { cause },
       );
     }
     if (typeof decoded !== "object" || decoded === null || Array.isArray(decoded)) {
-      throw new KvError(kind, "a query's message is not a map");
+      throw new KvError(kind, "a query message is not a map");
     }
     this.#members = decoded as Record<string, unknown>;
     if (kind === "internal" && this.has("error")) throw KvError.fromBody(this.#members["error"]);
   }
 
   wrong(name: string): KvError {
-    return new KvError(this.kind, `a query's message has a wrong or no member "${name}"`);
+    return new KvError(this.kind, `in a query message, the member "${name}" is missing or wrong`);
   }
 
   has(name: string): boolean {

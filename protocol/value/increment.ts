@@ -91,7 +91,7 @@ function add(current: Plain | undefined, by: number, where: string): number {
 function outOfRange(where: string, current: string, by: number): KvError {
   return new KvError(
     "bad-request",
-    `${where} is ${current}; with ${by} added it leaves the numbers that are counted exactly ` +
+    `${where} is ${current}; adding ${by} leaves the range of exact counts ` +
       `(integers to ±${Number.MAX_SAFE_INTEGER}, others finite)`,
     { max: Number.MAX_SAFE_INTEGER },
   );
