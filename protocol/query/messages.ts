@@ -10,7 +10,7 @@
  * client sent: it nests no deeper than that, and both sides number its conditions alike.
  * Members are absent when they have their default. A failure is {error: ErrorBody}.
  *
- * Whoever decodes trusts nothing: a message of another form is KvError `bad-request` (requests)
+ * The decoder trusts nothing: a message of another form is KvError `bad-request` (requests)
  * or `internal` (replies), never an exception of another kind.
  */
 import { Encoder } from "@msgpack/msgpack";

@@ -1,5 +1,5 @@
 /**
- * Looks over MessagePack bytes before the library decodes them, and refuses what must not reach it.
+ * Scans MessagePack bytes before the library decodes them, and refuses dangerous ones.
  *
  * The library allocates an array as large as its header claims (five bytes can ask for gigabytes),
  * takes numbers as map keys, decodes text that is no UTF-8 into something else, and reports every
