@@ -3,11 +3,11 @@
  *
  * An assertion says what must hold whatever a client, a disk or a network does; if one fails, the
  * program is wrong and its memory cannot be trusted. So it throws InvariantError, which no actor
- * catches: it leaves the actor's run(), and the actor is started again from the store. What a
- * client may cause is a KvError (errors.ts) instead.
+ * catches: it leaves the actor's run(), and its node starts the actor again from the store. Faults
+ * that a client may cause are a KvError (errors.ts) instead.
  */
 
-/** A bug of ours. Never caught on the way out of an actor's run(). */
+/** A bug in Ringdex. Never caught on the way out of an actor's run(). */
 export class InvariantError extends Error {
   override readonly name = "InvariantError";
 }

@@ -1,11 +1,11 @@
 /**
  * The closed list of errors that cross the wire (docs/protocol.md, "Errors").
  *
- * Each one answers two questions for whoever receives it: may I send the same request again
- * (`retryable`), and may the write be there already (`written`)? Both are fixed by the name, but
- * for `in-doubt`, which a too-old request id makes final, and `overloaded`, which a full log makes
- * final: it stays full until a person makes room. The description names the field, the limit and
- * what was received, and says what to do.
+ * Each one answers two questions for its receiver: may I send the same request again (`retryable`),
+ * and may the write be there already (`written`)? Both are fixed by the name, but for `in-doubt`,
+ * which a too-old request id makes final, and `overloaded`, which a full log makes final: it stays
+ * full until a person makes room. The description names the field, the limit and what was
+ * received, and says what to do.
  */
 
 const table = {
@@ -27,7 +27,7 @@ export type Written = "no" | "unknown";
 export type ErrorName = keyof typeof table;
 export const errorNames = Object.keys(table) as readonly ErrorName[];
 
-/** What stands beside code, name and description in the body: `revision`, `limit`, `index`, … */
+/** Members beside code, name and description in the body: `revision`, `limit`, `index`, … */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
 /** The `error` member of a reply's body. */
@@ -80,11 +80,11 @@ export class KvError extends Error {
     return { ...this.details, code, name, description, retryable, written };
   }
 
-  /** The error that a reply's body tells. Unknown names and forms become `internal`. */
+  /** The error in a reply's body. Unknown names and forms become `internal`. */
   static fromBody(body: unknown): KvError {
     if (typeof body !== "object" || body === null) {
       const what = body === null ? "null" : typeof body;
-      return new KvError("internal", `a reply's error is ${what}, not an object`);
+      return new KvError("internal", `a reply has an error that is ${what}, not an object`);
     }
     const {
       code: _code,
@@ -94,9 +94,9 @@ export class KvError extends Error {
       written: _w,
       ...details
     } = body as ErrorBody;
-    // Whatever stands there may be neither text nor have any: an object of somebody's making.
+    // The name may be any object that a sender made up, even one without a usable toString.
     if (typeof name !== "string" || !Object.hasOwn(table, name)) {
-      const what = typeof name === "string" ? JSON.stringify(name) : "that is no text";
+      const what = typeof name === "string" ? JSON.stringify(name) : "that is not text";
       return new KvError("internal", `a reply names an unknown error ${what}`);
     }
     const isTold = typeof description === "string";

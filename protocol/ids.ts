@@ -13,7 +13,7 @@ export type Position = Brand<number, "Position">;
 /** `s1`, `s2`, …: the actors that own some positions, with one log. */
 export type ShardId = Brand<string, "ShardId">;
 
-/** `n1`, …: a process of ours with a name that survives restarts. */
+/** `n1`, …: one of our processes, with a name that survives restarts. */
 export type NodeName = Brand<string, "NodeName">;
 
 /** The random identity of one log: 16 lower-case hexadecimal digits. Rule L1. */

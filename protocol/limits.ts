@@ -31,7 +31,7 @@ export const PATH_BYTES_MAX = 512;
 /** Index: bytes of a text or bytes value that stand in its index entry; the rest is re-checked. */
 export const INDEX_TEXT_BYTES_MAX = 256;
 
-/** Nesting that any decoder of ours goes into before it calls the input malformed. */
+/** Nesting that our decoders go into before it calls the input malformed. */
 export const DECODE_DEPTH_MAX = 100;
 
 /** Time to live: shortest. */
@@ -78,7 +78,7 @@ export const MAILBOX_REQUESTS_MAX = 65_536;
 export const MAILBOX_BYTES_MAX = 64 * 1_024 * 1_024;
 /**
  * How long the oldest request in a mailbox may have waited before nothing more is taken. An attempt
- * has ATTEMPT_TIMEOUT_MS: what waits longer is done for somebody who has asked again.
+ * has ATTEMPT_TIMEOUT_MS: a request that waits longer has been sent again already.
  */
 export const MAILBOX_MS_MAX = 1_000;
 /** How long requests may wait before a node reads them; with more it answers `overloaded`. */
@@ -140,8 +140,8 @@ export const ATTEMPT_TIMEOUT_MS = 2_000;
 export const ATTEMPT_MS_PER_OPERATION = 4;
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-/** Stores that are filled from one replica at once, and bytes of one part of its rows. */
+/** Stores that one replica fills at once, and bytes of one part of its rows. */
 export const SEED_SESSIONS_MAX = 2;
 export const SEED_PART_BYTES = 512 * 1_024;
-/** A store's snapshot is given up when nobody has asked for its next part for so long. */
+/** A replica drops a snapshot when no request for its next part came for so long. */
 export const SEED_IDLE_MS = 30_000;

@@ -136,7 +136,7 @@ export function checkKey(key: unknown): string {
   }
   if (LONE_SURROGATE.test(key)) {
     const where = key.search(LONE_SURROGATE);
-    const got = `half a surrogate pair, or bytes that are no UTF-8, at index ${where}`;
+    const got = `half a surrogate pair, or bytes that are not UTF-8, at index ${where}`;
     const description = `key must be Unicode text, but has ${got}`;
     throw new KvError("bad-request", description, { field: "key" });
   }

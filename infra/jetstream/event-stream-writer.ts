@@ -111,7 +111,7 @@ export class EventStreamWriter implements EventWriter {
   }
 
   close(): void {
-    this.#fail(new KvError("unavailable", "the writer is closed"));
+    this.#fail(new KvError("unavailable", "the event writer is closed"));
   }
 
   #onAnswer(message: Message): void {

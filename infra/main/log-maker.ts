@@ -44,7 +44,8 @@ export class StreamMaker implements LogMender {
   ): Promise<void> {
     for (let bytes = bytesMax; ; bytes = Math.floor(bytes / 2)) {
       if (await this.#fit(shards, bytes, sequenceFirst)) {
-        if (bytes < bytesMax) this.logger.info("logs are smaller than asked for", { bytes });
+        if (bytes < bytesMax)
+          this.logger.info("made logs smaller than the setting asks for", { bytes });
         return;
       }
       if (bytes / 2 < Math.min(LOG_BYTES_MIN, bytesMax)) {

@@ -37,7 +37,7 @@ export async function untilConnected(
     } catch (error) {
       if (!(error instanceof KvError) || !error.retryable) throw error;
       if (attempt === 1) process.stderr.write(`${error.message}; trying again\n`);
-      logger[attempt === 1 ? "info" : "debug"]("nats-server is waited for", { attempt, error });
+      logger[attempt === 1 ? "info" : "debug"]("waiting for nats-server", { attempt, error });
     }
     await sleep(systemClock, CONNECT_AGAIN_MS, stopping);
   }
@@ -51,7 +51,7 @@ async function connectAll(settings: ConnectionSettings, logger: Logger): Promise
       name: `ringdex ${settings.name} ${purpose}`,
       clock: systemClock,
       readsInTurns: purpose === "requests",
-      onFailure: (error) => logger.error("a message could not be handled", { error }),
+      onFailure: (error) => logger.error("could not handle a message", { error }),
       onServerError: (error) => logger.error("nats-server says", { error }),
     });
   const opened: NatsBus[] = [];
@@ -64,6 +64,6 @@ async function connectAll(settings: ConnectionSettings, logger: Logger): Promise
     throw error;
   }
   const [requests, logs, pulls] = opened as [NatsBus, NatsBus, NatsBus];
-  requests.onStatus((status) => logger.info("the connection to nats-server changes", { status }));
+  requests.onStatus((status) => logger.info("connection to nats-server changed", { status }));
   return { requests, logs, pulls };
 }

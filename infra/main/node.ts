@@ -211,7 +211,7 @@ class Node {
         this.#ringWarning = await putBack(bucket, this.#maker, this.#kept, logger);
         return;
       } catch (error) {
-        logger.error("the ring could not be put back, trying again", { error });
+        logger.error("could not restore the ring, trying again", { error });
       }
       await sleep(systemClock, PUT_BACK_AGAIN_MS, stopping).catch(() => undefined);
     }
@@ -268,16 +268,13 @@ class Node {
     return openRocksStore(await storeFolder(this.settings.dataFolder, shard), {
       onDamage,
       onCut: ({ file, reason, bytesKept, bytesCut }) =>
-        this.logger.error(
-          "the end of a write-ahead log was cut off, its entries are applied again",
-          {
-            shard: shard.shard,
-            file,
-            reason,
-            bytes_kept: bytesKept,
-            bytes_cut: bytesCut,
-          },
-        ),
+        this.logger.error("cut off the end of a write-ahead log, applying its entries again", {
+          shard: shard.shard,
+          file,
+          reason,
+          bytes_kept: bytesKept,
+          bytes_cut: bytesCut,
+        }),
     });
   }
 
@@ -320,7 +317,7 @@ class Node {
         }
         this.#streamWarnings = warnings;
       } catch (error) {
-        logger.info("JetStream's streams could not be looked at", { error });
+        logger.info("could not check JetStream's streams", { error });
       }
       await sleep(systemClock, STREAM_CHECK_MS, stopping).catch(() => undefined);
     }

@@ -51,13 +51,15 @@ export async function keepRing(folder: string, kept: KeptRing, logger: Logger): 
     const isSame = isDeepStrictEqual(before?.ring, ring);
     if (before !== undefined && !isSame && before.ring.epoch >= ring.epoch) {
       const aside = join(folder, `ring-${before.ring.epoch}.json`);
-      logger.error("the ring is not one that the node's copy says, which is renamed", { aside });
+      logger.error("renamed the node's copy of the ring: the ring does not follow from it", {
+        aside,
+      });
       await rename(file, aside);
     }
     const json = { changed_at_ms: changedAtMs, ring: encodeRing(ring) };
     await writeDurably(file, `${JSON.stringify(json)}\n`);
   } catch (error) {
-    logger.error("the node's copy of the ring could not be written", { file, error });
+    logger.error("could not write the node's copy of the ring", { file, error });
   }
 }
 
@@ -67,11 +69,11 @@ export async function keptRing(folder: string, logger: Logger): Promise<KeptRing
   try {
     const json = JSON.parse(await readFile(file, "utf8")) as Partial<Record<string, unknown>>;
     const { ring, changed_at_ms: changedAtMs } = json;
-    if (!Number.isSafeInteger(changedAtMs)) throw new TypeError("it does not tell its time");
+    if (!Number.isSafeInteger(changedAtMs)) throw new TypeError("it has no valid changed_at_ms");
     return { ring: parseRing(ring), changedAtMs: changedAtMs as TimeMs };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    logger.error("the node's copy of the ring cannot be read, it is not used", { file, error });
+    logger.error("cannot read the node's copy of the ring, ignoring it", { file, error });
     return undefined;
   }
 }

@@ -94,7 +94,7 @@ function adviceFor(cause: unknown): string | undefined {
     code === String(ErrorCode.AuthorizationViolation) ||
     code === String(ErrorCode.AuthenticationExpired) ||
     code === String(ErrorCode.AccountExpired);
-  if (isAuth) return "the server does not know these credentials; see docs/security.md";
+  if (isAuth) return "the server refused these credentials; see docs/security.md";
   if (code === String(ErrorCode.ServerOptionNotAvailable)) {
     return "TLS is asked for here, and the server has none";
   }

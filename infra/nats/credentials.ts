@@ -98,13 +98,13 @@ function checkOneKind(given: Credentials): void {
   const named = Object.entries(kinds).filter(([, value]) => value !== undefined);
   if (named.length > 1) {
     const list = named.map(([kind]) => kind).join(" and ");
-    throw new KvError("bad-request", `credentials are of one kind; received ${list}`);
+    throw new KvError("bad-request", `give only one kind of credentials; received ${list}`);
   }
   if (password !== undefined && user === undefined) {
-    throw new KvError("bad-request", "a password belongs to a user, and no user is named");
+    throw new KvError("bad-request", "a password needs a user, but no user is given");
   }
   if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
-    throw new KvError("bad-request", "a TLS certificate and its key are named together");
+    throw new KvError("bad-request", "give a TLS certificate and its key together");
   }
 }
 

@@ -145,7 +145,7 @@ export class NatsBus implements Bus {
     try {
       await this.connection.flush();
     } catch (cause) {
-      throw new KvError("unavailable", "the connection went during a flush", {}, { cause });
+      throw new KvError("unavailable", "the connection was lost during a flush", {}, { cause });
     }
   }
 

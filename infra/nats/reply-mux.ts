@@ -115,7 +115,7 @@ export class ReplyMux {
     if (this.#status.current === "closed")
       this.#fail(number, unavailable("the connection is closed"));
     else if (full)
-      this.#fail(number, unavailable("the connection is down and too many wait for it"));
+      this.#fail(number, unavailable("the connection is down, and too many requests wait for it"));
   }
 
   #send(number: number, row: Waiting): void {
@@ -235,5 +235,5 @@ function timedOut(subject: string): KvError {
 }
 
 function lost(subject: string): KvError {
-  return new KvError("in-doubt", `the connection went before ${subject} answered`);
+  return new KvError("in-doubt", `the connection was lost before ${subject} answered`);
 }

@@ -255,7 +255,11 @@ type Doing = "opening" | "checking" | "reading" | "writing" | "closing";
 /** What people are told of an error of RocksDB or the system. The first match counts: the texts of
  * a lock or a full disk name files too. */
 const diagnoses: readonly (readonly [pattern: RegExp, kind: StoreErrorKind, advice: string])[] = [
-  [/No space left|ENOSPC|quota exceeded|EDQUOT/i, "full", "Make room; it then goes on by itself."],
+  [
+    /No space left|ENOSPC|quota exceeded|EDQUOT/i,
+    "full",
+    "Make room; the store then continues by itself.",
+  ],
   [
     /Permission denied|EACCES|EPERM|Operation not permitted|Read-only file system|EROFS/i,
     "not-writable",
@@ -269,7 +273,7 @@ const diagnoses: readonly (readonly [pattern: RegExp, kind: StoreErrorKind, advi
   [
     /^Corruption|MANIFEST-\d+: No such file|\.sst: No such file/i,
     "damaged",
-    "Move the folder away (keep it): the replica is then built anew from the log.",
+    "Move the folder away (keep it): the replica is then rebuilt from the log.",
   ],
   [
     /Too many open files|EMFILE|ENFILE/i,

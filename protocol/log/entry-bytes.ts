@@ -1,6 +1,6 @@
 /**
- * Entry bytes: what the numbers, texts and times to live of a log entry look like, one after
- * another. entry.ts has the order in which they stand, and what they mean.
+ * Entry bytes: how the numbers, texts and times to live of a log entry are written and read.
+ * entry.ts has their order and their meaning.
  */
 import { assert } from "../assert.js";
 import { contentTypes, type ContentType, type Ttl } from "../operation.js";
@@ -118,6 +118,6 @@ export class EntryReader {
     if (form === TTL_KEEP) return "keep";
     if (form === TTL_NEVER) return "never";
     if (form === TTL_MS) return this.u48();
-    throw new MalformedEntry(`time to live of form ${form}`);
+    throw new MalformedEntry(`unknown form ${form} of a time to live`);
   }
 }

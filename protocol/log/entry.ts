@@ -197,16 +197,16 @@ export type EntryRefusal =
 export function decodeEntry(data: Uint8Array): Entry | EntryRefusal {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   if (bytes.length < HEAD_BYTES + CHECKSUM_BYTES || bytes[0] !== MAGIC) {
-    return { kind: "malformed", reason: `${bytes.length} bytes that do not begin as an entry` };
+    return { kind: "malformed", reason: `${bytes.length} bytes that do not begin like an entry` };
   }
   const end = bytes.length - CHECKSUM_BYTES;
   if (hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
-    return { kind: "malformed", reason: "checksum does not fit" };
+    return { kind: "malformed", reason: "checksum does not match" };
   }
   const version = bytes[1] as number;
   if (version > BEHAVIOUR_VERSION) return { kind: "newer", version };
   const kind = entryKinds[(bytes[2] as number) - 1];
-  if (kind === undefined) return { kind: "malformed", reason: `entry kind ${bytes[2]}` };
+  if (kind === undefined) return { kind: "malformed", reason: `unknown entry kind ${bytes[2]}` };
   const origin = bytes.toString("hex", 3, 19) as Origin;
   const number = bytes.readUIntBE(19, 6);
   const basisSequence = bytes.readUIntBE(25, 6) as Sequence;
@@ -296,7 +296,7 @@ function readOperations(reader: EntryReader): Group[] {
       group = [];
     }
   }
-  if (group.length > 0) throw new MalformedEntry("the last atomic group has no end");
+  if (group.length > 0) throw new MalformedEntry("the last atomic group is cut off");
   if (!reader.isAtEnd) throw new MalformedEntry("bytes after the last operation");
   return groups;
 }
@@ -336,7 +336,7 @@ function readRest(reader: EntryReader, head: OperationHead): Operation {
     case "patch": {
       const contentType = reader.contentType();
       if (contentType !== "application/json" && contentType !== "application/msgpack") {
-        throw new MalformedEntry(`a patch of ${contentType}`);
+        throw new MalformedEntry(`a patch cannot be ${contentType}`);
       }
       const value = reader.value();
       return { verb, key, position, ifRevision, request, returnPrevious, contentType, value, ttl };

@@ -116,7 +116,7 @@ export function isShardId(text: string): text is ShardId {
 export function checkStoreName(text: unknown): string {
   const name = checkName("store", text);
   if (name === "_INBOX") {
-    throw new KvError("bad-request", "store must not be _INBOX, where NATS has its replies", {
+    throw new KvError("bad-request", "store must not be _INBOX, which NATS uses for replies", {
       field: "store",
     });
   }

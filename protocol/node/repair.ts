@@ -110,10 +110,10 @@ export function decodeRepairReply<Body>(data: Uint8Array): Body {
   try {
     body = JSON.parse(Buffer.from(data).toString());
   } catch (cause) {
-    throw new KvError("internal", "a reply about a repair is not JSON", {}, { cause });
+    throw new KvError("internal", "the reply about a repair is not JSON", {}, { cause });
   }
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw new KvError("internal", "a reply about a repair is not a JSON object");
+    throw new KvError("internal", "the reply about a repair is not a JSON object");
   }
   const { error } = body as { readonly error?: unknown };
   if (error !== undefined) throw KvError.fromBody(error);
@@ -128,7 +128,9 @@ export function parseRepairRequest(data: Uint8Array): RepairRequest {
     throw new KvError("bad-request", "abandon must be a list of nodes", { field: "abandon" });
   }
   if (token !== undefined && typeof token !== "string") {
-    throw new KvError("bad-request", "token must be that of a plan", { field: "token" });
+    throw new KvError("bad-request", "token must be the token of a repair plan", {
+      field: "token",
+    });
   }
   return { shard: textOf(shard), abandon: names, ...(token === undefined ? {} : { token }) };
 }

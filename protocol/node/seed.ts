@@ -46,7 +46,7 @@ export function parseSeedRequest(data: Uint8Array): SeedRequest {
     Number.isSafeInteger(part) &&
     part >= 0;
   if (isWhole) return { shard, log_id, session, part };
-  throw new KvError("bad-request", "a seed is asked for by shard, log_id, session and part");
+  throw new KvError("bad-request", "a seed request must have shard, log_id, session and part");
 }
 
 function objectOf(data: Uint8Array): Partial<SeedRequest> {
@@ -69,7 +69,7 @@ export function decodeSeedReply(data: Uint8Array): SeedReply {
   const bytes = data.subarray(1);
   if (data[0] === FLAG_MORE || data[0] === FLAG_LAST)
     return { isLast: data[0] === FLAG_LAST, bytes };
-  if (data[0] !== FLAG_ERROR) throw new KvError("internal", "a part of a seed has no flag");
+  if (data[0] !== FLAG_ERROR) throw new KvError("internal", "the seed part has no flag");
   throw KvError.fromBody(errorBodyOf(bytes));
 }
 
@@ -77,12 +77,7 @@ function errorBodyOf(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(bytes).toString());
   } catch (cause) {
-    throw new KvError(
-      "internal",
-      "a part of a seed tells an error that is not JSON",
-      {},
-      { cause },
-    );
+    throw new KvError("internal", "the seed part holds an error that is not JSON", {}, { cause });
   }
 }
 
@@ -124,6 +119,6 @@ export class SeedRows {
   /** After the last piece. Throws DamagedError if a row is not whole. */
   end(): void {
     if (this.#bytes === 0) return;
-    throw new DamagedError(`${this.#bytes} bytes of a row are left over at a seed's end`);
+    throw new DamagedError(`${this.#bytes} bytes of an unfinished row at the end of a seed`);
   }
 }

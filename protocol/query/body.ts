@@ -58,10 +58,14 @@ export function parseKeys(payload: Uint8Array): KeysBody {
   }
   const bytes = Buffer.byteLength(prefix);
   if (bytes > KEY_BYTES_MAX) {
-    throw new KvError("too-large", `"prefix" has ${bytes} bytes, keys at most ${KEY_BYTES_MAX}`, {
-      limit: KEY_BYTES_MAX,
-      size: bytes,
-    });
+    throw new KvError(
+      "too-large",
+      `"prefix" has ${bytes} bytes, but a key has at most ${KEY_BYTES_MAX}`,
+      {
+        limit: KEY_BYTES_MAX,
+        size: bytes,
+      },
+    );
   }
   return { prefix, ...pagePart(body) };
 }
@@ -86,13 +90,14 @@ function pagePart(body: Members): { limit: number; cursor: string | undefined } 
   if ((limit as number) > PAGE_ROWS_MAX) {
     throw new KvError(
       "limit-exceeded",
-      `"limit" is ${limit as number}, at most ${PAGE_ROWS_MAX}; go on with the reply's cursor`,
+      `"limit" must be at most ${PAGE_ROWS_MAX}, not ${limit as number}; to get more, use the ` +
+        "reply's cursor",
       { limit: "page_rows", max: PAGE_ROWS_MAX },
     );
   }
   const cursor = body["cursor"] ?? undefined;
   if (cursor !== undefined && typeof cursor !== "string") {
-    throw new KvError("bad-request", `"cursor" must be the text that a reply gave, or null`);
+    throw new KvError("bad-request", `"cursor" must be the text from a reply, or null`);
   }
   return { limit: limit as number, cursor };
 }
@@ -103,10 +108,14 @@ function selectOf(select: unknown): readonly string[] | undefined {
     throw new KvError("bad-request", `"select" must be a list of paths like ["country"]`);
   }
   if (select.length > SELECT_PATHS_MAX) {
-    throw new KvError("limit-exceeded", `"select" names ${select.length} paths`, {
-      limit: "select_paths",
-      max: SELECT_PATHS_MAX,
-    });
+    throw new KvError(
+      "limit-exceeded",
+      `"select" has ${select.length} paths; at most ${SELECT_PATHS_MAX} are allowed`,
+      {
+        limit: "select_paths",
+        max: SELECT_PATHS_MAX,
+      },
+    );
   }
   return select.map(checkPath);
 }

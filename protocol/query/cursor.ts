@@ -71,16 +71,20 @@ export function decodeCursor(text: string, query: Uint8Array): Cursor {
     bytes.length >= HEAD_BYTES + CHECKSUM_BYTES &&
     checksum(body).equals(bytes.subarray(body.length)) &&
     bytes.toString("base64url") === text;
-  if (!isOurs) throw new KvError("bad-request", `"cursor" is not one that a reply gave`);
+  if (!isOurs) throw new KvError("bad-request", `"cursor" does not come from a reply`);
   if (body[0] !== CURSOR_FORMAT) {
-    throw new KvError("cursor-expired", `the cursor has format ${body[0]}, begin the query again`, {
-      format: CURSOR_FORMAT,
-    });
+    throw new KvError(
+      "cursor-expired",
+      `the cursor has unknown format ${body[0]}; start the query again`,
+      {
+        format: CURSOR_FORMAT,
+      },
+    );
   }
   if (!body.subarray(1, 1 + QUERY_BYTES).equals(query)) {
     throw new KvError(
       "bad-request",
-      `the cursor belongs to another query; repeat the query that gave it, "where" unchanged`,
+      `the cursor belongs to another query; repeat that query with the same "where"`,
     );
   }
   const driver = body.readUInt16BE(1 + QUERY_BYTES);

@@ -203,7 +203,9 @@ function scalar(path: string, operator: string, operand: unknown): FilterValue {
 /** Half a surrogate pair has no UTF-8 form: it would silently become U+FFFD in the index. */
 function wellFormed(path: string, operator: string, text: string): string {
   if (/\p{Surrogate}/u.test(text)) {
-    throw badRequest(`${show(path)}: ${operator} has half a surrogate pair, which is no text`);
+    throw badRequest(
+      `${show(path)}: ${operator} has half a surrogate pair, which is not valid text`,
+    );
   }
   return text;
 }
@@ -212,10 +214,14 @@ function wellFormed(path: string, operator: string, text: string): string {
 export function checkPath(path: string): string {
   const bytes = Buffer.byteLength(path);
   if (bytes > PATH_BYTES_MAX) {
-    throw new KvError("limit-exceeded", `a path has ${bytes} bytes, at most ${PATH_BYTES_MAX}`, {
-      limit: "path_bytes",
-      max: PATH_BYTES_MAX,
-    });
+    throw new KvError(
+      "limit-exceeded",
+      `a path has ${bytes} bytes; at most ${PATH_BYTES_MAX} are allowed`,
+      {
+        limit: "path_bytes",
+        max: PATH_BYTES_MAX,
+      },
+    );
   }
   return canonicalPath(wellFormed(path, "the path", path));
 }
@@ -228,17 +234,17 @@ function operatorError(name: string, where: string): KvError {
   }
   const list = operatorNames.join(" ");
   if (!name.startsWith("$")) {
-    const text = `${show(name)} (${where}) stands among operators, which are: ${list}`;
+    const text = `${show(name)} (${where}) is not an operator; supported: ${list}`;
     return badRequest(`${text}${meantHint(name)}`);
   }
-  const hint = `a member whose name begins with "$" is written "\\${name}"`;
+  const hint = `a member whose name begins with "$" must be written "\\${name}"`;
   return badRequest(`unknown operator ${show(name)} (${where}); supported: ${list}; ${hint}`);
 }
 
 /** For an operator that has lost its `$`, or all of its name, as in a shell's double quotes. */
 function meantHint(name: string): string {
   const quoting = "a shell expands it in double quotes, so put the filter in single quotes";
-  if (name === "") return `; or was there an operator like "$gt"? ${quoting}`;
+  if (name === "") return `; or did you mean an operator such as "$gt"? ${quoting}`;
   const operator = `$${name}`;
   const isOne = operators.has(operator) || operatorsLater.has(operator);
   return isOne ? `; or did you mean "${operator}"? ${quoting}` : "";

@@ -10,7 +10,7 @@
  * client sent: it nests no deeper than that, and both sides number its conditions alike.
  * Members are absent when they have their default. A failure is {error: ErrorBody}.
  *
- * Whoever decodes trusts nothing: a message of another form is KvError `bad-request` (requests)
+ * The decoder trusts nothing: a message of another form is KvError `bad-request` (requests)
  * or `internal` (replies), never an exception of another kind.
  */
 import { Encoder } from "@msgpack/msgpack";
@@ -267,20 +267,20 @@ class Reader {
     } catch (cause) {
       throw new KvError(
         kind,
-        `a query's message is no MessagePack: ${String(cause)}`,
+        `a query message is not MessagePack: ${String(cause)}`,
         {},
         { cause },
       );
     }
     if (typeof decoded !== "object" || decoded === null || Array.isArray(decoded)) {
-      throw new KvError(kind, "a query's message is not a map");
+      throw new KvError(kind, "a query message is not a map");
     }
     this.#members = decoded as Record<string, unknown>;
     if (kind === "internal" && this.has("error")) throw KvError.fromBody(this.#members["error"]);
   }
 
   wrong(name: string): KvError {
-    return new KvError(this.kind, `a query's message has a wrong or no member "${name}"`);
+    return new KvError(this.kind, `in a query message, the member "${name}" is missing or wrong`);
   }
 
   has(name: string): boolean {

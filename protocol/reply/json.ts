@@ -86,7 +86,7 @@ export function errorMember(error: KvError): string {
 /** Stands for a value that does not fit one reply. */
 export function replyTooLarge(size: number): KvError {
   const limit = REPLY_BYTES_MAX;
-  const text = `a reply has at most ${limit} bytes, and a value of ${size} is too large for it`;
+  const text = `a reply has at most ${limit} bytes; a value of ${size} bytes does not fit`;
   return new KvError("too-large", text, { limit, size });
 }
 

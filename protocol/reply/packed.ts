@@ -123,8 +123,9 @@ function unpackResult(map: PackedMap, key: string): Result {
 
 function unpackDone(map: PackedMap): Done {
   const { verb, number, previous } = map;
-  if (!isWriteVerb(verb)) throw new Error("its verb is not a writing one");
-  if (number !== undefined && typeof number !== "number") throw new Error("number is none");
+  if (!isWriteVerb(verb)) throw new Error("its verb does not write");
+  if (number !== undefined && typeof number !== "number")
+    throw new Error("its number is not a number");
   return {
     verb,
     revision: whole(map, "revision") as Revision,
@@ -150,7 +151,7 @@ function unpackRecord(map: PackedMap): StoredRecord {
 
 function unpackContentType(index: number): ContentType {
   const type = contentTypes[index];
-  if (type === undefined) throw new Error(`there is no content type ${index}`);
+  if (type === undefined) throw new Error(`it has the unknown content type ${index}`);
   return type;
 }
 

@@ -62,10 +62,14 @@ function checkOutcomesFit(requests: readonly (Request | RefusedRequest)[]): void
   if (size <= REPLY_BYTES_MAX) return;
   const limit = REPLY_BYTES_MAX;
   const text = `the outcomes of a batch (a key and ${OUTCOME_BYTES_MAX} bytes each) are at most`;
-  throw new KvError("too-large", `${text} ${limit} bytes; these are ${size}: send fewer at once`, {
-    limit,
-    size,
-  });
+  throw new KvError(
+    "too-large",
+    `${text} ${limit} bytes; received operations for ${size}: send fewer at once`,
+    {
+      limit,
+      size,
+    },
+  );
 }
 
 function checkAtomic(requests: readonly (Request | RefusedRequest)[]): void {
@@ -73,21 +77,22 @@ function checkAtomic(requests: readonly (Request | RefusedRequest)[]): void {
   let size = 0;
   for (const [index, request] of requests.entries()) {
     if (request.kind !== "write" || first?.kind !== "write") {
-      const text = 'an atomic batch holds writes and checks; a write\'s reply can have "previous"';
+      const text =
+        'an atomic batch takes only writes and checks; for values, ask writes for "previous"';
       throw new KvError("unsupported", `${text}: operation ${index} is a get`, { index });
     }
     const { operation } = request;
     if (operation.position !== first.operation.position) {
-      const text = "the keys of an atomic batch share a position, by a {tag} they share";
+      const text = "the keys of an atomic batch must share a position: give them the same {tag}";
       const [at, other] = [first.operation.position, operation.position];
-      const got = `operation 0 is in ${at}, operation ${index} in ${other}`;
+      const got = `operation 0 is in position ${at}, operation ${index} in ${other}`;
       throw new KvError("bad-request", `${text}; ${got}`, { index });
     }
     size += Buffer.byteLength(operation.key);
     if ("value" in operation) size += operation.value.length;
     if (size > ATOMIC_BYTES_MAX) {
       const limit = ATOMIC_BYTES_MAX;
-      const text = `the keys and values of an atomic batch are at most ${limit} bytes`;
+      const text = `the keys and values of an atomic batch have at most ${limit} bytes`;
       throw new KvError("too-large", `${text}; reached ${size} with operation ${index}`, {
         limit,
         size,

@@ -100,7 +100,10 @@ function readValue(draft: Draft, members: Members): void {
   });
   if (patch !== undefined) {
     if (draft.contentType !== undefined) {
-      throw new KvError("bad-request", '"content_type" does not apply to "patch", which is JSON');
+      throw new KvError(
+        "bad-request",
+        '"content_type" does not apply to "patch", which is always JSON',
+      );
     }
     draft.value = patch;
   }
@@ -123,7 +126,7 @@ export function readIncr(draft: Draft, payload: Uint8Array, contentType: Content
   }
   const plain = decodeValue(payload, contentType);
   if (!isPlainObject(plain)) {
-    const form = 'the payload of incr is {"by":1} or {"path":"stock","by":-1}, or empty';
+    const form = 'the payload of incr must be {"by":1} or {"path":"stock","by":-1}, or empty';
     throw new KvError("bad-request", `${form}; received ${contentType}`);
   }
   for (const [name, value] of Object.entries(plain)) readIncrMember(draft, name, value);
@@ -132,7 +135,7 @@ export function readIncr(draft: Draft, payload: Uint8Array, contentType: Content
 function readIncrMember(draft: Draft, name: string, value: Plain | undefined): void {
   if (name === "by") draft.by = readNumber(name, value);
   else if (name === "path" && typeof value === "string") draft.path = value;
-  else if (name === "path") throw new KvError("bad-request", '"path" of incr is text');
+  else if (name === "path") throw new KvError("bad-request", '"path" of incr must be text');
   else throw unknownMember(name);
 }
 
@@ -142,7 +145,7 @@ export function bodyMembers(payload: Uint8Array, verb: string): Members {
     return slices(payload, membersOf(payload));
   } catch (error) {
     if (!(error instanceof KvError)) throw error;
-    const form = `the payload of ${verb} is a JSON object; received ${quoteBytes(payload)}`;
+    const form = `the payload of ${verb} must be a JSON object; received ${quoteBytes(payload)}`;
     throw new KvError(error.kind, form, error.details, { cause: error });
   }
 }
@@ -169,7 +172,7 @@ function readNumber(name: string, value: Plain | undefined): number {
   if (typeof value === "number") return value;
   // MessagePack has 64-bit integers; those that a double tells exactly are numbers like others.
   if (typeof value === "bigint" && Number.isSafeInteger(Number(value))) return Number(value);
-  throw new KvError("bad-request", `"${name}" is a number; received ${shown(value)}`);
+  throw new KvError("bad-request", `"${name}" must be a number; received ${shown(value)}`);
 }
 
 /** Standard alphabet with padding, and nothing else: Buffer would skip what it does not know. */
@@ -181,7 +184,7 @@ function readBase64(json: Uint8Array): Uint8Array {
 }
 
 function notOf(name: string, form: string, json: Uint8Array): KvError {
-  return new KvError("bad-request", `"${name}" is ${form}; received ${quoteBytes(json)}`);
+  return new KvError("bad-request", `"${name}" must be ${form}; received ${quoteBytes(json)}`);
 }
 
 function unknownMember(name: string): KvError {

@@ -114,7 +114,7 @@ export function finishRequest(draft: Draft, positionCount: number): Request {
   const position = positionOf(key, positionCount);
   if (verb === "get") return finishGet(draft, position);
   if (draft.accept !== undefined && draft.accept !== "application/json") {
-    const what = `the reply of ${verb} is application/json; received Accept ${draft.accept}`;
+    const what = `the reply of ${verb} is always application/json; received Accept ${draft.accept}`;
     throw new KvError("unsupported", what);
   }
   return { kind: "write", operation: finishOperation(draft, verb, position), hops };
@@ -123,7 +123,8 @@ export function finishRequest(draft: Draft, positionCount: number): Request {
 function finishGet(draft: Draft, position: Position): GetRequest {
   const { key, level = "linearizable", minRevision, accept, hops } = draft;
   if (level === "stale" && minRevision !== undefined) {
-    const what = '"min_revision" (Kv-Min-Revision) waits, a stale read does not: read "session"';
+    const what =
+      '"min_revision" (Kv-Min-Revision) waits, but a stale read never does: use "session"';
     throw new KvError("bad-request", what);
   }
   const revision = minRevision as Revision | undefined;
@@ -153,7 +154,7 @@ function finishOperation(draft: Draft, verb: Exclude<Verb, "get">, position: Pos
       const { path, by: amount = 1, ttl = "keep" } = draft;
       if (path !== undefined) checkPath(path);
       if (!Number.isFinite(amount)) {
-        throw new KvError("bad-request", `"by" is a finite number; received ${amount}`);
+        throw new KvError("bad-request", `"by" must be a finite number; received ${amount}`);
       }
       // + 0 turns −0 into 0: what goes over the wire as an integer has no −0.
       const by = amount + 0;
@@ -183,18 +184,18 @@ function checkRequestId(id: string): void {
   const size = Buffer.byteLength(id);
   if (size >= 1 && size <= REQUEST_ID_BYTES_MAX && !/\p{Surrogate}/u.test(id)) return;
   const name = optionNames.requestId;
-  const form = `${name} is text of 1 … ${REQUEST_ID_BYTES_MAX} bytes`;
+  const form = `${name} must be text of 1 … ${REQUEST_ID_BYTES_MAX} bytes`;
   throw new KvError("bad-request", `${form}; received ${size} bytes: ${quote(id)}`);
 }
 
 /** What has a fixed width in a log entry. */
 function checkNumbers({ ifRevision = 0, requestIndex }: Draft): void {
   if (ifRevision > REVISION_MAX) {
-    const form = `${optionNames.ifRevision} is at most ${REVISION_MAX}`;
+    const form = `${optionNames.ifRevision} must be at most ${REVISION_MAX}`;
     throw new KvError("bad-request", `${form}; received ${ifRevision}`);
   }
   if (requestIndex < BATCH_OPERATIONS_MAX) return;
-  const form = `"request_index" is below ${BATCH_OPERATIONS_MAX}`;
+  const form = `"request_index" must be below ${BATCH_OPERATIONS_MAX}`;
   throw new KvError("bad-request", `${form}; received ${requestIndex}`);
 }
 
@@ -218,7 +219,7 @@ function checkPatch(draft: Draft): { value: Uint8Array; contentType: PatchType }
   const { value, contentType = "application/json" } = draft;
   if (value === undefined) throw new KvError("bad-request", 'patch needs "patch": {…}');
   if (contentType !== "application/json" && contentType !== "application/msgpack") {
-    const form = "a patch is application/json or application/msgpack";
+    const form = "a patch must be application/json or application/msgpack";
     throw new KvError("bad-request", `${form}; received Content-Type ${contentType}`);
   }
   checkSize("patch", value);
@@ -234,7 +235,7 @@ function checkPatch(draft: Draft): { value: Uint8Array; contentType: PatchType }
 
 function checkPath(path: string): void {
   if (path === "" || /\p{Surrogate}/u.test(path)) {
-    const form = '"path" names an attribute; leave it out to count in the value itself';
+    const form = '"path" must name an attribute; leave it out to increment the value itself';
     throw new KvError("bad-request", `${form}; received ${quote(path)}`);
   }
   const size = Buffer.byteLength(path);
@@ -254,11 +255,11 @@ export function valueFromJson(json: Uint8Array, contentType: ContentType): Uint8
     case "text/plain": {
       const text: unknown = decodeValue(json, "application/json");
       if (typeof text === "string") return Buffer.from(text);
-      const form = `"value" of a text/plain is a JSON string`;
+      const form = `"value" of a text/plain must be a JSON string`;
       throw new KvError("bad-request", `${form}; received ${quoteBytes(json)}`);
     }
     case "application/octet-stream":
-      throw new KvError("bad-request", `a value of raw bytes goes in "value_base64"`);
+      throw new KvError("bad-request", `send a value of raw bytes in "value_base64"`);
   }
 }
 
@@ -269,7 +270,7 @@ function exactMsgpack(json: Uint8Array): Uint8Array {
   }
   throw new KvError(
     "unsupported",
-    `"value" holds a member twice, or a number that MessagePack would change; send it as ` +
+    `"value" has a repeated member, or a number that MessagePack would change; send it as ` +
       `MessagePack in "value_base64", or keep it as JSON`,
   );
 }
@@ -279,18 +280,18 @@ export function checkWhole(name: string, value: unknown): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= REVISION_MAX) {
     return value + 0;
   }
-  const form = `${name} is a whole number from 0 to ${REVISION_MAX}`;
+  const form = `${name} must be a whole number from 0 to ${REVISION_MAX}`;
   throw new KvError("bad-request", `${form}; received ${shown(value)}`);
 }
 
 export function checkLevel(name: string, value: unknown): ReadLevel {
   const level = readLevels.find((word) => word === value);
   if (level !== undefined) return level;
-  const form = `${name} is "linearizable", "session" or "stale"`;
+  const form = `${name} must be "linearizable", "session" or "stale"`;
   throw new KvError("bad-request", `${form}; received ${shown(value)}`);
 }
 
 export function checkReturn(name: string, value: unknown): true {
   if (value === "previous") return true;
-  throw new KvError("bad-request", `${name} is "previous"; received ${shown(value)}`);
+  throw new KvError("bad-request", `${name} must be "previous"; received ${shown(value)}`);
 }

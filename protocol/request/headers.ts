@@ -49,7 +49,7 @@ export function readQueryLevel(
     throw new KvError("bad-request", `${name} does not apply to ${verb}`);
   }
   if (accept !== undefined && accept !== "application/json") {
-    const what = `the reply of ${verb} is application/json; received Accept ${accept}`;
+    const what = `the reply of ${verb} is always application/json; received Accept ${accept}`;
     throw new KvError("unsupported", what);
   }
   return level === "stale" ? "stale" : "linearizable";
@@ -85,7 +85,7 @@ function readHeader(options: HeaderOptions, name: string, values: readonly strin
     }
     default:
       if (!name.startsWith("kv-")) return;
-      throw new KvError("bad-request", `unknown header ${quote(name)}; known are ${known}`);
+      throw new KvError("bad-request", `unknown header ${quote(name)}; known headers: ${known}`);
   }
 }
 
@@ -94,7 +94,7 @@ const known = "Kv-If-Revision, Kv-TTL, Kv-Request-Id, Kv-Read, Kv-Min-Revision a
 function single(name: string, values: readonly string[]): string {
   const value = values[0];
   if (value !== undefined && values.length === 1) return value.trim();
-  const text = `${name} is given once; received ${values.length}`;
+  const text = `${name} may be given only once; received ${values.length}`;
   throw new KvError("bad-request", `${text}: ${values.map(quote).slice(0, 3).join(", ")}`);
 }
 
@@ -106,7 +106,7 @@ function wholeHeader(name: string, values: readonly string[]): number {
 /** One type, or a wildcard, which asks for the value as it is stored: undefined. */
 function readAccept(text: string): ContentType | undefined {
   if (text.includes(",")) {
-    throw new KvError("bad-request", `Accept names one type; received ${quote(text)}`);
+    throw new KvError("bad-request", `Accept must name one type; received ${quote(text)}`);
   }
   return text === "" || text.includes("*") ? undefined : parseContentType(text);
 }

@@ -76,11 +76,12 @@ export function parsePackedBatch(payload: Uint8Array, positionCount: number): Ba
     else if (name !== "ops" && name !== "atomic") throw unknownMember(name);
   }
   const { ops, atomic = false } = map;
-  if (!Array.isArray(ops)) throw new KvError("bad-request", '"ops" is an array of operations');
-  if (typeof atomic !== "boolean") throw new KvError("bad-request", '"atomic" is true or false');
+  if (!Array.isArray(ops)) throw new KvError("bad-request", '"ops" must be an array of operations');
+  if (typeof atomic !== "boolean")
+    throw new KvError("bad-request", '"atomic" must be true or false');
   return assembleBatch(ops.length, { atomic, hops, positionCount }, (index) => {
     const operation: unknown = ops[index];
-    if (!isMap(operation)) throw new KvError("bad-request", "an operation is a map");
+    if (!isMap(operation)) throw new KvError("bad-request", "an operation must be a map");
     const { op, ...members } = operation;
     const draft = readDraft(packedVerb(op, true), members);
     if (draft.verb === "get") draft.level ??= level;
@@ -227,7 +228,7 @@ function isMap(value: unknown): value is PackedMap {
 
 function packedVerb(word: unknown, inBatch = false): Verb {
   if (isVerb(word) && (inBatch || word !== "check")) return word;
-  throw new KvError("unsupported", `there is no verb ${shown(word)}`);
+  throw new KvError("unsupported", `unknown verb ${shown(word)}`);
 }
 
 function text(name: string, value: unknown): string {
@@ -249,7 +250,7 @@ function readTtl(value: unknown): Ttl {
 }
 
 function notOf(name: string, form: string, value: unknown): KvError {
-  return new KvError("bad-request", `"${name}" is ${form}; received ${shown(value)}`);
+  return new KvError("bad-request", `"${name}" must be ${form}; received ${shown(value)}`);
 }
 
 function unknownMember(name: string): KvError {

@@ -90,13 +90,14 @@ export function parseBatchRequest(
 
 function textVerb(word: string, inBatch = false): Verb {
   if (isVerb(word) && (inBatch || word !== "check")) return word;
-  throw new KvError("unsupported", `there is no verb ${quote(word)}`);
+  throw new KvError("unsupported", `unknown verb ${quote(word)}`);
 }
 
 /** The Content-Type header is the payload's, and that is the JSON around the value. */
 function checkEnvelope(verb: string, options: HeaderOptions): void {
   if (parseContentType(options.contentType) === "application/json") return;
-  const text = `the payload of ${verb} without a key is application/json, with the value's type in`;
+  const text =
+    `the payload of ${verb} without a key must be application/json, ` + "with the value's type in";
   const got = quote(options.contentType ?? "");
   throw new KvError("bad-request", `${text} "content_type"; received Content-Type ${got}`);
 }
@@ -107,10 +108,13 @@ function checkBatchHeaders({ ifRevision, ttl, returnPrevious, ...rest }: HeaderO
   for (const [option, value] of Object.entries(each)) {
     if (value === undefined) continue;
     const name = eachNames[option as keyof typeof each];
-    throw new KvError("bad-request", `in a batch, "${name}" stands in the operation it is for`);
+    throw new KvError(
+      "bad-request",
+      `in a batch, put "${name}" into the operation that it belongs to`,
+    );
   }
   if (accept === undefined || accept === "application/json") return;
-  const what = `the reply of batch is application/json; received Accept ${accept}`;
+  const what = `the reply of batch is always application/json; received Accept ${accept}`;
   throw new KvError("unsupported", what);
 }
 

@@ -163,21 +163,22 @@ export function checkRing(ring: RingTable): void {
   const owners = Array.from({ length: ring.positionCount }, (): ShardId | undefined => undefined);
   for (const { shard, positions } of ring.shards) {
     for (const position of positions) {
-      if (position >= ring.positionCount) throw broken(`position ${position} is off the ring`);
+      if (position >= ring.positionCount) throw broken(`position ${position} is not on the ring`);
       const owner = owners[position];
-      if (owner !== undefined) throw broken(`position ${position} is of ${owner} and ${shard}`);
+      if (owner !== undefined)
+        throw broken(`position ${position} belongs to both ${owner} and ${shard}`);
       owners[position] = shard;
     }
   }
   const missing = owners.indexOf(undefined);
-  if (missing >= 0) throw broken(`position ${missing} is of no shard`);
+  if (missing >= 0) throw broken(`position ${missing} belongs to no shard`);
 }
 
 function checkReplicas(shard: RingShard, nodes: ReadonlySet<NodeName>): void {
   if (shard.nodes.length === 0) throw broken(`${shard.shard} is on no node`);
   distinct(`node of ${shard.shard}`, shard.nodes);
   for (const node of shard.nodes) {
-    if (!nodes.has(node)) throw broken(`${shard.shard} is on ${node}, which is no node`);
+    if (!nodes.has(node)) throw broken(`${shard.shard} is on ${node}, which is not a node`);
   }
 }
 

@@ -97,5 +97,5 @@ function genesisIn(bytes: Uint8Array): Genesis {
 }
 
 function damaged(cause?: unknown): DamagedError {
-  return new DamagedError("the row that says how far the log was applied", { cause });
+  return new DamagedError("damaged applied row (how far the log is applied)", { cause });
 }

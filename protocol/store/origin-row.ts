@@ -37,6 +37,6 @@ export function decodeOriginRow(data: Uint8Array): OriginRow {
   const whole =
     bytes.length === ROW_BYTES &&
     hash32(bytes.subarray(0, CHECKSUM_AT)) === bytes.readUInt32BE(CHECKSUM_AT);
-  if (!whole) throw new DamagedError("the row of an origin");
+  if (!whole) throw new DamagedError("damaged origin row");
   return { number: bytes.readUIntBE(0, 6), seenAt: bytes.readUIntBE(SEEN_AT, 6) as TimeMs };
 }

@@ -90,13 +90,13 @@ export function decodeOutcomeRow(data: Uint8Array): OutcomeRow {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const end = bytes.length - CHECKSUM_BYTES;
   if (end < 0 || hash32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) {
-    throw new DamagedError("the row of what an entry did");
+    throw new DamagedError("damaged outcome row (what an entry did)");
   }
   try {
     return unpackRow(bytes.subarray(0, end));
   } catch (cause) {
     // The checksum fits: whoever wrote the row has other rows.
-    throw new DamagedError("the row of what an entry did is of another form", { cause });
+    throw new DamagedError("damaged outcome row: it has an unknown form", { cause });
   }
 }
 

@@ -50,7 +50,7 @@ export function decodePositionRow(data: Uint8Array): PositionRow {
   const whole =
     bytes.length === ROW_BYTES &&
     hash32(bytes.subarray(0, CHECKSUM_AT)) === bytes.readUInt32BE(CHECKSUM_AT);
-  if (!whole || state === undefined) throw new DamagedError("the row of a position");
+  if (!whole || state === undefined) throw new DamagedError("damaged position row");
   return {
     state,
     generation: bytes.readUInt32BE(1),

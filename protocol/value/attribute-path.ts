@@ -44,7 +44,7 @@ export function splitPath(path: string): string[] {
       at += 1;
       const escaped = path.charAt(at);
       if (escaped !== "." && escaped !== "\\" && escaped !== "$") {
-        throw badPath(path, `\\ stands only before "." , "\\" and "$"`);
+        throw badPath(path, `\\ may stand only before ".", "\\" and "$"`);
       }
       name += escaped;
     } else if (code === DOT) {
@@ -53,7 +53,7 @@ export function splitPath(path: string): string[] {
       start = at + 1;
     } else {
       if (code === DOLLAR && at === start) {
-        throw badPath(path, 'a "$" that begins a name is written "\\$"');
+        throw badPath(path, 'a "$" at the start of a name must be written "\\$"');
       }
       name += path.charAt(at);
     }

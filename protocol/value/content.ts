@@ -141,7 +141,7 @@ function refuseLoneSurrogate(text: string): void {
   if (!loneSurrogate.test(text)) return;
   throw new KvError(
     "bad-request",
-    "the JSON value holds a lone surrogate (half of an escaped \\ud83d\\ude00), which is no text",
+    "the JSON value holds a lone surrogate (half of an escaped \\ud83d\\ude00), which is not text",
   );
 }
 
@@ -279,7 +279,7 @@ export function convertValue(
   if (from === accept) return value;
   const plain = isStructured(from) && isStructured(accept) ? decodeValue(value, from) : undefined;
   if (plain === undefined) {
-    throw new KvError("unsupported", `Accept: a value of ${from} cannot be had as ${accept}`);
+    throw new KvError("unsupported", `Accept: a value of ${from} cannot be sent as ${accept}`);
   }
   return encodeValue(plain, accept);
 }
@@ -292,7 +292,7 @@ function notJson(cause: unknown): KvError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new KvError(
     "bad-request",
-    `the value is not JSON (${reason}). Quote a text ("hello"), or send it with the header ` +
+    `the value is not JSON (${reason}). Put text in quotes ("hello"), or send it with the header ` +
       `Content-Type: text/plain`,
     {},
     { cause },
@@ -308,5 +308,5 @@ function notUtf8(contentType: ContentType): KvError {
 }
 
 function notInJson(what: string): KvError {
-  return new KvError("unsupported", `the value holds ${what}, which JSON cannot tell`);
+  return new KvError("unsupported", `the value holds ${what}, which JSON cannot express`);
 }

@@ -1,10 +1,10 @@
 /**
  * Increment: adds to a number inside a value, or to the value itself.
  *
- * What is missing counts as 0, and objects on the way to it are made. Integers stay exact: if the
- * number and the step are both integers, the result must be a safe integer, or the count would
- * begin to lose steps without a sign. The value given is not changed; the result shares with it
- * what lies off the path.
+ * A missing number counts as 0, and missing objects on its path are created. Integers stay
+ * exact: if the number and the step are both integers, the result must be a safe integer, or the
+ * count would silently lose steps. The given value does not change; the result shares with it
+ * everything that is not on the path.
  */
 import { assert } from "../assert.js";
 import { KvError } from "../errors.js";
@@ -91,7 +91,7 @@ function add(current: Plain | undefined, by: number, where: string): number {
 function outOfRange(where: string, current: string, by: number): KvError {
   return new KvError(
     "bad-request",
-    `${where} is ${current}; with ${by} added it leaves the numbers that are counted exactly ` +
+    `${where} is ${current}; adding ${by} leaves the range of exact counts ` +
       `(integers to ±${Number.MAX_SAFE_INTEGER}, others finite)`,
     { max: Number.MAX_SAFE_INTEGER },
   );

@@ -3,9 +3,9 @@
  *
  * patch and incr read a whole record and write it whole. A JSON number with more digits than a
  * double holds would come back as another number, and of members with the same name all but the
- * last would vanish; both would be silent damage to parts nobody asked to change, so such records
- * are refused (`unsupported`). What may change: order of members, white space, the spelling of a
- * number (1.0, 1e2) and of a text (escapes), the sign of zero.
+ * last would vanish; both would be silent damage to parts that the request does not name, so
+ * patch and incr refuse such records (`unsupported`). What may change: order of members, white
+ * space, the spelling of a number (1.0, 1e2) and of a text (escapes), the sign of zero.
  *
  * Method: text that JSON.stringify gives back unchanged is exact, at the speed of the engine. Only
  * otherwise are the number tokens compared one by one, as exact decimals, with what

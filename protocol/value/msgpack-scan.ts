@@ -1,5 +1,5 @@
 /**
- * Looks over MessagePack bytes before the library decodes them, and refuses what must not reach it.
+ * Scans MessagePack bytes before the library decodes them, and refuses dangerous ones.
  *
  * The library allocates an array as large as its header claims (five bytes can ask for gigabytes),
  * takes numbers as map keys, decodes text that is no UTF-8 into something else, and reports every
@@ -62,7 +62,7 @@ export function scanMsgpack(bytes: Uint8Array): number {
   }
   if (at < bytes.length) {
     const extra = bytes.length - at;
-    throw malformed(`${extra} bytes stand after the value, which ends at byte ${at}`);
+    throw malformed(`${extra} bytes follow the value, which ends at byte ${at}`);
   }
   return members;
 }
@@ -110,7 +110,7 @@ function skipText(bytes: Uint8Array, at: number, head: number, isKey: boolean): 
   if (end > bytes.length) throw truncated(bytes);
   if (!isText(bytes, start, end)) throw malformed(`the text at byte ${at} is not valid UTF-8`);
   if (isKey && end - start === PROTO.length && PROTO.equals(bytes.subarray(start, end))) {
-    throw malformed("a map key is `__proto__`, which MessagePack values cannot have here");
+    throw malformed("a map key is `__proto__`, which is not allowed in MessagePack values");
   }
   return end;
 }
@@ -138,7 +138,7 @@ function skipScalar(bytes: Uint8Array, at: number, head: number): number {
     const sizeBytes = 1 << (head - 0xc4);
     return at + 1 + sizeBytes + sizeAt(bytes, at + 1, sizeBytes);
   }
-  if (head === 0xc1) throw malformed(`byte ${at} is 0xc1, which begins no value`);
+  if (head === 0xc1) throw malformed(`byte ${at} is 0xc1, which does not begin a value`);
   assert((head >= 0xc7 && head <= 0xc9) || (head >= 0xd4 && head <= 0xd8), `head ${head}`);
   throw new KvError(
     "unsupported",
@@ -183,5 +183,5 @@ function truncated(bytes: Uint8Array): KvError {
 }
 
 function malformed(what: string): KvError {
-  return new KvError("bad-request", `the value is not MessagePack that can be kept: ${what}`);
+  return new KvError("bad-request", `the value is not valid MessagePack: ${what}`);
 }

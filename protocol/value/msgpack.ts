@@ -1,5 +1,5 @@
 /**
- * MessagePack that somebody else wrote: scanned first, decoded then.
+ * MessagePack from other programs: scanned first, then decoded.
  *
  * The library's decoder by itself would make room for whatever an array's head claims, so there is
  * no other way in the protocol to decode.

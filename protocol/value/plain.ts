@@ -1,5 +1,5 @@
 /**
- * Plain: what a JSON or MessagePack value is once it has been read.
+ * Plain: a JSON or MessagePack value after decoding.
  *
  * Objects are ordinary JavaScript objects, so a member may be called `__proto__`: it is an own
  * property when JSON.parse makes it, but `object[name] = …` would set the prototype and

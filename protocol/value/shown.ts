@@ -1,5 +1,5 @@
 /**
- * What was received, as the description of an error shows it: short, and safe on a terminal.
+ * Received input, as an error's description shows it: short, and safe on a terminal.
  */
 const quotedMax = 48;
 
@@ -18,7 +18,7 @@ export function quoteBytes(bytes: Uint8Array): string {
 
 /**
  * The same for a decoded value. It goes into no container: a client chooses how deep they nest,
- * and whether they have a `toString` that is none.
+ * and a member may be called `toString` without being a function.
  */
 export function shown(value: unknown): string {
   if (typeof value === "string") return quote(value);

@@ -217,7 +217,7 @@ function decodeContent(bytes: Uint8Array, offset: number, isText: boolean): Deco
   let size = 0;
   for (; ; at += 1, size += 1) {
     if (at + 1 >= bytes.length || size > INDEX_TEXT_BYTES_MAX) {
-      throw new DamagedError(`a typed text that begins at byte ${offset} has no end`);
+      throw new DamagedError(`a typed text that begins at byte ${offset} is cut off`);
     }
     if (bytes[at] !== 0) continue;
     if (bytes[at + 1] !== ESCAPED_ZERO) break;

@@ -249,7 +249,7 @@ describe("with the rights of its role", function () {
       const wrong = { RINGDEX_NATS_PASSWORD: "wr0ng" };
       const ran = await store.cli("node", ["up", "--nodes", "1", "--data", dataFolder], wrong);
       expect(ran.code).to.equal(2);
-      expect(ran.stderr).to.match(/does not know these credentials/);
+      expect(ran.stderr).to.match(/refused these credentials/);
       expect(ran.stderr).not.to.contain("wr0ng");
     });
   });

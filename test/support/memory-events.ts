@@ -241,7 +241,7 @@ class MemoryEventWriter implements EventWriter {
   }
 
   close(): void {
-    this.#fail(new KvError("unavailable", "the writer is closed"));
+    this.#fail(new KvError("unavailable", "the event writer is closed"));
     this.onClose();
   }
 

@@ -83,7 +83,7 @@ describe("a node's copy of the ring", () => {
       writeFileSync(join(folder, "ring.json"), text);
       expect(await keptRing(folder, logger)).to.equal(undefined);
       expect(logger.messages("error")).to.deep.equal([
-        "the node's copy of the ring cannot be read, it is not used",
+        "cannot read the node's copy of the ring, ignoring it",
       ]);
       await keep(second);
       expect((await keptRing(folder, logger))?.ring).to.deep.equal(second);
@@ -94,9 +94,7 @@ describe("a node's copy of the ring", () => {
     mkdirSync(join(folder, "ring.json"));
     expect(await keptRing(folder, logger)).to.equal(undefined);
     await keep(first);
-    expect(logger.messages("error").at(-1)).to.equal(
-      "the node's copy of the ring could not be written",
-    );
+    expect(logger.messages("error").at(-1)).to.equal("could not write the node's copy of the ring");
   });
 });
 

@@ -91,7 +91,9 @@ describe("streams beside ours", function () {
 
     it("share what room there is", async () => {
       await maker.create(ring.shards, 64 * MIB);
-      expect(logger.messages("info")).to.deep.equal(["logs are smaller than asked for"]);
+      expect(logger.messages("info")).to.deep.equal([
+        "made logs smaller than the setting asks for",
+      ]);
       expect(await bytesMaxOf("kv-log-s1-0000000000000001")).to.equal(32 * MIB);
       expect(await bytesMaxOf("kv-log-s2-0000000000000002")).to.equal(32 * MIB);
     });

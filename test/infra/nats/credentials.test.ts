@@ -98,7 +98,7 @@ describe("credentials", function () {
     for (const secret of ["s3cret", "wr0ng"]) expect(stderr).not.to.contain(secret);
   }
 
-  const unknown = /Authorization Violation.*does not know these credentials/i;
+  const unknown = /Authorization Violation.*refused these credentials/i;
 
   it("are a user and password, and wrong ones are told and not tried again", async () => {
     const { url } = await serve("authorization { user: ann, password: s3cret }");
@@ -179,9 +179,9 @@ describe("credentials", function () {
       [{ credsFile: missing }, /cannot read the creds file .*nowhere/],
       [{ tlsCaFile: missing }, /cannot read the TLS file .*nowhere/],
       [{ nkeyFile: file("empty.nk") }, /the nkey file .*empty\.nk has no seed/],
-      [{ user: "a", token: "s3cret" }, /of one kind; received user and token$/],
-      [{ password: "s3cret" }, /a password belongs to a user/],
-      [{ tlsCertFile: "a" }, /named together/],
+      [{ user: "a", token: "s3cret" }, /only one kind of credentials; received user and token$/],
+      [{ password: "s3cret" }, /a password needs a user/],
+      [{ tlsCertFile: "a" }, /its key together/],
     ] as const) {
       expect(() => connectionCredentials(given)).to.throw(KvError, reason);
       expect(() => connectionCredentials(given)).not.to.throw("s3cret");

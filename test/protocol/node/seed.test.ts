@@ -56,7 +56,7 @@ describe("seed's bytes", () => {
   it("end with a whole row", () => {
     const rows = new SeedRows();
     rows.take(encodeSeedRow({ key: Buffer.of(1), value: Buffer.of(2) }).subarray(0, 9));
-    expect(() => rows.end()).to.throw(DamagedError, "9 bytes of a row");
+    expect(() => rows.end()).to.throw(DamagedError, "9 bytes of an unfinished row");
   });
 
   it("are asked for in one form only", () => {

@@ -77,9 +77,9 @@ describe("a request without a key in its subject", () => {
 
   const refused: [string, string, string, Record<string, string>, RegExp][] = [
     ["an empty payload", "set", "", {}, /payload of set.*received nothing/],
-    ["an array", "get", "[]", {}, /payload of get is a JSON object; received "\[\]"/],
+    ["an array", "get", "[]", {}, /payload of get must be a JSON object; received "\[\]"/],
     ["no key", "get", "{}", {}, /get needs "key"/],
-    ["a key that is a number", "get", '{"key":1}', {}, /"key" is text; received "1"/],
+    ["a key that is a number", "get", '{"key":1}', {}, /"key" must be text; received "1"/],
     ["an empty key", "get", '{"key":""}', {}, /key/],
     ["an unknown member", "set", '{"key":"k","value":1,"tll":"1h"}', {}, /unknown member "tll"/],
     ["op outside a batch", "get", '{"key":"k","op":"get"}', {}, /unknown member "op"/],
@@ -108,7 +108,13 @@ describe("a request without a key in its subject", () => {
     ],
     ["raw bytes as JSON", "set", '{"key":"k","value":1,"content_type":"a/b"}', {}, /value_base64/],
     ["a by of set", "set", '{"key":"k","value":1,"by":1}', {}, /"by" does not apply to set/],
-    ["a TTL that is a number", "touch", '{"key":"k","ttl":60}', {}, /"ttl" is text; received "60"/],
+    [
+      "a TTL that is a number",
+      "touch",
+      '{"key":"k","ttl":60}',
+      {},
+      /"ttl" must be text; received "60"/,
+    ],
     ["a revision that is text", "del", '{"key":"k","if_revision":"1"}', {}, /if_revision.*"1"/],
     ["a revision with a fraction", "del", '{"key":"k","if_revision":1.5}', {}, /if_revision.*1\.5/],
     [
@@ -118,7 +124,13 @@ describe("a request without a key in its subject", () => {
       {},
       /if_revision.*an array/,
     ],
-    ["a read of null", "get", '{"key":"k","read":null}', {}, /"read" is text; received "null"/],
+    [
+      "a read of null",
+      "get",
+      '{"key":"k","read":null}',
+      {},
+      /"read" must be text; received "null"/,
+    ],
     ["half a surrogate pair", "get", '{"key":"\\ud800"}', {}, /payload of get/],
     ["another payload type", "set", "{}", { "content-type": "text/plain" }, /"content_type"/],
     [

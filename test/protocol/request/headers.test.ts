@@ -16,7 +16,7 @@ describe("headers of a request", () => {
         parseSubjectRequest("set", "k", Buffer.from("1"), twice, POSITIONS),
       );
       expect(error.message.toLowerCase()).to.match(
-        new RegExp(`^${name} is given once; received 2`),
+        new RegExp(`^${name} may be given only once; received 2`),
       );
     }
     const others = new Map([["nats-trace", ["1", "1"]]]);

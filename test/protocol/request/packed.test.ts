@@ -182,9 +182,14 @@ describe("a packed request", () => {
 
   const refused: [string, string, unknown, RegExp][] = [
     ["no map", "get", [1], /not a MessagePack map/],
-    ["no key", "get", {}, /"key" is text; received nothing/],
+    ["no key", "get", {}, /"key" must be text; received nothing/],
     ["an unknown member", "get", { key: "k", kay: 1 }, /unknown member "kay"/],
-    ["a value that is text", "set", { key: "k", value: "1" }, /"value" is bytes; received "1"/],
+    [
+      "a value that is text",
+      "set",
+      { key: "k", value: "1" },
+      /"value" must be bytes; received "1"/,
+    ],
     ["an unknown content type", "set", { key: "k", content_type: 4 }, /index below 4; received 4/],
     ["a set that keeps", "set", { key: "k", value: Buffer.from("1"), ttl: "keep" }, /"ttl"/],
     ["a touch that keeps", "touch", { key: "k", ttl: "keep" }, /touch needs "ttl"/],
@@ -192,7 +197,7 @@ describe("a packed request", () => {
       "a TTL below a second",
       "touch",
       { key: "k", ttl: 999 },
-      /"ttl" is 1000 … .* ms; received 999/,
+      /"ttl" must be 1000 … .* ms; received 999/,
     ],
     ["an infinite by", "incr", { key: "k", by: Infinity }, /finite number; received Infinity/],
     ["a by that is none", "incr", { key: "k", by: NaN }, /not MessagePack.*NaN/],

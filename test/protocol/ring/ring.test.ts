@@ -37,8 +37,11 @@ describe("ring table", () => {
   });
 
   it("is refused unless every position has exactly one owner", () => {
-    refused("position 4 is of no shard", ({ shards }) => (shards[0]["positions"] = ["0-3"]));
-    refused("position 5 is of s1 and s2", ({ shards }) => (shards[0]["positions"] = ["0-5"]));
+    refused("position 4 belongs to no shard", ({ shards }) => (shards[0]["positions"] = ["0-3"]));
+    refused(
+      "position 5 belongs to both s1 and s2",
+      ({ shards }) => (shards[0]["positions"] = ["0-5"]),
+    );
     refused("positions must be", ({ shards }) => (shards[0]["positions"] = ["0-16"]));
     refused("positions must be", ({ shards }) => (shards[0]["positions"] = ["0-4", "4"]));
   });
@@ -63,7 +66,7 @@ describe("ring table", () => {
 
   it("is refused unless replicas are on distinct nodes that it names", () => {
     refused("node of s1 n1 occurs twice", ({ shards }) => (shards[0]["nodes"] = ["n1", "n1"]));
-    refused("n9, which is no node", ({ shards }) => (shards[0]["nodes"] = ["n1", "n9"]));
+    refused("n9, which is not a node", ({ shards }) => (shards[0]["nodes"] = ["n1", "n9"]));
     refused("s1 is on no node", ({ shards }) => (shards[0]["nodes"] = []));
   });
 

@@ -39,7 +39,7 @@ describe("reading", () => {
   });
 
   it("tells who sent bare text to quote it or to say that it is text", () => {
-    refuses("bad-request", () => decodeValue(utf8("hello"), json), 'Quote a text ("hello")');
+    refuses("bad-request", () => decodeValue(utf8("hello"), json), 'Put text in quotes ("hello")');
     refuses("bad-request", () => decodeValue(utf8("hello"), json), "Content-Type: text/plain");
   });
 

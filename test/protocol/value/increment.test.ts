@@ -56,7 +56,7 @@ describe("increment", () => {
     refuses(() => increment({ a: 1 }, "a.b", 1), 'its member "a" is number');
     refuses(() => increment("1", undefined, 1), "the value is text");
     refuses(() => increment("1", "a", 1), "the value is text");
-    refuses(() => increment({}, "$a", 1), "begins a name");
+    refuses(() => increment({}, "$a", 1), "at the start of a name");
   });
 
   it("refuses a path deeper than values may be", () => {

@@ -31,7 +31,7 @@ describe("scan of MessagePack", () => {
   it("refuses malformed MessagePack, each kind by what is wrong", () => {
     const cases: [bytes: string, kind: ErrorName, text: string][] = [
       ["", "bad-request", "ends after 0 bytes"],
-      ["0101", "bad-request", "1 bytes stand after"],
+      ["0101", "bad-request", "1 bytes follow the value"],
       ["92 01", "bad-request", "ends after"],
       ["dd ffffffff 01", "bad-request", "ends after"],
       ["df ffffffff 01", "bad-request", "ends after"],
