@@ -9,11 +9,10 @@
  *
  * A reply that is larger than the server accepts becomes `too-large`.
  */
-import type { Bus, Message } from "../infra/bus.js";
-import type { Logger } from "../infra/logger.js";
+import type { Surroundings } from "./surroundings.js";
+import type { Message } from "../infra/bus.js";
 import { KvError } from "../protocol/errors.js";
 import { REPLY_SUBJECT_BYTES_MAX } from "../protocol/limits.js";
-import type { Names } from "../protocol/nats/subjects.js";
 import type { Reply } from "../protocol/reply/result.js";
 
 /** White space, controls, wildcards: the Bus takes them for a bug, or they name many subjects. */
@@ -22,12 +21,8 @@ const unfit = /[\s\0-\u0020\u007f*>]/;
 export class Answers {
   readonly #ownPrefix: string;
 
-  constructor(
-    names: Names,
-    private readonly bus: Bus,
-    private readonly logger: Logger,
-  ) {
-    this.#ownPrefix = `${names.store}.`;
+  constructor(private readonly around: Pick<Surroundings, "names" | "bus" | "logger">) {
+    this.#ownPrefix = `${around.names.store}.`;
   }
 
   /** `instead` makes the reply that tells an error, in the form in which the client asked. */
@@ -38,18 +33,18 @@ export class Answers {
   ): void {
     if (reply === undefined) return;
     if (!this.#isAnswerable(reply)) {
-      this.logger.debug("ignored a request's reply subject: not one to answer on", {
+      this.around.logger.debug("ignored a request's reply subject: not one to answer on", {
         subject,
         reply,
       });
       return;
     }
     try {
-      this.bus.publish(reply, body, { headers });
+      this.around.bus.publish(reply, body, { headers });
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       const told = instead(error);
-      this.bus.publish(reply, told.body, { headers: told.headers });
+      this.around.bus.publish(reply, told.body, { headers: told.headers });
     }
   }
 

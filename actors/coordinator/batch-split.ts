@@ -6,8 +6,8 @@
  * shard did not answer. So it gives a batch without a request id one of its own (rule L4); an
  * operation's index in the whole batch completes the id.
  */
-import type { Bus } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Surroundings } from "../surroundings.js";
+import { sleep } from "../../infra/clock.js";
 import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position, ShardId } from "../../protocol/ids.js";
@@ -16,7 +16,6 @@ import {
   ATTEMPT_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
 } from "../../protocol/limits.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import { finalError, readError } from "../../protocol/reply/attempts.js";
 import { BatchCourse, type CoursePolicy } from "../../protocol/reply/batch-course.js";
 import { batchReply } from "../../protocol/reply/batch.js";
@@ -43,19 +42,16 @@ const policy: CoursePolicy = {
 
 export class BatchRunner {
   constructor(
-    private readonly names: Names,
-    private readonly bus: Bus,
+    private readonly around: Pick<Surroundings, "names" | "bus" | "clock" | "chance">,
     private readonly ring: () => RingTable,
     private readonly positionCount: number,
-    private readonly clock: Clock,
-    private readonly chance: Chance,
   ) {}
 
   /** Throws KvError if the batch is refused as a whole. */
   async run(payload: Uint8Array, headers: RequestHeaders | undefined): Promise<Reply> {
     const batch = parseBatchRequest(payload, headers, this.positionCount);
     const course = new BatchCourse(batch.requests, policy);
-    course.name([...batch.requests.keys()], () => newRequestId(this.chance));
+    course.name([...batch.requests.keys()], () => newRequestId(this.around.chance));
     await this.#untilAnswered(batch, course);
     const results = course.results();
     const refusal = batch.atomic ? results.find(({ kind }) => kind === "refused") : undefined;
@@ -64,13 +60,13 @@ export class BatchRunner {
   }
 
   async #untilAnswered(batch: BatchRequest, course: BatchCourse): Promise<void> {
-    const end = this.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
+    const end = this.around.clock.elapsedMs() + REQUEST_TIMEOUT_MS;
     const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     for (;;) {
       const chunks = this.#chunks(batch, course);
       await Promise.all([...chunks].map((each) => this.#askShard(batch, course, ...each)));
-      if (course.isDone || this.clock.elapsedMs() + backOff.waitMs > end) return;
-      await sleep(this.clock, backOff.next(this.chance.fraction()));
+      if (course.isDone || this.around.clock.elapsedMs() + backOff.waitMs > end) return;
+      await sleep(this.around.clock, backOff.next(this.around.chance.fraction()));
     }
   }
 
@@ -109,8 +105,8 @@ export class BatchRunner {
     const payload = encodePackedBatch({ requests, atomic, level, hops });
     const timeoutMs = ATTEMPT_TIMEOUT_MS + ATTEMPT_MS_PER_OPERATION * requests.length;
     try {
-      const subject = this.names.shard(shard, "batch");
-      const reply = await this.bus.request(subject, payload, { timeoutMs });
+      const subject = this.around.names.shard(shard, "batch");
+      const reply = await this.around.bus.request(subject, payload, { timeoutMs });
       return parsePackedBatchReply(reply.data, requests.map(keyOf));
     } catch (error) {
       if (error instanceof KvError) return error;

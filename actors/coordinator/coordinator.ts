@@ -8,9 +8,8 @@
  * Lifecycle   run until closed; answers all requests that it has taken before it ends
  * On a bug    the request is answered `internal`, with the incident it was logged as
  */
-import type { Bus, Message, Subscription } from "../../infra/bus.js";
-import type { Clock } from "../../infra/clock.js";
-import type { Logger } from "../../infra/logger.js";
+import type { Surroundings } from "../surroundings.js";
+import type { Message, Subscription } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";
 import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
 import {
@@ -18,7 +17,6 @@ import {
   multiKeyVerbs,
   singleKeyVerbs,
   type MultiKeyVerb,
-  type Names,
   type SingleKeyVerb,
 } from "../../protocol/nats/subjects.js";
 import type { Reply } from "../../protocol/reply/result.js";
@@ -38,9 +36,7 @@ import type { Router } from "./router.js";
 import type { StatusCollector } from "./status.js";
 import { UnderWay } from "./under-way.js";
 
-export interface CoordinatorParts {
-  readonly names: Names;
-  readonly bus: Bus;
+export interface CoordinatorParts extends Surroundings {
   readonly positionCount: number;
   readonly router: Router;
   readonly finder: Finder;
@@ -49,8 +45,6 @@ export interface CoordinatorParts {
   readonly counters: ServiceCounters;
   /** The node's pulse, asked at each request. Default: never late. */
   readonly isLate?: () => boolean;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 const verbs = [...singleKeyVerbs, ...multiKeyVerbs];
@@ -76,10 +70,10 @@ export class Coordinator {
   readonly #answers: Answers;
 
   constructor(private readonly parts: CoordinatorParts) {
-    const { names, bus, clock, logger } = parts;
+    const { clock, logger } = parts;
     this.#refusals = new RefusalLog(clock, logger, { requests: "to the coordinator" });
     this.#underWay = new UnderWay(this.#refusals.note);
-    this.#answers = new Answers(names, bus, logger);
+    this.#answers = new Answers(parts);
   }
 
   start(): void {

@@ -9,8 +9,8 @@
  * Limit: COORDINATOR_REQUESTS_MAX requests of COORDINATOR_BYTES_MAX bytes at once; beyond either
  * `overloaded`.
  */
-import type { Bus } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Surroundings } from "../surroundings.js";
+import { sleep } from "../../infra/clock.js";
 import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Position } from "../../protocol/ids.js";
@@ -20,7 +20,7 @@ import {
   REQUEST_TIMEOUT_MS,
   SESSION_WAIT_MS,
 } from "../../protocol/limits.js";
-import type { Names, SingleKeyVerb } from "../../protocol/nats/subjects.js";
+import type { SingleKeyVerb } from "../../protocol/nats/subjects.js";
 import { finalError, isWorthAnother, readError } from "../../protocol/reply/attempts.js";
 import { parsePackedReply } from "../../protocol/reply/packed.js";
 import type { Result } from "../../protocol/reply/result.js";
@@ -34,10 +34,7 @@ export class Router {
   readonly #underWay: UnderWay;
 
   constructor(
-    private readonly names: Names,
-    private readonly bus: Bus,
-    private readonly clock: Clock,
-    private readonly chance: Chance,
+    private readonly around: Pick<Surroundings, "names" | "bus" | "clock" | "chance">,
     onRefusal?: OnRefusal,
   ) {
     this.#underWay = new UnderWay(onRefusal);
@@ -70,17 +67,17 @@ export class Router {
 
   #repeatable(request: Request): Request {
     if (request.kind === "get" || request.operation.request !== undefined) return request;
-    const id = newRequestId(this.chance);
+    const id = newRequestId(this.around.chance);
     return { ...request, operation: { ...request.operation, request: { id, index: 0 } } };
   }
 
   async #untilAnswered(request: Request, payload: Uint8Array): Promise<Result> {
     const { key, position, verb } = addressOf(request);
-    const subject = this.names.ring(position, verb);
+    const subject = this.around.names.ring(position, verb);
     // The replica does a session's waiting: another attempt would begin the wait again.
     const isSession = request.kind === "get" && request.level === "session";
     const patienceMs = isSession ? SESSION_WAIT_MS : REQUEST_TIMEOUT_MS;
-    const end = this.clock.elapsedMs() + patienceMs;
+    const end = this.around.clock.elapsedMs() + patienceMs;
     const backOff = new BackOff(AGAIN_FIRST_MS, AGAIN_MAX_MS);
     let isDoubtful = false;
     for (;;) {
@@ -88,17 +85,19 @@ export class Router {
       if (result.kind !== "refused") return result;
       const error = request.kind === "get" ? readError(result.error) : result.error;
       isDoubtful ||= error.written === "unknown";
-      const isLate = this.clock.elapsedMs() + backOff.waitMs > end;
+      const isLate = this.around.clock.elapsedMs() + backOff.waitMs > end;
       if (isLate || !isWorthAnother(error, isDoubtful)) {
         return { kind: "refused", error: finalError(error, isDoubtful) };
       }
-      await sleep(this.clock, backOff.next(this.chance.fraction()));
+      await sleep(this.around.clock, backOff.next(this.around.chance.fraction()));
     }
   }
 
   async #ask(subject: string, payload: Uint8Array, key: string): Promise<Result> {
     try {
-      const reply = await this.bus.request(subject, payload, { timeoutMs: ATTEMPT_TIMEOUT_MS });
+      const reply = await this.around.bus.request(subject, payload, {
+        timeoutMs: ATTEMPT_TIMEOUT_MS,
+      });
       return parsePackedReply(reply.data, key);
     } catch (error) {
       if (error instanceof KvError) return { kind: "refused", error };

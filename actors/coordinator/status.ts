@@ -3,11 +3,10 @@
  *
  * Cost: one message to each node; a node that does not answer within STATUS_TIMEOUT_MS is `down`.
  */
-import type { Bus } from "../../infra/bus.js";
+import type { Surroundings } from "../surroundings.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
 import { BEHAVIOUR_VERSION } from "../../protocol/log/entry.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import type { NodeReport, StatusReport } from "../../protocol/node/status.js";
 import { operatorNames } from "../../protocol/query/filter.js";
 import { limitsShown } from "../../protocol/reply/info.js";
@@ -23,8 +22,7 @@ const decoder = new TextDecoder();
 
 export class StatusCollector {
   constructor(
-    private readonly names: Names,
-    private readonly bus: Bus,
+    private readonly around: Pick<Surroundings, "names" | "bus">,
     private readonly ringNow: () => RingTable,
     private readonly version: string,
   ) {}
@@ -43,7 +41,7 @@ export class StatusCollector {
       type: responseType("info"),
       version: this.version,
       behaviour_version: BEHAVIOUR_VERSION,
-      store: this.names.store,
+      store: this.around.names.store,
       position_count: this.ringNow().positionCount,
       operators: operatorNames,
       limits: limitsShown,
@@ -76,9 +74,11 @@ export class StatusCollector {
   }
 
   async #ask(node: NodeName): Promise<NodeReport | undefined> {
-    const subject = this.names.node(node, "status");
+    const subject = this.around.names.node(node, "status");
     try {
-      const reply = await this.bus.request(subject, nothing, { timeoutMs: STATUS_TIMEOUT_MS });
+      const reply = await this.around.bus.request(subject, nothing, {
+        timeoutMs: STATUS_TIMEOUT_MS,
+      });
       return JSON.parse(decoder.decode(reply.data)) as NodeReport;
     } catch (error) {
       // Down, or too busy to say: both are shown as down.

@@ -5,17 +5,16 @@
  * caller hands in bus, logs, stores, events, clock and chance: node.ts passes NATS, JetStream and
  * RocksDB, the simulation passes their twins in memory.
  */
-import type { Bus, Subscription } from "../../infra/bus.js";
-import type { Chance, Clock } from "../../infra/clock.js";
+import { surroundingsOf, type Surroundings } from "../surroundings.js";
+import type { Subscription } from "../../infra/bus.js";
 import type { Events } from "../../infra/events.js";
 import type { Log } from "../../infra/log.js";
-import type { Logger } from "../../infra/logger.js";
 import type { StoreShelf } from "../../infra/store-shelf.js";
 import type { Store } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import { multiKeyVerbs, singleKeyVerbs, type Names } from "../../protocol/nats/subjects.js";
+import { multiKeyVerbs, singleKeyVerbs } from "../../protocol/nats/subjects.js";
 import type { NodeReport, ReplicaReport } from "../../protocol/node/status.js";
 import { errorReply } from "../../protocol/reply/subject.js";
 import type { RingShard, RingTable } from "../../protocol/ring/ring.js";
@@ -32,18 +31,13 @@ import { Service, ServiceCounters } from "../service.js";
 import { NodeRepair } from "./node-repair.js";
 import { ReplicaHost } from "./replica-host.js";
 
-export interface NodeActorsParts {
-  readonly names: Names;
+export interface NodeActorsParts extends Surroundings {
   readonly node: NodeName;
   /** Ringdex's version from package.json. */
   readonly version: string;
   /** As it is at the start; see `ringChanged`. */
   readonly ring: RingTable;
-  readonly bus: Bus;
   readonly events: Events;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
   /** The node's own store of a shard; again after each close. See ReplicaHostParts. */
   readonly openStore: (shard: RingShard, onDamage: (error: Error) => void) => Promise<Store>;
   readonly openLog: (shard: RingShard) => Log;
@@ -71,19 +65,17 @@ export class NodeActors {
     const { names, node, version, ring, bus, clock, chance, logger } = parts;
     this.#ring = ring;
     const refusals = new RefusalLog(clock, logger, { requests: "passed on" });
-    this.#router = new Router(names, bus, clock, chance, refusals.note);
+    this.#router = new Router(parts, refusals.note);
     this.#pulse = new Pulse(bus, names.node(node, "pulse"), clock);
     this.#hosts = ring.shards
       .filter(({ nodes }) => nodes.includes(node))
       .map((shard) => this.#host(shard, ring.epoch));
     this.#repair = new NodeRepair({
-      names,
+      ...surroundingsOf(parts),
       node,
-      bus,
-      logger,
+      repairer: parts.repairer,
       hosts: () => this.#hosts,
       epoch: () => this.#ring.epoch,
-      repairer: parts.repairer,
     });
     const counters = new ServiceCounters([...singleKeyVerbs, ...multiKeyVerbs], clock);
     this.#coordinator = this.#coordinatorOf(counters);
@@ -97,7 +89,7 @@ export class NodeActors {
       subjectOf: (verb: string) => `${names.store}.${verb}`,
       metadata: { node, store: names.store },
     };
-    this.#service = new Service(bus, description, counters, new Answers(names, bus, logger));
+    this.#service = new Service(bus, description, counters, new Answers(this.parts));
   }
 
   get ring(): RingTable {
@@ -105,13 +97,13 @@ export class NodeActors {
   }
 
   start(): void {
-    const { names, node, bus, logger } = this.parts;
+    const { names, node, bus } = this.parts;
     this.#pulse.start();
     for (const host of this.#hosts) this.#runs.set(host, host.run());
     this.#repair.start();
     this.#coordinator.start();
     this.#service.start();
-    const answers = new Answers(names, bus, logger);
+    const answers = new Answers(this.parts);
     this.#status = bus.subscribe(names.node(node, "status"), undefined, (message) => {
       if (message.reply === undefined) return;
       const body = Buffer.from(JSON.stringify(this.report()));
@@ -185,19 +177,15 @@ export class NodeActors {
   }
 
   #host(shard: RingShard, epoch: Epoch): ReplicaHost {
-    const { names, node, version, ring, bus, events, clock, chance, logger } = this.parts;
+    const { node, version, ring, events } = this.parts;
     return new ReplicaHost({
-      names,
+      ...surroundingsOf(this.parts),
       node,
       version,
+      events,
       shard,
       epoch,
       positionCount: ring.positionCount,
-      bus,
-      events,
-      clock,
-      chance,
-      logger,
       openStore: (onDamage) => this.parts.openStore(shard, onDamage),
       openLog: () => this.parts.openLog(shard),
       forward: (request) => this.#router.route(request),
@@ -207,7 +195,7 @@ export class NodeActors {
   }
 
   #coordinatorOf(counters: ServiceCounters): Coordinator {
-    const { names, version, bus, clock, chance, logger } = this.parts;
+    const { names, version, bus } = this.parts;
     const ring = (): RingTable => this.#ring;
     const { positionCount } = this.#ring;
     const finder = new Finder(async (shard, verb, payload) => {
@@ -215,17 +203,14 @@ export class NodeActors {
       return (await bus.request(names.shard(shard, verb), payload, { timeoutMs })).data;
     }, ring);
     return new Coordinator({
-      names,
-      bus,
+      ...surroundingsOf(this.parts),
       positionCount,
       router: this.#router,
       finder,
-      batches: new BatchRunner(names, bus, ring, positionCount, clock, chance),
-      status: new StatusCollector(names, bus, ring, version),
+      batches: new BatchRunner(this.parts, ring, positionCount),
+      status: new StatusCollector(this.parts, ring, version),
       counters,
       isLate: () => this.#pulse.isLate(),
-      clock,
-      logger,
     });
   }
 }

@@ -6,12 +6,11 @@
  * other nodes and for JetStream. A node runs its repairs one after another. Two nodes that run one
  * at the same time do no harm (repairer.ts).
  */
-import type { Bus, Message, Subscription } from "../../infra/bus.js";
-import type { Logger } from "../../infra/logger.js";
+import type { Surroundings } from "../surroundings.js";
+import type { Message, Subscription } from "../../infra/bus.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
 import { REPAIRS_MAX } from "../../protocol/limits.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import {
   encodeRepairError,
   parseRepairRequest,
@@ -25,11 +24,8 @@ import { asKvError } from "../incident.js";
 import type { Repairer } from "../ring-keeper/repairer.js";
 import type { ReplicaHost } from "./replica-host.js";
 
-export interface NodeRepairParts {
-  readonly names: Names;
+export interface NodeRepairParts extends Surroundings {
   readonly node: NodeName;
-  readonly bus: Bus;
-  readonly logger: Logger;
   readonly hosts: () => readonly ReplicaHost[];
   readonly epoch: () => Epoch;
   /** Undefined = this node carries out none. */
@@ -43,7 +39,7 @@ export class NodeRepair {
   #repairCount = 0;
 
   constructor(private readonly parts: NodeRepairParts) {
-    this.#answers = new Answers(parts.names, parts.bus, parts.logger);
+    this.#answers = new Answers(parts);
   }
 
   start(): void {

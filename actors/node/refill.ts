@@ -5,15 +5,13 @@
  * The node fills and checks the new store beside the old one. Only then it sets the old one aside;
  * it never deletes it. A failure leaves the old one in place, and the next attempt starts again.
  */
-import type { Bus } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
-import type { Logger } from "../../infra/logger.js";
+import type { Surroundings } from "../surroundings.js";
+import { sleep } from "../../infra/clock.js";
 import type { StoreShelf } from "../../infra/store-shelf.js";
 import { DamagedError } from "../../protocol/damaged.js";
 import { KvError } from "../../protocol/errors.js";
 import type { NodeName } from "../../protocol/ids.js";
 import { ATTEMPT_TIMEOUT_MS } from "../../protocol/limits.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import { decodeSeedReply, type SeedReply } from "../../protocol/node/seed.js";
 import type { RingShard } from "../../protocol/ring/ring.js";
 import { fillStore, type Seeded } from "./seed-target.js";
@@ -22,15 +20,10 @@ import { fillStore, type Seeded } from "./seed-target.js";
 const ATTEMPTS_MAX = 5;
 const AGAIN_MS = 500;
 
-export interface RefillParts {
-  readonly names: Names;
+export interface RefillParts extends Surroundings {
   readonly node: NodeName;
   readonly shard: RingShard;
-  readonly bus: Bus;
   readonly shelf: StoreShelf;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 

@@ -11,17 +11,16 @@
  *
  * While it runs, a replica is a service of NATS ($SRV) too.
  */
-import type { Bus } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import { surroundingsOf, type Surroundings } from "../surroundings.js";
+import { sleep } from "../../infra/clock.js";
 import type { Events } from "../../infra/events.js";
 import type { Log } from "../../infra/log.js";
-import type { Logger } from "../../infra/logger.js";
 import type { StoreShelf } from "../../infra/store-shelf.js";
 import type { Store } from "../../infra/store.js";
 import { BackOff } from "../../protocol/back-off.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, NodeName } from "../../protocol/ids.js";
-import { isSingleKeyVerb, type Names } from "../../protocol/nats/subjects.js";
+import { isSingleKeyVerb } from "../../protocol/nats/subjects.js";
 import type { StoreFinding } from "../../protocol/node/repair.js";
 import type { SeedReply, SeedRequest } from "../../protocol/node/seed.js";
 import type { ReplicaReport } from "../../protocol/node/status.js";
@@ -45,19 +44,14 @@ const LOOK_MS = 1_000;
 /** A replica that failed this often at the start is not waited for. */
 const FAILURES_SETTLED = 2;
 
-export interface ReplicaHostParts {
-  readonly names: Names;
+export interface ReplicaHostParts extends Surroundings {
   readonly node: NodeName;
   /** Ringdex's version from package.json. */
   readonly version: string;
   readonly shard: RingShard;
   readonly epoch: Epoch;
   readonly positionCount: number;
-  readonly bus: Bus;
   readonly events: Events;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
   /** The replica's own store; called again after each close. The store calls `onDamage` if it
    * finds, while it is open, that it must no longer be read. */
   readonly openStore: (onDamage: (error: Error) => void) => Promise<Store>;
@@ -175,13 +169,13 @@ export class ReplicaHost {
   }
 
   async #runOnce(): Promise<void> {
-    const { names, node, shard, bus, events, clock, chance, logger } = this.parts;
+    const { node, shard, events, clock } = this.parts;
     const damage = new AbortController();
     const store = await this.parts.openStore((error) => damage.abort(error));
     // Told to close while there was no replica that could have been.
     if (this.#stopping.signal.aborted) return store.close();
     const log = this.parts.openLog();
-    const common = { names, node, log, store, bus, clock, chance, logger };
+    const common = { ...surroundingsOf(this.parts), node, log, store };
     const { epoch, positionCount, forward, isLate } = this.parts;
     const counters = new ServiceCounters(replicaVerbs, clock);
     const service = this.#service(counters);
@@ -239,7 +233,7 @@ export class ReplicaHost {
   }
 
   #service(counters: ServiceCounters): Service {
-    const { names, node, version, shard, bus, clock, chance, logger } = this.parts;
+    const { names, node, version, shard, bus, clock, chance } = this.parts;
     const description = {
       name: "ringdex-replica",
       id: Buffer.from(chance.bytes(11)).toString("hex"),
@@ -251,7 +245,7 @@ export class ReplicaHost {
         isSingleKeyVerb(verb) ? `${names.store}.ring.*.${verb}.>` : names.shard(shard.shard, verb),
       metadata: { node, store: names.store, shard: shard.shard },
     };
-    return new Service(bus, description, counters, new Answers(names, bus, logger));
+    return new Service(bus, description, counters, new Answers(this.parts));
   }
 
   report(): ReplicaReport {

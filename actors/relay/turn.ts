@@ -16,11 +16,10 @@
  *   2. Entries are published one after another: the one after `#place` is `#place` + 1.
  *   3. Each marker stands behind the marker before it in the stream.
  */
-import type { Bus } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
+import type { Surroundings } from "../surroundings.js";
+import { sleep } from "../../infra/clock.js";
 import type { Events, EventWriter, Fence } from "../../infra/events.js";
 import type { Delivery, Log, LogConsumer, LogMessage } from "../../infra/log.js";
-import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import { assert } from "../../protocol/assert.js";
 import { chainNext } from "../../protocol/digest.js";
@@ -41,7 +40,6 @@ import {
   type EntryRefusal,
   type LogParent,
 } from "../../protocol/log/entry.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import { decodeOutcomeRow, type OutcomeRow } from "../../protocol/store/outcome-row.js";
 import { outcomeKey } from "../../protocol/store/store-keys.js";
 import { readBridge } from "./bridge.js";
@@ -92,8 +90,7 @@ export interface AppliedForRelay {
 }
 
 /** What a relay and its turns work with. */
-export interface RelayParts {
-  readonly names: Names;
+export interface RelayParts extends Surroundings {
   readonly shard: ShardId;
   readonly logId: LogId;
   readonly node: NodeName;
@@ -103,10 +100,6 @@ export interface RelayParts {
   readonly store: Store;
   readonly applied: AppliedForRelay;
   readonly events: Events;
-  readonly bus: Bus;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
 }
 
 export class Turn {

@@ -20,13 +20,11 @@
  *
  * Invariant: a log that the ring names is never removed, and no log with more than a first entry.
  */
-import type { Bus } from "../../infra/bus.js";
-import { sleep, type Chance, type Clock } from "../../infra/clock.js";
-import type { Logger } from "../../infra/logger.js";
+import type { Surroundings } from "../surroundings.js";
+import { sleep } from "../../infra/clock.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, LogId, NodeName, Origin, Sequence } from "../../protocol/ids.js";
 import { encodeEntry } from "../../protocol/log/entry.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import {
   decodeRepairReply,
   type RepairReply,
@@ -52,16 +50,11 @@ export interface LogMender extends LogMaker {
   seal(log: LogName): Promise<void>;
 }
 
-export interface RepairerParts {
-  readonly names: Names;
-  readonly bus: Bus;
+export interface RepairerParts extends Surroundings {
   readonly cell: RingCell;
   readonly logs: LogMender;
   /** The name of a new log, where there is room. */
   readonly logBytesMax: number;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
 }
 
 /** How long a node is waited for. */

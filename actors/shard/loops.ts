@@ -5,15 +5,12 @@
  * proposer's acknowledgements and the reader's probes tell the applier how far the log goes, and
  * the applier settles the proposer's callers. The border gives messages to the loops.
  */
-import type { Bus } from "../../infra/bus.js";
-import type { Chance, Clock } from "../../infra/clock.js";
+import type { Surroundings } from "../surroundings.js";
 import type { Log } from "../../infra/log.js";
-import type { Logger } from "../../infra/logger.js";
 import type { Store } from "../../infra/store.js";
 import { KvError } from "../../protocol/errors.js";
 import type { Epoch, Sequence } from "../../protocol/ids.js";
 import { REQUEST_TIMEOUT_MS } from "../../protocol/limits.js";
-import type { Names } from "../../protocol/nats/subjects.js";
 import type { Result } from "../../protocol/reply/result.js";
 import type { Request } from "../../protocol/request/request.js";
 import { RefusalLog, type OnRefusal } from "../admission.js";
@@ -28,16 +25,11 @@ import { Reader } from "./read/reader.js";
 import { Applied } from "./state/applied.js";
 import type { ReplicaState } from "./state/replica-state.js";
 
-export interface ReplicaParts {
-  readonly names: Names;
+export interface ReplicaParts extends Surroundings {
   readonly epoch: Epoch;
   readonly positionCount: number;
-  readonly bus: Bus;
   readonly log: Log;
   readonly store: Store;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly logger: Logger;
   /** Brings a request of another shard to its owner. */
   readonly forward: (request: Request) => Promise<Result>;
   /** Counters by replicaVerbs. Default: unused. */
@@ -58,7 +50,7 @@ export class Loops {
     private readonly parts: ReplicaParts,
     readonly state: ReplicaState,
   ) {
-    const { names, bus, log, store, clock, chance, logger } = parts;
+    const { names, log, store, clock, chance, logger } = parts;
     this.applied = new Applied(state.ownership, state.table, store, clock);
     this.applied.appliedSequence = state.decidedSequence;
     this.applied.appliedLogTime = state.decidedLogTime;
@@ -97,7 +89,7 @@ export class Loops {
     });
     this.border = new Border({
       names,
-      answers: new Answers(names, bus, logger),
+      answers: new Answers(parts),
       ownership: state.ownership,
       proposer: this.proposer,
       reader: this.reader,

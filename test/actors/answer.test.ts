@@ -21,7 +21,7 @@ describe("answers", () => {
     const bus = new MemoryNetwork({ clock, chance: seededChance(1) }).connect("n1");
     sent = [];
     bus.publish = (subject) => void sent.push(subject);
-    answers = new Answers(new Names("kv"), bus, new NotedLogger());
+    answers = new Answers({ names: new Names("kv"), bus, logger: new NotedLogger() });
   });
 
   function answer(reply: string | undefined): void {

@@ -380,7 +380,7 @@ describe("limits of a coordinator", () => {
     const chance = seededChance(1);
     const network = new MemoryNetwork({ clock, chance });
     shard = new FakeShard(network.connect("s1"), clock, names, "s1", POSITIONS, all);
-    router = new Router(names, network.connect("n1"), clock, chance);
+    router = new Router({ names, bus: network.connect("n1"), clock, chance });
   });
 
   it("ATTEMPT_TIMEOUT_MS: what has no answer is sent again after it, not before", async () => {

@@ -22,7 +22,7 @@ describe("service", () => {
     const bus = network.connect("n1");
     asker = network.connect("tool");
     counters = new ServiceCounters(["get", "set"], clock);
-    const answers = new Answers(new Names("kv"), bus, new NotedLogger());
+    const answers = new Answers({ names: new Names("kv"), bus, logger: new NotedLogger() });
     service = new Service(bus, description, counters, answers);
     service.start();
   });

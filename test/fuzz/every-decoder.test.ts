@@ -13,6 +13,7 @@ const exceptions: ReadonlyMap<string, string> = new Map([
   ["decodeMsgpackExact", "decodeValue calls it"],
   ["parseContentType", "readHeaders and parseKeylessRequest call it"],
   ["readBody", "parseKeylessRequest and parseBatchRequest call it"],
+  ["readError", "it makes an error of a read, and reads nothing"],
   ["readFrame", "parseBatchRequest calls it"],
   ["readGenesis", "decodeEntry calls it, and so does decodeAppliedRow"],
   ["readIncr", "parseSubjectRequest calls it"],

@@ -32,7 +32,7 @@ describe("batch", () => {
     const network = new MemoryNetwork({ clock, chance });
     s1 = new FakeShard(network.connect("s1"), clock, names, "s1", 4, [0, 1]);
     s2 = new FakeShard(network.connect("s2"), clock, names, "s2", 4, [2, 3]);
-    runner = new BatchRunner(names, network.connect("n1"), () => ring, 4, clock, chance);
+    runner = new BatchRunner({ names, bus: network.connect("n1"), clock, chance }, () => ring, 4);
   }
 
   it("sends each shard one message, and has the outcomes in the order sent", async () => {

@@ -31,7 +31,7 @@ describe("router", () => {
     const chance = seededChance(1);
     network = new MemoryNetwork({ clock, chance });
     shard = new FakeShard(network.connect("s1"), clock, names, "s1", 2, [0, 1]);
-    router = new Router(names, network.connect("n1"), clock, chance);
+    router = new Router({ names, bus: network.connect("n1"), clock, chance });
   });
 
   it("brings a write to its position, and its result back", async () => {
@@ -104,7 +104,12 @@ describe("router", () => {
   it("waits for a shard that nobody serves yet", async () => {
     const late = network.connect("late");
     const third = new Names("other");
-    const waiting = new Router(third, network.connect("n2"), clock, seededChance(2));
+    const waiting = new Router({
+      names: third,
+      bus: network.connect("n2"),
+      clock,
+      chance: seededChance(2),
+    });
     const routed = waiting.route(set("a", 1));
     await clock.advance(1_000);
     const shardLate = new FakeShard(late, clock, third, "s1", 2, [0, 1]);

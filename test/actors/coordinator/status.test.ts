@@ -54,18 +54,16 @@ describe("status of a store", () => {
     isLate = false;
     beforeAnswer = () => Promise.resolve();
     counters = new ServiceCounters(verbs, clock);
+    const around = { names, bus, clock, chance, logger };
     coordinator = new Coordinator({
-      names,
-      bus,
+      ...around,
       positionCount: 4,
-      router: new Router(names, bus, clock, chance),
+      router: new Router(around),
       finder: new Finder(askShard, () => ring),
-      batches: new BatchRunner(names, bus, () => ring, 4, clock, chance),
-      status: new StatusCollector(names, bus, () => ring, "1.2.3"),
+      batches: new BatchRunner(around, () => ring, 4),
+      status: new StatusCollector(around, () => ring, "1.2.3"),
       counters,
       isLate: () => isLate,
-      clock,
-      logger,
     });
     coordinator.start();
   });

@@ -40,6 +40,8 @@ describe("repairs at a node", () => {
     names,
     node,
     bus: network.connect("n1"),
+    clock,
+    chance: seededChance(1),
     logger: new NotedLogger(),
     hosts: () => [],
     epoch: () => 1 as Epoch,

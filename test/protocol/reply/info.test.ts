@@ -36,7 +36,11 @@ interface Info {
 describe("kv.info", () => {
   // It asks no node, so nothing here is called.
   const bus = {} as Bus;
-  const status = new StatusCollector(new Names("kv"), bus, () => smallRing([0]), "1.2.3");
+  const status = new StatusCollector(
+    { names: new Names("kv"), bus },
+    () => smallRing([0]),
+    "1.2.3",
+  );
   const info = JSON.parse(status.info()) as Info;
 
   it("shows limits by these names, in this order", () => {
