@@ -400,7 +400,7 @@ function refusalOf(kind: "full" | "refused", reason: string): KvError {
     return new KvError("unavailable", `the shard's log refused the write: ${reason}`);
   }
   const text =
-    `the log of this shard is full (${reason}): nothing was written; make its stream larger ` +
-    "(docs/operations.md, A log is full)";
+    `the log of this shard is full (${reason}): nothing was written; make the log larger with ` +
+    "RINGDEX_LOG_BYTES_MAX and a restart, or its stream (docs/operations.md, A log is full)";
   return new KvError("overloaded", text, { limit: "log_bytes" }, { retryable: false });
 }
