@@ -48,6 +48,8 @@ const PUT_BACK_AGAIN_MS = 5_000;
 
 /** How often it is looked whether a stream stands in the way. */
 const STREAM_CHECK_MS = 60_000;
+/** Any time will do: nothing happens then. */
+const STAY_MS = 3_600_000;
 
 /** Runs until told to end; resolves with the process's exit code. */
 export async function runNode(settings: NodeSettings): Promise<number> {
@@ -56,6 +58,8 @@ export async function runNode(settings: NodeSettings): Promise<number> {
   // What a store has is nobody's business but its owner's.
   process.umask(0o077);
   const stopping = stopSignal(settings.endsWithStdin === true);
+  // The clock's timers keep no process alive, and a node that waits for its server has only them.
+  const staying = setInterval(() => undefined, STAY_MS);
   try {
     await claimFolder(settings.dataFolder, settings.name, settings.store);
     logger = createLogger({
@@ -75,6 +79,7 @@ export async function runNode(settings: NodeSettings): Promise<number> {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     return isRefusal(error) ? EXIT_REFUSED : 1;
   } finally {
+    clearInterval(staying);
     await node?.close();
     await logger?.close();
   }

@@ -84,6 +84,8 @@ export class PlainChannel implements Channel {
     };
     const isOnce = this.#isOnce(requestId);
     const doubts = wishes.map(() => false);
+    // An attempt that a full log refuses says nothing about what an earlier reply told as done.
+    const done = new Map<number, StepOutcome>();
     const batchEndMs = this.parts.clock.elapsedMs() + (isOnce ? 0 : GIVE_UP_MS);
     const ending = await this.#send(sending, isOnce, (message, isAnyDoubtful): StepOutcome[] => {
       const { outcomes } = bodyOf(message) as { outcomes: Body[] };
@@ -92,11 +94,16 @@ export class PlainChannel implements Channel {
       const again = errors.find((error) => error instanceof KvError && error.retryable);
       for (const [index, error] of errors.entries()) {
         if (error instanceof KvError && error.written === "unknown") doubts[index] = true;
+        const [wish, outcome = {}] = [wishes[index] as Wish, outcomes[index]];
+        if (error !== undefined || wish.verb === "get" || done.has(index)) continue;
+        done.set(index, stepOutcome(wish, outcome, JSON.stringify(outcome["value"])));
       }
       if (again instanceof KvError && this.parts.clock.elapsedMs() < batchEndMs) throw again;
       return outcomes.map((outcome, index) => {
         const wish = wishes[index] as Wish;
         const error = errors[index];
+        const known = done.get(index);
+        if (known !== undefined) return known;
         if (error instanceof KvError) {
           const isDoubtful = isAnyDoubtful || doubts[index] === true;
           return outcomeOf(error, isDoubtful || mayBeDone(error, networkRepeats), wish);

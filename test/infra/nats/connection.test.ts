@@ -57,6 +57,6 @@ describe("connection", () => {
       openConnection({ url: "127.0.0.1:1", name: "n", credentials }),
     )) as KvError;
     expect(error).to.include({ kind: "bad-request", retryable: false });
-    expect(error.message).to.contain("credentials are of one kind; received user and token");
+    expect(error.message).to.contain("give only one kind of credentials; received user and token");
   });
 });

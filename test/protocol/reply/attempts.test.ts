@@ -30,7 +30,7 @@ describe("attempts", () => {
     const doubtful = (each: KvError): boolean => finalError(each, true).kind === "in-doubt";
     const wanted = ["unavailable", "overloaded", "in-doubt"];
     expect(kindsWhere(doubtful)).to.have.members(wanted);
-    expect(finalError(error("overloaded"), true).message).to.match(/no answer, .*a text$/);
+    expect(finalError(error("overloaded"), true).message).to.match(/got no answer; .*a text$/);
     // What was refused for good was refused, whatever became of the attempt before.
     const conflict = error("conflict");
     expect(finalError(conflict, true)).to.equal(conflict);
