@@ -5,7 +5,7 @@
  * Delivery: entries have sequences 1, 2, 3, … by the order of their acceptance. A consumer hands
  * them over in ascending order, but what it hands over need not be contiguous with what came
  * before: after a server lost its last entries and others wrote on, it goes on with later ones
- * without a sign. Whoever applies them takes only `applied + 1` and compares the log with its own
+ * without a sign. The applier takes only `applied + 1` and compares the log with its own
  * past whenever the consumer says `resumed` (rules L1, L7).
  *
  * Concurrency: all methods may be called at any time, by several callers.
@@ -44,7 +44,7 @@ export interface LogState {
 
 export type Delivery =
   | { readonly kind: "messages"; readonly messages: readonly LogMessage[] }
-  /** The connection returned or the consumer was made anew: compare before going on. */
+  /** The connection returned or the consumer is a new one: compare before you continue. */
   | { readonly kind: "resumed" };
 
 export interface LogConsumer {

@@ -1,7 +1,7 @@
 /**
  * Logger: what a node did, one JSON object a line, by winston.
  *
- *   error  somebody must look
+ *   error  a person must look
  *   info   a change of state that a person would want to know
  *   debug  messages
  *

@@ -73,7 +73,7 @@ export type Ttl = number | "never" | "keep";
 
 interface OperationBase {
   readonly key: string;
-  /** Always position(key): checked by whoever makes an operation, and by the applier again. */
+  /** Always position(key): the maker of an operation checks it, and the applier again. */
   readonly position: Position;
   /** Only if the key is at this revision; 0 = only if absent; undefined = in any case. */
   readonly ifRevision: Revision | undefined;

@@ -8,7 +8,7 @@
  * For keys without a tag this is what nats-server's {{partition(n,1,2,…)}} computes over the key's
  * tokens, which is why the dots are left out: the server hashes the tokens joined by nothing. For
  * tagged keys the server knows nothing of the tag, so the position in a subject is a hint only,
- * and whoever takes a request computes it again. Vectors for other languages:
+ * and the receiver of a request computes it again. Vectors for other languages:
  * test/protocol/position-vectors.json.
  *
  * The functions here are called for every request and every index entry, so they hash the text
@@ -110,7 +110,7 @@ function hashCodePoint(hash: number, codePoint: number): number {
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * The key, if it is one. Throws KvError `bad-request` for what is no text, is empty or is not
+ * The key, if it is one. Throws KvError `bad-request` if it is not text, is empty or is not
  * Unicode, `too-large` for more than KEY_BYTES_MAX bytes of UTF-8.
  */
 export function checkKey(key: unknown): string {

@@ -161,7 +161,7 @@ async function writeValue(
 ): Promise<void> {
   if (!context.isTerminal) return context.out(value);
   if (contentType === "application/json" || contentType === "text/plain") {
-    // Line by line: a terminal must not obey what somebody stored.
+    // Line by line: a terminal must not obey stored bytes.
     const lines = Buffer.from(value).toString().replace(/\n$/, "").split("\n");
     return context.out(lines.map((line) => `${printable(line)}\n`).join(""));
   }

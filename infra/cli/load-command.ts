@@ -238,7 +238,7 @@ class Keeper {
 }
 
 function resumedLine({ place, figures }: LoadProgress): string {
-  return `going on at line ${place.line}, after ${figures.loaded} loaded (--restart begins anew)`;
+  return `going on at line ${place.line}, after ${figures.loaded} loaded (--restart begins again)`;
 }
 
 function nothingLoadedLine({ key }: LoadFlags): string {

@@ -3,7 +3,8 @@
  * that the same command goes on there.
  *
  * It is for one load only: of the same file, unchanged in size and time, into the same store with
- * the same options. Anything else begins anew. Removed when the load has come to the end.
+ * the same options. Any other load begins from the start. A load that
+ * comes to its end removes the file.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import type { LoadFigures } from "./load.js";
@@ -48,7 +49,7 @@ export class LoadState {
       };
       return state.identity === this.#identity ? state.progress : undefined;
     } catch {
-      // Missing or unreadable: to begin anew costs time, and nothing else.
+      // Missing or unreadable: beginning again costs only time.
       return undefined;
     }
   }

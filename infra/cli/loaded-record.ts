@@ -100,7 +100,7 @@ function exported(
   return checked({ key: `${prefix}${key}`, value, contentType, ...ttlMember(left ?? ttl) });
 }
 
-/** Of what is no JSON the reason is told as for a file: advice on requests is of no use here. */
+/** For bad JSON, the reason as for a file: advice on requests is of no use here. */
 function membersOfRecord(source: Uint8Array): ReturnType<typeof membersOf> {
   try {
     return membersOf(source);

@@ -157,7 +157,10 @@ async function untilServing({ context, access, flags }: Run, shard: RingShard): 
     seen = now;
     if (systemClock.elapsedMs() - changedAtMs > SERVING_WAIT_MS || context.stopping.aborted) {
       const text = `the repair is done, but not all replicas of ${shard.shard} serve yet: ${now}`;
-      throw new CommandFailed("unavailable", `${text}. They go on by themselves; look at status`);
+      throw new CommandFailed(
+        "unavailable",
+        `${text}. They continue by themselves; look at status`,
+      );
     }
     await sleep(systemClock, LOOK_MS);
   }
@@ -193,13 +196,13 @@ function planText(plan: RepairReply, columns: number | undefined): string {
 function fateText({ fate, reason }: RepairReplica): string {
   switch (fate) {
     case "source":
-      return "the shard goes on from it";
+      return "the shard continues from it";
     case "equal":
-      return "holds the same, and goes on too";
+      return "holds the same, and continues";
     case "set-aside":
-      return `${reason}: is set aside and kept; a new one is filled from another node`;
+      return `${reason}: set aside and kept; another node fills a new one`;
     case "abandoned":
-      return "is not looked at; if it does not fit when it is there, it is set aside and kept";
+      return "ignored; if it does not fit when it is back, it is set aside and kept";
     case "serving":
       return "serves";
   }
@@ -209,22 +212,22 @@ function logText({ sequence, log_last: last }: RepairReply): string {
   const first = last === null ? 1 : last + 1;
   const lost =
     first <= sequence
-      ? `Entries ${first} to ${sequence} are in no log any more; the stores have what they wrote.\n`
+      ? `Entries ${first} to ${sequence} are lost from the log; the stores have what they wrote.\n`
       : "";
   return (
-    `A new log is to go on after entry ${sequence}; the old one is sealed and kept.\n${lost}` +
-    "What no store has applied cannot be brought back, and nobody can tell what that was.\n"
+    `A new log will continue after entry ${sequence}; the old log is sealed and kept.\n${lost}` +
+    "Entries that no store has applied are lost, and nobody can tell what they held.\n"
   );
 }
 
 function refillText({ replicas }: RepairReply): string {
   const kept = replicas.some(({ fate, sequence }) => fate === "set-aside" && sequence !== null);
-  return kept
-    ? "Writes that only a store has that is set aside are not part of the shard any more.\n"
-    : "";
+  return kept ? "The shard loses writes that only a set-aside store has.\n" : "";
 }
 
 function doneText({ kind, shard, log_id: logId, sequence, epoch }: RepairReply): string {
   if (kind === "refill") return `${shard}: stores are being filled.\n`;
-  return `${shard} goes on in log ${logId} after entry ${sequence}; the ring has epoch ${epoch}.\n`;
+  const where = `log ${logId} after entry ${sequence}`;
+  return `${shard} continues in ${where}; the ring has epoch ${epoch}.
+`;
 }

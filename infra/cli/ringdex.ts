@@ -39,6 +39,6 @@ const code = await runCli(process.argv.slice(2), {
     return stoppingOnSignals();
   },
 });
-// Not exitCode alone: a handle that somebody forgot must not keep a finished command alive. All
+// Not exitCode alone: a forgotten handle must not keep a finished command alive. All
 // output is out by now.
 process.exit(code);

@@ -24,7 +24,7 @@ import { CommandFailed } from "./exit-codes.js";
 import { JsonText } from "./json-text.js";
 import { startCall } from "./program-call.js";
 
-/** A cluster that is being started again has nodes by then; one that is none never has. */
+/** A cluster that is being started again has nodes by then; another kind of server never has. */
 const STORE_WAIT_MS = 5_000;
 const STORE_PAUSE_MS = 200;
 

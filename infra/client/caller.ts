@@ -97,7 +97,7 @@ export class Caller {
     return this.retry(attempt, outgoing.isWrite, options);
   }
 
-  /** One attempt, without the gate: whoever calls has entered it, or must not wait for others. */
+  /** One attempt, without the gate: the caller has entered it, or must not wait for others. */
   send(outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal): Promise<Message> {
     const { headers } = outgoing;
     // One signal for thousands of calls is no leak: each call takes its listener off again.

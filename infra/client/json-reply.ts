@@ -6,7 +6,7 @@ import type { Message } from "../bus.js";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The body, an object. Throws the error it tells, and `internal` for what is no such reply. */
+/** The body, an object. Throws the error in it, and `internal` for any other bytes. */
 export function bodyOf(reply: Message): Readonly<Record<string, unknown>> {
   let body: unknown;
   try {
@@ -27,7 +27,7 @@ export function bodyOf(reply: Message): Readonly<Record<string, unknown>> {
   return body as Record<string, unknown>;
 }
 
-/** A stream of somebody's that captures our subjects answers in our place. */
+/** A foreign stream that captures our subjects answers in our place. */
 function refuseAcknowledgement(body: object): void {
   if (!("stream" in body && "seq" in body)) return;
   throw new KvError(

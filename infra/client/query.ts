@@ -78,7 +78,7 @@ export class Queries {
 
 /**
  * What find() gives: iterate it for the items, or its pages() for what stands beside them. Each
- * iteration asks anew.
+ * iteration asks again.
  */
 export class Find<Value> implements AsyncIterable<FindItem<Value>> {
   constructor(

@@ -4,7 +4,7 @@
  * A watch of all keys checks what it is given: in each position revisions rise by 1, so anything
  * that is missing shows at the next event of its position. Where a prefix narrows the subjects
  * this cannot be checked, as the revisions between belong to other keys. A `reset` event says that
- * history is gone and starts the count anew; it is handed over whatever the prefix is, since keys
+ * history is gone and starts the count again; it is handed over whatever the prefix is, since keys
  * with the prefix may be concerned.
  *
  * Invariants
@@ -52,7 +52,7 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
   ) {
     this.#start = this.#findStart();
     this.ready = this.#start.then(() => undefined);
-    // Whoever iterates is told as well; a rejection that nobody waits for must not end the process.
+    // The iteration throws it as well; a rejection that nobody awaits must not end the process.
     this.ready.catch(() => undefined);
     this.#events = this.#run();
   }
@@ -82,7 +82,7 @@ export class Watch<Value> implements AsyncIterable<ChangeEvent<Value>> {
     const ends = [this.#stopping.signal, caller.closing, ...(signal === undefined ? [] : [signal])];
     const ended = AbortSignal.any(ends);
     const start = await this.#start.catch((error: unknown) => {
-      // What a closing connection made of the request is not news to whoever closed it.
+      // A caller that closes the connection does not need its error.
       if (!ended.aborted) throw error;
       return undefined;
     });

@@ -98,7 +98,7 @@ export function errorIn(asked: string, answer: JsonObject): JetstreamError | und
   return new Class(asked, typeof code === "number" ? code : 0, errorCode, String(description));
 }
 
-/** Rejects what is no JSON object with KvError `unavailable`: something else answered. */
+/** Throws KvError `unavailable` for an answer that is not a JSON object: not JetStream's. */
 export function parseJson(asked: string, data: Uint8Array): JsonObject {
   try {
     const value: unknown = JSON.parse(Buffer.from(data).toString());

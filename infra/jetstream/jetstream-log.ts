@@ -107,7 +107,7 @@ export async function createLogStream(bus: Bus, config: LogStreamConfig): Promis
 }
 
 /**
- * Ends a log: nothing can be appended to it any more, for good, and it holds no more room than it
+ * Ends a log: nobody can append to it ever again, and it holds only the room that it
  * needs. One that is not there, or sealed already, is no error.
  */
 export async function sealLogStream(bus: Bus, stream: string): Promise<void> {

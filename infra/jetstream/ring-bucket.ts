@@ -52,7 +52,7 @@ export interface RingBucketOptions {
   /** Copies in a NATS cluster; 1 on a single server. */
   readonly replicas: number;
   readonly clock: Clock;
-  /** Tells a ring from what somebody else put there. Default: everything is one. */
+  /** Tells a ring from foreign bytes. Default: everything is one. */
   readonly isRing?: (value: Uint8Array) => boolean;
   /** What a watcher threw. */
   readonly onFailure: (error: unknown) => void;
@@ -78,7 +78,7 @@ export class RingBucket {
 
   /**
    * Undefined = there is no ring yet. Where the newest value is no ring, the last one that is,
-   * under the newest revision: an old ring costs a hop, and whoever changes it mends the bucket. If
+   * under the newest revision: an old ring costs a hop, and its next change mends the bucket. If
    * none is, the newest, so that its reader can say what is wrong with it. Rejects with KvError.
    */
   async read(): Promise<RingValue | undefined> {
@@ -115,7 +115,7 @@ export class RingBucket {
     }
   }
 
-  /** False if somebody was first. Rejects with KvError `in-doubt` if nobody knows. */
+  /** False if another change was first. Rejects with KvError `in-doubt` if nobody knows. */
   async createOnce(value: Uint8Array): Promise<boolean> {
     return (await this.#write(value, 0)) !== undefined;
   }
@@ -162,7 +162,7 @@ export class RingBucket {
       if (newest === undefined) continue;
       last = newest;
       try {
-        // An older ring is not looked for: whoever watches has it already.
+        // An older ring is not looked for: the watcher has it already.
         if (!this.#isRing(newest.value)) throw noRing(newest.revision);
         listener(newest);
       } catch (error) {
@@ -215,7 +215,7 @@ export class RingBucket {
     try {
       await askJetstream(this.#options.bus, `STREAM.CREATE.${this.#stream}`, config);
     } catch (error) {
-      // Somebody made it with other settings, which are theirs to choose.
+      // Its maker chose other settings, and may.
       if (hasErrorCode(error, errorCodes.streamNameInUse)) return;
       throw error;
     }

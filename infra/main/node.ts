@@ -90,7 +90,7 @@ function isRefusal(error: unknown): boolean {
   return error instanceof NodeRefused || (error instanceof KvError && error.kind === "bad-request");
 }
 
-/** Fires when the node is to end. From the first moment on: whoever waits for a server must end. */
+/** Fires when the node is to end, from the first moment on: waiting for a server must end too. */
 function stopSignal(endsWithStdin: boolean): AbortSignal {
   const stopping = new AbortController();
   const stop = (reason: string) => (): void => stopping.abort(new Error(reason));
@@ -194,7 +194,7 @@ class Node {
     if (this.stopping.aborted) return;
     if (found.ring.epoch > ring.epoch) {
       await keepRing(this.settings.dataFolder, found, this.logger);
-      // What is closed must not begin anything anew.
+      // A closed node must not begin anything again.
       if (this.stopping.aborted) return;
       this.#kept = found;
       this.#ringWarning = undefined;

@@ -43,7 +43,7 @@ export async function checkRights(bus: NatsBus, names: Names): Promise<void> {
   );
 }
 
-/** Whoever reads logs along takes it for a line like any other. */
+/** A reader of the logs takes it for a line like any other. */
 function probeLine(): string {
   const time = new Date(systemClock.now()).toISOString();
   return JSON.stringify({ time, level: "info", node: PROBE, message: "a node tries its rights" });

@@ -141,7 +141,7 @@ export function notBehind(cell: RingCell, seen: () => RingTable): RingCell {
   };
 }
 
-/** Somebody wrote there until all that it keeps is theirs: no fault of a reader. */
+/** Foreign writes have replaced all that the bucket keeps: no fault of a reader. */
 function ringIn(value: Uint8Array): RingTable {
   try {
     return decodeRing(value);

@@ -55,7 +55,7 @@ export interface NatsServer {
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
-/** What a server says of itself to whoever connects. */
+/** What a server tells each connection about itself. */
 export interface ServerInfo {
   readonly version: string;
   readonly maxPayload: number;

@@ -112,7 +112,7 @@ function denialIn({ permissionContext: context }: Status): Denial | undefined {
   return { operation, subject: context.subject };
 }
 
-/** What to tell whoever asked for it. Sending it again would end the same way. */
+/** The error for the caller that asked. Sending it again would end the same way. */
 export function deniedError({ operation, subject }: Denial): KvError {
   const what = operation === "publish" ? "publish to" : "subscribe to";
   const text =

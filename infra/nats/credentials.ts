@@ -24,7 +24,7 @@ export interface Credentials {
   readonly nkeyFile?: string | undefined;
   /** A file with a user's JWT and seed, as `nsc` writes it. */
   readonly credsFile?: string | undefined;
-  /** A file with the certificates of whoever may sign the server's; PEM. */
+  /** A file with the certificates of the CAs that may sign the server's; PEM. */
   readonly tlsCaFile?: string | undefined;
   /** Files with this client's own certificate and its key, for servers that ask for one; PEM. */
   readonly tlsCertFile?: string | undefined;

@@ -58,7 +58,7 @@ export class ReplyMux {
   #parkedBytes = 0;
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
-  /** The server does not let us read replies; until it is connected to anew. */
+  /** The server does not let us read replies; until the next connection. */
   #inboxDenied: KvError | undefined;
 
   constructor(connection: NatsConnection, status: ConnectionStatus, clock: Clock) {

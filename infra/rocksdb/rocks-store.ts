@@ -15,7 +15,7 @@
  *      a second iterator looks at the same place, and its error is thrown.
  *   5. After a batch that failed (disk full), later batches succeed, even with `sync`, and are gone
  *      when the store is opened again: they stand in the write-ahead log behind a torn one. So
- *      after one failure this store refuses every batch until it is opened anew.
+ *      after one failure this store refuses every batch until it is opened again.
  *   6. Empty keys are left out by getMany, and its result no longer matches; they are refused.
  *   7. RocksDB makes a new, empty store where the file CURRENT is missing, and deletes what else is
  *      in the folder. So such a folder is `damaged`.

@@ -8,7 +8,7 @@
  *   node      is the store
  *
  * nats-server checks the subject of a message after its mapping, so a right to `kv.get.delhi` is
- * one to `kv.ring.*.get.>`. It does not check the reply subject: whoever answers a request can be
+ * one to `kv.ring.*.get.>`. It does not check the reply subject: the answerer of a request can be
  * made to send its answer to any subject that the one who answers may publish to. Nodes answer to
  * inboxes only (actors/answer.ts, and the node's own rights below). JetStream may publish
  * everywhere in its account and answers where it is told to, so no role but node has a right to

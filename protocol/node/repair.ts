@@ -1,5 +1,5 @@
 /**
- * Repair: what nodes and whoever repairs a shard's log say to each other (rule L3). JSON,
+ * Repair: the messages between nodes and the repairer of a shard's log (rule L3). JSON,
  * snake_case.
  *
  *   kv.node.<node>.repair-report   what the node's store of a shard holds; changes nothing
@@ -82,7 +82,7 @@ export interface RepairReply {
   /**
    *   nothing   the shard needs no repair
    *   log       a new log goes on after the last entry of the source's store
-   *   refill    the log is good; the stores that do not fit it are filled anew
+   *   refill    the log is good; the stores that do not fit it are filled again
    */
   readonly kind: "nothing" | "log" | "refill";
   readonly reason: string;
@@ -104,7 +104,7 @@ export function encodeRepairError(error: KvError): Uint8Array {
   return Buffer.from(JSON.stringify({ error: error.toBody() }));
 }
 
-/** The reply, or throws the KvError that it tells, or `internal` for what is no reply. */
+/** The reply; throws its own KvError, or `internal` for bytes that are not a reply. */
 export function decodeRepairReply<Body>(data: Uint8Array): Body {
   let body: unknown;
   try {

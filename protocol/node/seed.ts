@@ -64,7 +64,7 @@ export function encodeSeedReply(reply: SeedReply | KvError): Uint8Array {
   return Buffer.concat([Buffer.of(reply.isLast ? FLAG_LAST : FLAG_MORE), reply.bytes]);
 }
 
-/** Throws the KvError that it tells, or `internal` for what is no reply. */
+/** Throws the reply's own KvError, or `internal` for bytes that are not a reply. */
 export function decodeSeedReply(data: Uint8Array): SeedReply {
   const bytes = data.subarray(1);
   if (data[0] === FLAG_MORE || data[0] === FLAG_LAST)

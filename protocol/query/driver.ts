@@ -15,7 +15,7 @@ import type { TypedRange } from "../value/typed-value.js";
 import type { Driver } from "./cursor.js";
 import type { Condition } from "./filter.js";
 
-/** The order of a query's rows. Called once a query, by whoever makes its first page. */
+/** The order of a query's rows. Called once a query, for its first page. */
 export function chooseDriver(conditions: readonly Condition[]): Driver {
   const isByKey = (each: Condition): boolean => each.path === KEY_PATH || isEquality(each);
   if (conditions.some(isByKey)) return "key";
@@ -42,7 +42,7 @@ export function isEquality(condition: Condition): boolean {
   return condition.operator === "in" && !condition.values.includes(null);
 }
 
-/** Prefix 0, two-sided range 1, one-sided 2, exists 3; undefined for what is no range. */
+/** Prefix 0, two-sided range 1, one-sided 2, exists 3; undefined for other conditions. */
 function rangeRank(condition: Condition, all: readonly Condition[]): number | undefined {
   const { path, operator } = condition;
   switch (operator) {

@@ -162,7 +162,7 @@ export function encodeQueryError(error: KvError): Uint8Array {
   return encoder.encode({ error: error.toBody() });
 }
 
-/** The error that a reply tells, if it is one. Cost for one that is none: two bytes are read. */
+/** The error in a reply, if it is one. Cost for any other reply: two bytes are read. */
 export function queryErrorOf(payload: Uint8Array): KvError | undefined {
   // A map of one member whose name has five characters; all other replies have more members.
   if (payload[0] !== 0x81 || payload[1] !== 0xa5) return undefined;

@@ -18,7 +18,7 @@
  *      (A get whose value did not fit beside others stays open: it cannot be read otherwise.)
  *   2. `written: no` is told only of operations of which no attempt went without an answer.
  *   3. A write keeps its first request id, wherever it is sent later.
- *   4. Only what is open is sent. Whoever sends keeps the chunks of a shard in order where
+ *   4. Only what is open is sent. The sender keeps the chunks of a shard in order where
  *      `hasOrder`, and sends none after one that has left something open.
  */
 import { assert } from "../assert.js";

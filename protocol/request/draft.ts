@@ -87,7 +87,7 @@ const optionNames: Readonly<Record<Option, string>> = {
 
 const common = ["ifRevision", "requestId", "returnPrevious"] as const;
 const applies: Readonly<Record<Verb, readonly Option[]>> = {
-  // An id on a get changes nothing, and whoever puts one on every request may.
+  // An id on a get changes nothing, and a client may put one on every request.
   get: ["level", "minRevision", "requestId"],
   set: [...common, "value", "contentType", "ttl"],
   del: common,

@@ -5,7 +5,7 @@
  * wins, because either would silently drop what the caller wrote in the other place.
  *
  * Unknown members and unknown headers that begin with `Kv-` are refused, so that a misspelt
- * condition cannot become an unconditional write. Other headers are somebody else's.
+ * condition cannot become an unconditional write. Other headers belong to other programs.
  */
 import { KvError } from "../errors.js";
 import { isVerb, type Verb } from "../operation.js";

@@ -95,7 +95,7 @@ export function decodeOutcomeRow(data: Uint8Array): OutcomeRow {
   try {
     return unpackRow(bytes.subarray(0, end));
   } catch (cause) {
-    // The checksum fits: whoever wrote the row has other rows.
+    // The checksum fits: a program with other rows wrote this one.
     throw new DamagedError("damaged outcome row: it has an unknown form", { cause });
   }
 }

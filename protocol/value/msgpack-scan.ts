@@ -83,7 +83,7 @@ function isMapHead(head: number): boolean {
   return (head >= 0x80 && head <= 0x8f) || head === 0xde || head === 0xdf;
 }
 
-/** Values (array) or members (map) that the head announces; −1 for what is no container. */
+/** Values (array) or members (map) that the head announces; −1 for a scalar. */
 function containerSize(bytes: Uint8Array, at: number, head: number): number {
   if (head < 0x80 || head > 0xdf) return -1;
   if (head <= 0x9f) return head & 0x0f;

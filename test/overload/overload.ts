@@ -1,5 +1,5 @@
 /**
- * `make overload`: more than the store can do, and what becomes of it.
+ * `make overload`: more requests than the store can handle, and their answers.
  *
  * A real cluster is asked 50,000 things at once, and then for a minute twice as much as it can do.
  * Each request must be answered or refused as `overloaded`; what is taken must not wait without

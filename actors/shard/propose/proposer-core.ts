@@ -43,7 +43,7 @@ export interface Pending {
   readonly unless?: (() => KvError | undefined) | undefined;
 }
 
-/** Somebody who waits for an entry, whatever stands in it. One of the two is called, once. */
+/** A caller that waits for an entry, whatever stands in it. One of the two is called, once. */
 export interface Barrier {
   /** Past it the caller is told `unavailable`. */
   readonly deadlineMs: number;
@@ -81,7 +81,7 @@ export class ProposerCore {
   #numberLast = 0;
   #isOpen = false;
   #needsOrigin = false;
-  /** The last entry that the applier has met, whoever's. */
+  /** The last entry that the applier has met, of any proposer. */
   #metLast = 0;
 
   constructor(
@@ -316,7 +316,7 @@ export class ProposerCore {
     this.#needsOrigin = false;
   }
 
-  /** Settles whoever has waited past `elapsedMs`. */
+  /** Settles the callers whose deadline is before `elapsedMs`. */
   expire(elapsedMs: number): void {
     const kept: Pending[] = [];
     for (const pending of this.#queue) {

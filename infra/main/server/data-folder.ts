@@ -8,7 +8,7 @@
  *   nats/             nats.conf (written at each start), jetstream/, nats-server.pid, .log
  *   nodes/<name>/     one folder a node, which the node alone writes
  *
- * Whoever holds the lock is alive if a process of that pid has that command line; so a lock left
+ * The holder of the lock is alive if a process of that pid has that command line; so a lock left
  * by a killed supervisor does not stop the next one, even if its pid was given out again.
  */
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";

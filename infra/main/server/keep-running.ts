@@ -2,7 +2,7 @@
  * Starts a child again whenever it ends unasked: after 1 s, then 2 s, … at most 30 s.
  *
  * A child that lived for ten seconds did what it is there for, and its next end counts as the
- * first: whoever is killed now and then must not be away for half a minute each time.
+ * first: a child that is killed now and then must not be away for half a minute each time.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { BackOff } from "../../../protocol/back-off.js";

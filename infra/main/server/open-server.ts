@@ -1,7 +1,7 @@
 /**
  * A nats-server that others can reach: it gets a password, or is refused.
  *
- * Whoever reaches a server without one may read and write all that it has, and make streams.
+ * Anybody who reaches a server without one may read and write all its data, and make streams.
  */
 import type { ServerCredentials } from "../../../protocol/nats/nats-conf.js";
 import type { Settings } from "../../settings/config.js";

@@ -91,7 +91,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   process.umask(0o077);
   const lock = await takeLock(paths);
   const supervisor = new Supervisor(options, paths, lock);
-  // At once, whatever is under way: whoever pressed Ctrl-C wants to see that it was heard.
+  // At once, whatever is under way: the person who pressed Ctrl-C wants to see that it was heard.
   const onStopping = (): void => report("stopping");
   stopping.addEventListener("abort", onStopping, { once: true });
   try {

@@ -196,6 +196,8 @@ describe("supervisor", function () {
       });
     }
     await until(() => askedCount >= 6, WAIT_MS, "questions");
+    const haveSaid = (name: string): boolean => supervised.stderr.includes(`${name} serves`);
+    await until(() => haveSaid("n1") && haveSaid("n2"), WAIT_MS, "n1 and n2");
     expect(supervised.stdout).to.equal("");
     state = "serving";
     await supervised.ready();
