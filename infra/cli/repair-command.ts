@@ -228,6 +228,5 @@ function refillText({ replicas }: RepairReply): string {
 function doneText({ kind, shard, log_id: logId, sequence, epoch }: RepairReply): string {
   if (kind === "refill") return `${shard}: stores are being filled.\n`;
   const where = `log ${logId} after entry ${sequence}`;
-  return `${shard} continues in ${where}; the ring has epoch ${epoch}.
-`;
+  return `${shard} continues in ${where}; the ring has epoch ${epoch}.\n`;
 }
